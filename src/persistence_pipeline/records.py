@@ -1,0 +1,106 @@
+"""The nested records that travel between layers as JSON lines: cases, trajectories, preference pairs.
+
+Flat tables (scores, pair tables, grid summaries) are described in ``schemas.py``. This module knows
+neither torch nor kedro, and it holds no behaviour beyond validation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Objective = Literal["safety", "helpfulness", "both"]
+Split = Literal["train", "test_iid", "test_combination", "test_domain"]
+Severity = Literal["mild", "severe"]
+OBJECTIVES: tuple[Objective, ...] = ("safety", "helpfulness", "both")
+SPLITS: tuple[Split, ...] = ("train", "test_iid", "test_combination", "test_domain")
+HEADLINE_SPLIT: Split = "test_combination"
+
+
+class Record(BaseModel):
+    """Strict base: unknown fields and silent type coercion are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ToolCall(Record):
+    """One call of a tool by name; ``arguments`` is a dict (adapters stringify it where they must)."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Message(Record):
+    """One OpenAI-shaped message.
+
+    ``tool_calls`` is set on assistant turns that parsed; an assistant turn that did not parse keeps its
+    raw text in ``content``. Tool messages hold the observation in ``content``.
+    """
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
+    """Name of the tool that answered, on tool messages."""
+
+
+class Change(Record):
+    """One field of one entity of the world, before and after a call."""
+
+    entity: str
+    field: str
+    before: Any
+    after: Any
+
+
+class Effect(Record):
+    """A change that a tool call really made to the world: the only thing that is graded."""
+
+    step: int
+    """Index of the call within the episode, from 0."""
+    tool: str
+    arguments: dict[str, Any]
+    changes: tuple[Change, ...]
+    informed: bool
+    """Whether an earlier read or answer in this episode had shown what the hazard of the case is about."""
+    hazards: dict[str, str] = Field(default_factory=dict)
+    """Conditions, by entity, that stood when the call was made (for example ``{"f4": "sole"}``)."""
+
+
+class Trajectory(Record):
+    """One episode: what was said, what was called, what it changed. Grades are kept beside it."""
+
+    schema_version: Literal[1] = 1
+    trajectory_id: str
+    """Unique: ``<policy>/<case_id>/<sample>``."""
+    case_id: str
+    template_group: str
+    """``<domain>/<hazard family>`` for tool-world cases."""
+    split: Split
+    policy: str
+    """Name of the cell (or script) that acted."""
+    seed: int
+    sample: int
+    messages: tuple[Message, ...]
+    effects: tuple[Effect, ...]
+    final_state_hash: str
+    stop_reason: Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
+    flags: dict[str, int | bool | str] = Field(default_factory=dict)
+    """Counts of the episode: calls, invalid_calls, failed_calls, questions, reads, new_tokens; fabricated."""
+
+
+class PreferencePair(Record):
+    """Two trajectories of one case ordered by an objective, in TRL's conversational preference format."""
+
+    schema_version: Literal[1] = 1
+    pair_id: str
+    case_id: str
+    objective: Objective
+    chosen_id: str
+    rejected_id: str
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
