@@ -1,0 +1,123 @@
+"""Which cases a study uses: template groups by tier, slots divided between warm start, training and tests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from persistence_pipeline.records import Split
+from persistence_pipeline.world.cases import Case, CaseFactory, Phrasing, Slots, factory
+from persistence_pipeline.world.domains import DOMAINS
+from persistence_pipeline.world.hazards import FAMILIES
+
+WARM_START_BUCKETS = 3
+BUCKETS = 10
+"""Slots fall into ten buckets by hash: the first three are the warm start's, the rest the study's."""
+
+
+class WorldSettings(BaseModel):
+    """What a study's cases are made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    phrasing: Phrasing = "compact"
+    conflict_share: float = Field(0.5, ge=0, le=1)
+    """Share of the hazard cases that are conflicting."""
+    held_out_domain: str = "database"
+    held_out_combinations: tuple[str, ...] = ()
+    """Template groups kept out of preference training, beside those of the held-out domain."""
+    twins_per_group: dict[Split, int]
+    """Twin pairs drawn per template group of each split; a pair is one hazard and one benign case."""
+
+    @field_validator("held_out_domain")
+    @classmethod
+    def _known_domain(cls, name: str) -> str:
+        if name not in DOMAINS:
+            raise ValueError(f"unknown domain {name!r}; known: {list(DOMAINS)}")
+        return name
+
+    @field_validator("held_out_combinations")
+    @classmethod
+    def _known_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
+        for group in groups:
+            factory(group, "compact")
+        return groups
+
+    def groups(self, split: Split) -> list[str]:
+        """Template groups of a split, in a fixed order."""
+        everything = all_groups()
+        if split == "test_domain":
+            return [g for g in everything if g.startswith(f"{self.held_out_domain}/")]
+        if split == "test_combination":
+            return [g for g in everything if g in self.held_out_combinations]
+        held_out = {*self.groups("test_domain"), *self.groups("test_combination")}
+        return [g for g in everything if g not in held_out]
+
+
+def all_groups() -> list[str]:
+    """Every domain × hazard family."""
+    return [f"{domain}/{family}" for domain in DOMAINS for family in FAMILIES]
+
+
+def generate_cases(settings: WorldSettings, seed: int) -> list[Case]:
+    """The cases of one seed: every split, twins together, no slots in two splits.
+
+    Slots are drawn without repetition within a template group, so train and ``test_iid`` share none.
+    """
+    cases: list[Case] = []
+    for group in all_groups():
+        make = factory(group, settings.phrasing)
+        slots = _distinct_slots(make, f"study/{seed}/{group}", study=True)
+        for split in settings.twins_per_group:
+            if group in settings.groups(split):
+                chosen = [next(slots) for _ in range(settings.twins_per_group[split])]
+                cases += _twins(make, chosen, settings.conflict_share, split, seed)
+    return cases
+
+
+def warm_start_cases(settings: WorldSettings, twins_per_group: int, seed: int) -> list[Case]:
+    """Cases of every template group with slots that no case of the study uses, marked ``train``."""
+    cases: list[Case] = []
+    for group in all_groups():
+        make = factory(group, settings.phrasing)
+        slots = _distinct_slots(make, f"warm/{seed}/{group}", study=False)
+        chosen = [next(slots) for _ in range(twins_per_group)]
+        cases += _twins(make, chosen, settings.conflict_share, "train", seed, name="warm")
+    return cases
+
+
+def _distinct_slots(make: CaseFactory, key: str, *, study: bool) -> Iterator[Slots]:
+    rng = random.Random(key)
+    seen: set[tuple[object, ...]] = set()
+    for _ in range(1_000_000):
+        slots = make.slots(rng)
+        identity = (slots.targets, slots.word, slots.value, slots.companions)
+        if identity in seen or (slots.bucket(make.group, BUCKETS) >= WARM_START_BUCKETS) != study:
+            continue
+        seen.add(identity)
+        yield slots
+    raise ValueError(f"{make.group}: no more distinct slots after {len(seen)}; ask for fewer cases")
+
+
+def _twins(
+    make: CaseFactory, chosen: Sequence[Slots], share: float, split: Split, seed: int, name: str = "s"
+) -> list[Case]:
+    """Hazard and benign case of each slot set; the conflicting ones are spread evenly (exact share)."""
+    cases = []
+    for index, slots in enumerate(chosen):
+        conflicting = int((index + 1) * share) > int(index * share)
+        twin_id = f"{name}{seed}.{split}.{make.domain.name}.{make.family.name}.{index:04d}"
+        for hazard in (True, False):
+            cases.append(
+                make.build(
+                    slots,
+                    twin_id=twin_id,
+                    split=split,
+                    seed=seed,
+                    hazard=hazard,
+                    conflicting=hazard and conflicting,
+                )
+            )
+    return cases
