@@ -1,0 +1,60 @@
+"""The compact dialect of the tiny model: one word a token, one tool call a turn.
+
+The template (``templates/compact.jinja``) renders a call as ``name value value <|end|>``; ``parse_call`` is its
+strict inverse. What does not parse is an invalid call: nothing is guessed or repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from persistence_pipeline.records import ToolCall
+from persistence_pipeline.world.tools import Tool
+
+USER, ASSISTANT, TOOL, END, PAD, UNKNOWN = (
+    "<|user|>",
+    "<|assistant|>",
+    "<|tool|>",
+    "<|end|>",
+    "<|pad|>",
+    "<|unknown|>",
+)
+SPECIAL_TOKENS = (PAD, UNKNOWN, USER, ASSISTANT, TOOL, END)
+
+
+class ParseFault(ValueError):
+    """An agent's turn is not exactly one well-formed tool call."""
+
+
+def chat_template() -> str:
+    """Text of the compact chat template, with generation markers."""
+    return (files(__package__) / "templates" / "compact.jinja").read_text(encoding="utf-8")
+
+
+def parse_call(text: str, tools: Mapping[str, Tool]) -> ToolCall:
+    """Parse a turn (without its end token) as one call of one of ``tools``.
+
+    Raises:
+        ParseFault: unknown tool, wrong number of arguments, or an argument of the wrong type.
+    """
+    name, *words = text.split() or [""]
+    tool = tools.get(name)
+    if tool is None:
+        raise ParseFault(f"no such tool: {name!r}")
+    if len(words) != len(tool.parameters):
+        raise ParseFault(f"{name} takes {len(tool.parameters)} arguments, got {len(words)}")
+    arguments = {
+        argument: _typed(word, kind) for (argument, kind), word in zip(tool.parameters.items(), words, strict=True)
+    }
+    return ToolCall(name=name, arguments=arguments)
+
+
+def _typed(word: str, kind: type) -> str | int:
+    if kind is int:
+        if not (word.isascii() and word.isdigit()):
+            raise ParseFault(f"expected a number, got {word!r}")
+        return int(word)
+    if word in SPECIAL_TOKENS:
+        raise ParseFault(f"{word} is not a value")
+    return word

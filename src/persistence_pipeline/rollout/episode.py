@@ -1,0 +1,116 @@
+"""One episode: the transcript between an agent and the world, and the trajectory it becomes.
+
+A policy drives episodes: it reads ``messages``, writes one turn with ``take``, and goes on until ``done``. A turn
+ends at the end of its tool call, so an agent can never write its own observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.environment import Environment, Observation, User
+from persistence_pipeline.world.phrasing import render_observation
+
+StopReason = Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What an agent wrote in one turn: a call, or text that did not parse as one."""
+
+    call: ToolCall | None
+    text: str = ""
+    """The raw text, kept where it is not a call."""
+    new_tokens: int = 0
+
+
+class Policy(Protocol):
+    """Plays episodes to their end."""
+
+    def play(self, episodes: list[Episode]) -> Iterable[Episode]:
+        """Drive every episode until it is done; yields each as it ends, in any order."""
+        ...
+
+
+class Episode:
+    """A running episode of one case.
+
+    Args:
+        case: What is to be done.
+        policy: Name of the cell or script that acts.
+        seed: Seed of the rollout.
+        sample: Index among the samples of this case.
+        user: Who answers questions.
+        max_turns: Calls after which the episode is stopped.
+    """
+
+    def __init__(
+        self, case: Case, *, policy: str, seed: int, sample: int = 0, user: User = "oracle", max_turns: int = 10
+    ) -> None:
+        self.case = case
+        self.policy = policy
+        self.seed = seed
+        self.sample = sample
+        self.environment = Environment(case, user)
+        self.messages: list[Message] = [Message(role="user", content=case.instruction)]
+        self.stop_reason: StopReason | None = None
+        self.last_observation: Observation = {}
+        self._max_turns = max_turns
+        self._new_tokens = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the episode has ended."""
+        return self.stop_reason is not None
+
+    def take(self, turn: Turn) -> Message | None:
+        """Write a turn into the transcript; returns the observation, or None where the episode has ended."""
+        self._new_tokens += turn.new_tokens
+        if turn.call is None:
+            self.messages.append(Message(role="assistant", content=turn.text))
+            observation = self.environment.reject()
+        else:
+            self.messages.append(Message(role="assistant", tool_calls=(turn.call,)))
+            observation = self.environment.call(turn.call.name, turn.call.arguments)
+        self.last_observation = observation
+        self.stop_reason = self.environment.stop_reason
+        if self.done:
+            return None
+        name = turn.call.name if turn.call else None
+        message = Message(role="tool", content=render_observation(observation, self.case), name=name)
+        self.messages.append(message)
+        if self.environment.counts["calls"] >= self._max_turns:
+            self.stop("max_turns")
+            return None
+        return message
+
+    def stop(self, reason: StopReason) -> None:
+        """End the episode from outside."""
+        self.stop_reason = reason
+
+    def trajectory(self) -> Trajectory:
+        """The record of an ended episode.
+
+        Raises:
+            RuntimeError: if the episode is still running.
+        """
+        if self.stop_reason is None:
+            raise RuntimeError(f"episode of {self.case.case_id} is still running")
+        return Trajectory(
+            trajectory_id=f"{self.policy}/{self.case.case_id}/{self.sample}",
+            case_id=self.case.case_id,
+            template_group=self.case.template_group,
+            split=self.case.split,
+            policy=self.policy,
+            seed=self.seed,
+            sample=self.sample,
+            messages=tuple(self.messages),
+            effects=tuple(self.environment.effects),
+            final_state_hash=self.environment.state_hash(),
+            stop_reason=self.stop_reason,
+            flags={**self.environment.counts, "new_tokens": self._new_tokens, "fabricated": False},
+        )

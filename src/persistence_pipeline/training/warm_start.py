@@ -1,0 +1,185 @@
+"""The source policy: behaviour cloning of a mixture of scripted behaviours, from a fresh model.
+
+It plays the part of pretraining: it sees every template group, with slot values that no case of the study
+uses, so that the source is competent everywhere and torn between behaviours.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from persistence_pipeline.agents.chat import encode_conversation
+from persistence_pipeline.agents.models import ModelSettings, build_model
+from persistence_pipeline.agents.tokenizer import train_tokenizer
+from persistence_pipeline.records import Trajectory
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.world.behaviours import BEHAVIOURS
+from persistence_pipeline.world.cases import Case
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+IGNORED = -100
+
+
+class WarmStartSettings(BaseModel):
+    """The demonstrations and the optimiser of the warm start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    behaviours: dict[str, float]
+    """Share of each scripted behaviour among the demonstrations."""
+    twins_per_group: int = Field(60, gt=0)
+    steps: int = Field(600, gt=0)
+    batch_size: int = Field(64, gt=0)
+    matrix_learning_rate: float = Field(0.02, gt=0)
+    """Muon, on the hidden matrices."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """AdamW, on embeddings, norms and the output layer."""
+    gradient_clip: float = Field(1.0, gt=0)
+    seed: int = 0
+
+    @field_validator("behaviours")
+    @classmethod
+    def _known(cls, shares: dict[str, float]) -> dict[str, float]:
+        unknown = set(shares) - set(BEHAVIOURS)
+        if unknown:
+            raise ValueError(f"unknown behaviours {sorted(unknown)}; known: {list(BEHAVIOURS)}")
+        if not math.isclose(sum(shares.values()), 1) or min(shares.values()) < 0:
+            raise ValueError(f"shares must be positive and sum to 1, got {shares}")
+        return shares
+
+
+def demonstrate(cases: Sequence[Case], shares: Mapping[str, float], seed: int) -> list[Trajectory]:
+    """Play one scripted behaviour, drawn by its share, on every case."""
+    drawn = random.Random(f"behaviours/{seed}").choices(list(shares), list(shares.values()), k=len(cases))
+    episodes: dict[str, list[Episode]] = {}
+    for case, behaviour in zip(cases, drawn, strict=True):
+        episodes.setdefault(behaviour, []).append(Episode(case, policy=behaviour, seed=seed))
+    return [
+        episode.trajectory()
+        for behaviour, group in sorted(episodes.items())
+        for episode in ScriptedPolicy(behaviour).play(group)
+    ]
+
+
+def warm_start(
+    demonstrations: Sequence[Trajectory],
+    vocabulary: Sequence[str],
+    model_settings: ModelSettings,
+    settings: WarmStartSettings,
+    scratch: Path,
+) -> tuple[Path, list[dict[str, float]]]:
+    """Train a source policy from scratch and save it under ``scratch``.
+
+    Args:
+        demonstrations: Scripted trajectories.
+        vocabulary: Further words that the tokenizer must know.
+        model_settings: Shape of the model.
+        settings: Optimiser.
+        scratch: Folder that receives the checkpoint directory.
+
+    Returns:
+        The checkpoint directory, and one row of ``step, loss, learning_rate_share`` per step.
+    """
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.disable_progress_bar()
+    tokenizer = train_tokenizer(_texts(demonstrations, vocabulary))
+    model = build_model(model_settings, tokenizer, settings.seed)
+    encoded = [encode_conversation(tokenizer, t.messages) for t in demonstrations]
+    log = _fit(model, encoded, settings, int(tokenizer.pad_token_id))
+    checkpoint = scratch / "source"
+    model.save_pretrained(checkpoint)
+    tokenizer.save_pretrained(checkpoint)
+    return checkpoint, log
+
+
+def _texts(demonstrations: Sequence[Trajectory], vocabulary: Sequence[str]) -> Iterator[str]:
+    yield " ".join(sorted(vocabulary))
+    for trajectory in demonstrations:
+        for message in trajectory.messages:
+            yield message.content
+            for call in message.tool_calls:
+                yield " ".join([call.name, *map(str, call.arguments.values())])
+
+
+def _fit(
+    model: PreTrainedModel,
+    encoded: Sequence[tuple[Sequence[int], Sequence[int]]],
+    settings: WarmStartSettings,
+    pad: int,
+) -> list[dict[str, float]]:
+    """The training loop: next-token loss on the agent's tokens, cosine schedule."""
+    import torch
+    from tqdm import tqdm
+
+    optimisers = _optimisers(model, settings)
+    schedules = [
+        torch.optim.lr_scheduler.CosineAnnealingLR(o, settings.steps, eta_min=0.0) for o in optimisers
+    ]
+    model.train()
+    log = []
+    batches = _batches([len(ids) for ids, _ in encoded], settings)
+    for step, indices in enumerate(tqdm(batches, total=settings.steps, desc="warm start", mininterval=1)):
+        ids, labels = _padded([encoded[i] for i in indices], pad)
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        for optimiser, schedule in zip(optimisers, schedules, strict=True):
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad(set_to_none=True)
+        log.append({"step": step, "loss": float(loss.detach())})
+    model.eval()
+    return log
+
+
+def _optimisers(model: PreTrainedModel, settings: WarmStartSettings) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices, AdamW for everything else."""
+    import torch
+
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        hidden = parameter.ndim == 2 and not any(k in name for k in ("embed", "lm_head", "wte", "wpe"))
+        (matrices if hidden else others).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=settings.matrix_learning_rate, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.95)),
+    ]
+
+
+def _batches(lengths: Sequence[int], settings: WarmStartSettings) -> Iterator[list[int]]:
+    """Batches of similar length in random order, epoch after epoch, ``steps`` in all."""
+    rng = np.random.default_rng(settings.seed)
+    yielded = 0
+    while True:
+        order = sorted(rng.permutation(len(lengths)).tolist(), key=lambda i: lengths[i])
+        starts = rng.permutation(range(0, len(order), settings.batch_size)).tolist()
+        for start in starts:
+            if yielded == settings.steps:
+                return
+            yield order[start : start + settings.batch_size]
+            yielded += 1
+
+
+def _padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int) -> tuple[Any, Any]:
+    """Right-padded ids and labels; only the agent's tokens are labelled. Causal attention ignores the pads."""
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), width), pad)
+    labels = torch.full((len(rows), width), IGNORED)
+    for index, (tokens, mask) in enumerate(rows):
+        ids[index, : len(tokens)] = torch.tensor(tokens)
+        labels[index, : len(tokens)] = torch.where(torch.tensor(mask).bool(), torch.tensor(tokens), IGNORED)
+    return ids, labels
