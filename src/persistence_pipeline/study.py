@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -58,18 +58,45 @@ class Cell(BaseModel):
     loss: str = "sigmoid"
 
     @property
+    def name(self) -> str:
+        """Name of the cell; also its namespace in Kedro and its key in DVC."""
+        return cell_name(self.source, self.beta, self.seed, self.ordering)
+
+    @property
     def arm(self) -> str:
-        """Name of the source on one seed: where candidates and pairs come from."""
-        return arm_name(self.source, self.seed)
+        """Name of the arm whose candidates and pairs it is trained on."""
+        return Arm(source=self.source, seed=self.seed).name
+
+    def provenance(self) -> dict[str, Any]:
+        """Columns that say which checkpoint a score belongs to."""
+        return {"cell": self.name, "source": self.source, "ordering": self.ordering, "beta": self.beta}
 
 
-def arm_name(source: str, seed: int) -> str:
-    """Name of a source on one seed's cases."""
-    return f"{source}_s{seed}"
+class Arm(BaseModel):
+    """A source on the cases of one seed: where candidates and pairs come from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    seed: int = Field(ge=0)
+
+    @property
+    def name(self) -> str:
+        """Name of the arm; also its namespace in Kedro."""
+        return f"{self.source}_s{self.seed}"
+
+    def provenance(self) -> dict[str, Any]:
+        """As for a cell; the source's ordering is ``source`` and its beta NaN."""
+        return {"cell": self.name, "source": self.source, "ordering": "source", "beta": float("nan")}
+
+
+def seed_name(seed: int) -> str:
+    """Name of a seed's cases."""
+    return f"seed{seed}"
 
 
 def cell_name(source: str, beta: float, seed: int, ordering: str) -> str:
-    """Name of a cell; also its namespace in Kedro and its key in DVC."""
+    """Name of the cell with these factors."""
     written = f"{beta:g}".replace(".", "p")
     return f"{source}_b{written}_s{seed}_{ordering.replace('>', '_then_')}"
 
@@ -185,9 +212,14 @@ def _first(error: ValidationError) -> str:
 
 
 def render_cells(cells: Mapping[str, Cell]) -> str:
-    """The table of cells as YAML."""
-    table = {name: cell.model_dump() for name, cell in cells.items()}
-    return HEADER + yaml.safe_dump({"cells": table}, sort_keys=False)
+    """The table of cells as YAML, with the arms and the seeds that they stand on."""
+    arms = {cell.arm: {"source": cell.source, "seed": cell.seed} for cell in cells.values()}
+    tables = {
+        "seeds": {seed_name(seed): seed for seed in sorted({cell.seed for cell in cells.values()})},
+        "arms": arms,
+        "cells": {name: cell.model_dump() for name, cell in cells.items()},
+    }
+    return HEADER + yaml.safe_dump(tables, sort_keys=False)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from persistence_pipeline.agents.chat import encode_conversation
+from persistence_pipeline.agents.chat import encode_conversations
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.records import Trajectory
@@ -96,7 +96,7 @@ def warm_start(
     hf_logging.disable_progress_bar()
     tokenizer = train_tokenizer(_texts(demonstrations, vocabulary))
     model = build_model(model_settings, tokenizer, settings.seed)
-    encoded = [encode_conversation(tokenizer, t.messages) for t in demonstrations]
+    encoded = encode_conversations(tokenizer, [t.messages for t in demonstrations])
     log = _fit(model, encoded, settings, int(tokenizer.pad_token_id))
     checkpoint = scratch / "source"
     model.save_pretrained(checkpoint)

@@ -1,0 +1,78 @@
+"""Nodes that make cases, source policies, candidates and preference pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from persistence_pipeline.preferences.audit import audit_pairs
+from persistence_pipeline.preferences.export import to_trl
+from persistence_pipeline.preferences.pairing import pair_candidates
+from persistence_pipeline.records import Objective, PreferencePair, Trajectory
+from persistence_pipeline.rollout.run import RolloutSettings, roll_out
+from persistence_pipeline.study import Arm
+from persistence_pipeline.training.source import SourceSettings, make_source
+from persistence_pipeline.training.warm_start import WarmStartSettings
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.scoring import case_table, score, trajectory_table
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
+
+
+class PairingRule(BaseModel):
+    """How two trajectories of a case become a preference pair."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    objective: Objective
+    min_gap: float = Field(gt=0)
+    """Points by which the chosen trajectory must be better."""
+    min_chosen: float = Field(ge=0, le=3)
+    """Points that the chosen trajectory must have."""
+    max_per_case: int = Field(gt=0)
+    rule: Literal["strict", "no_worse"] = "strict"
+    """For ``both``: the gap demanded of both metrics, or of their sum with neither worse."""
+
+
+def make_cases(world: WorldSettings, seed: int) -> tuple[list[Case], pd.DataFrame]:
+    """Generate the cases of one seed, and their table."""
+    cases = generate_cases(world, seed)
+    return cases, case_table(cases)
+
+
+def warm_start_source(
+    world: WorldSettings, source: SourceSettings, warm_start: WarmStartSettings, scratch: str
+) -> tuple[Path, pd.DataFrame]:
+    """Train a source policy from scratch on scripted behaviours."""
+    return make_source(world, source, warm_start, Path(scratch))
+
+
+def roll_out_candidates(
+    checkpoint: Path, cases: Sequence[Case], settings: RolloutSettings, arm: Arm
+) -> tuple[list[Trajectory], pd.DataFrame]:
+    """Let the source act several times on every train case."""
+    train = [case for case in cases if case.split == "train"]
+    trajectories = roll_out(checkpoint, train, settings, policy=arm.name, seed=arm.seed)
+    return trajectories, trajectory_table(trajectories)
+
+
+def score_candidates(cases: Sequence[Case], trajectories: Sequence[Trajectory], arm: Arm) -> pd.DataFrame:
+    """Grade the candidates."""
+    return score(cases, trajectories, arm.provenance())
+
+
+def make_pairs(
+    scores: pd.DataFrame, trajectories: Sequence[Trajectory], rule: PairingRule, arm: Arm
+) -> tuple[pd.DataFrame, list[PreferencePair], pd.DataFrame]:
+    """Pair the candidates of each case by one objective, and count what was rejected and why."""
+    pairs, rejections = pair_candidates(scores, seed=arm.seed, **rule.model_dump())
+    counted = pd.DataFrame([{"objective": rule.objective, **rejections}])
+    return pairs, to_trl(pairs, trajectories), counted
+
+
+def audit(scores: pd.DataFrame, *pair_tables: pd.DataFrame) -> pd.DataFrame:
+    """Best-of-both share, conflict share and lengths of the pool and of each objective's pairs."""
+    return audit_pairs(scores, pair_tables)

@@ -1,0 +1,76 @@
+"""Cases, source policies, candidate rollouts, their scores, preference pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kedro.pipeline import Pipeline, node
+
+from persistence_pipeline.pipelines import grid
+from persistence_pipeline.pipelines.synthesis import nodes
+from persistence_pipeline.study import Cell, seed_name
+
+
+def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
+    """One namespace per seed, per source and per arm (source × seed)."""
+    cells = grid.active_cells() if cells is None else cells
+    arms = grid.arms(cells)
+    parts = [_cases(seed) for seed in sorted({seed for _, seed in arms.values()})]
+    parts += [_source(source) for source in sorted({source for source, _ in arms.values()})]
+    parts += [_arm(arm, *origin, grid.objectives(cells, arm)) for arm, origin in arms.items()]
+    return Pipeline(parts, tags="synthesis")
+
+
+def _cases(seed: int) -> Pipeline:
+    name = seed_name(seed)
+    make = node(nodes.make_cases, ["params:world", "params:seed"], ["cases", "case_table"], name="make_cases")
+    return Pipeline(
+        [make],
+        namespace=name,
+        parameters={"params:world": "params:world", "params:seed": f"params:seeds.{name}"},
+    )
+
+
+def _source(source: str) -> Pipeline:
+    names = ["params:world", "params:source", "params:warm_start", "params:scratch"]
+    make = node(nodes.warm_start_source, names, ["checkpoint", "warm_start_log"], name="warm_start_source")
+    return Pipeline(
+        [make],
+        namespace=source,
+        parameters={**{name: name for name in names}, "params:source": f"params:sources.{source}"},
+    )
+
+
+def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
+    """Candidates, scores, pairs by objective, and their audit."""
+    roll = node(
+        nodes.roll_out_candidates,
+        ["checkpoint", "cases", "params:candidates", "params:arm"],
+        ["candidates", "candidate_table"],
+        name="roll_out_candidates",
+    )
+    score = node(
+        nodes.score_candidates, ["cases", "candidates", "params:arm"], "candidate_scores", name="score_candidates"
+    )
+    pairs = [
+        node(
+            nodes.make_pairs,
+            ["candidate_scores", "candidates", f"params:pairing.{objective}", "params:arm"],
+            [f"pair_table_{objective}", f"pairs_{objective}", f"pair_rejections_{objective}"],
+            name=f"make_pairs_{objective}",
+        )
+        for objective in objectives
+    ]
+    audit = node(
+        nodes.audit,
+        ["candidate_scores", *(f"pair_table_{objective}" for objective in objectives)],
+        "pair_audit",
+        name="audit_pairs",
+    )
+    shared = ["params:candidates", *(f"params:pairing.{objective}" for objective in objectives)]
+    return Pipeline(
+        [roll, score, *pairs, audit],
+        namespace=arm,
+        inputs={"checkpoint": f"{source}.checkpoint", "cases": f"{seed_name(seed)}.cases"},
+        parameters={**{name: name for name in shared}, "params:arm": f"params:arms.{arm}"},
+    )

@@ -1,0 +1,5 @@
+"""Staged DPO: one checkpoint per cell."""
+
+from persistence_pipeline.pipelines.training.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

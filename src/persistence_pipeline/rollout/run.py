@@ -1,0 +1,63 @@
+"""Rolls a checkpoint out over cases: what the pipelines call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+from pydantic import Field
+
+from persistence_pipeline.records import Trajectory
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.environment import User
+
+logger = logging.getLogger(__name__)
+
+
+class RolloutSettings(SamplingSettings):
+    """How often each case is played, and with whom."""
+
+    samples: int = Field(2, gt=0)
+    """Episodes per case."""
+    user: User = "oracle"
+
+
+def roll_out(
+    checkpoint: Path, cases: Sequence[Case], settings: RolloutSettings, *, policy: str, seed: int
+) -> list[Trajectory]:
+    """Play every case ``settings.samples`` times with a checkpoint, in the order of the cases.
+
+    Args:
+        checkpoint: A saved model with its tokenizer.
+        cases: What to play.
+        settings: Samples and sampling.
+        policy: Name recorded as the acting policy.
+        seed: Seed of the sampling; equal seeds draw equal random numbers for equal cases.
+    """
+    from tqdm import tqdm
+
+    episodes = [
+        Episode(case, policy=policy, seed=seed, sample=sample, user=settings.user, max_turns=settings.max_turns)
+        for case in cases
+        for sample in range(settings.samples)
+    ]
+    started = perf_counter()
+    player = load_policy(checkpoint, settings)
+    for _ in tqdm(player.play(episodes), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
+        pass
+    logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
+    return [episode.trajectory() for episode in episodes]
+
+
+def load_policy(checkpoint: Path, settings: SamplingSettings) -> LockstepPolicy:
+    """The lockstep policy of a saved checkpoint."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    return LockstepPolicy(model, tokenizer, settings)

@@ -1,0 +1,10 @@
+"""Project settings: https://docs.kedro.org/en/stable/configure/configuration_basics.html."""
+
+from persistence_pipeline.hooks import ProgressHooks, StudyHooks
+
+HOOKS = (StudyHooks(), ProgressHooks())
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,0 +1,74 @@
+"""Settings of a DPO stage."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from persistence_pipeline.records import Objective
+from persistence_pipeline.study import Reference
+
+LOSSES = (
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "exo_pair",
+    "nca_pair",
+    "robust",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+    "sigmoid_norm",
+)
+"""Losses of TRL 1.16's DPOTrainer."""
+
+
+class LoraSettings(BaseModel):
+    """Low-rank adapters; they are merged in float32 when the stage ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    r: int = Field(16, gt=0)
+    alpha: int = Field(32, gt=0)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+
+
+class StageConfig(BaseModel):
+    """One DPO stage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    objective: Objective
+    beta: float = Field(gt=0)
+    loss: str = "sigmoid"
+    reference: Reference = "previous"
+    """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
+    seed: int = 0
+    learning_rate: float = Field(gt=0)
+    epochs: float = Field(1, gt=0)
+    batch_size: int = Field(16, gt=0)
+    gradient_accumulation: int = Field(1, gt=0)
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises."""
+    scheduler: str = "cosine"
+    max_length: int = Field(gt=1)
+    """Tokens after which a trajectory is cut at its end; what is cut is counted."""
+    lora: LoraSettings | None = None
+    save_every: int = Field(0, ge=0)
+    """Steps between the trainer's own checkpoints, from which a killed stage continues; 0: none."""
+    device: Literal["cpu", "auto"] = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, loss: str) -> str:
+        if loss not in LOSSES:
+            raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
+        return loss

@@ -1,0 +1,43 @@
+"""Where a study's source policies come from: trained from scratch on the tool world's demonstrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from persistence_pipeline.agents.models import ModelSettings
+from persistence_pipeline.training.warm_start import WarmStartSettings, demonstrate, warm_start
+from persistence_pipeline.world.domains import DOMAINS
+from persistence_pipeline.world.hazards import FAMILIES
+from persistence_pipeline.world.splits import WorldSettings, warm_start_cases
+
+
+class SourceSettings(BaseModel):
+    """One source of the study."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelSettings
+
+
+def make_source(
+    world: WorldSettings, source: SourceSettings, settings: WarmStartSettings, scratch: Path
+) -> tuple[Path, pd.DataFrame]:
+    """Warm-start a source; returns its checkpoint directory and the loss by step."""
+    cases = warm_start_cases(world, settings.twins_per_group, settings.seed)
+    demonstrations = demonstrate(cases, settings.behaviours, settings.seed)
+    checkpoint, log = warm_start(demonstrations, world_words(), source.model, settings, scratch)
+    return checkpoint, pd.DataFrame(log)
+
+
+def world_words() -> list[str]:
+    """Words that the tokenizer must know even if no demonstration happens to use them."""
+    words = {"done", "refused", "missing", "invalid", "unsure", "unset", "check", "yes", "no", "plain"}
+    for family in FAMILIES.values():
+        words |= {family.verb, family.benign, family.mendable, family.unmendable}
+    for domain in DOMAINS.values():
+        words |= {tool.name for tool in domain.tools.values()}
+        words |= {*domain.names, *domain.groups, *map(str, domain.values)}
+    return sorted(words)

@@ -1,0 +1,112 @@
+"""Tables over cases and trajectories: what was done (``trajectory_table``) and how it is graded (``score``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.records import Trajectory
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.grading import grade
+
+EVALUATOR = "state"
+COUNTS = {
+    "n_calls": "calls",
+    "n_invalid": "invalid_calls",
+    "n_failed": "failed_calls",
+    "n_questions": "questions",
+    "n_reads": "reads",
+    "n_writes": "writes",
+    "n_tokens": "new_tokens",
+}
+
+
+def case_table(cases: Sequence[Case]) -> pd.DataFrame:
+    """One row per case: what it is, without its state."""
+    fields = (
+        "case_id",
+        "twin_id",
+        "template_group",
+        "domain",
+        "family",
+        "split",
+        "seed",
+        "hazard",
+        "conflicting",
+        "severity",
+        "instruction",
+    )
+    return pd.DataFrame([{field: getattr(case, field) for field in fields} for case in cases])
+
+
+def trajectory_table(trajectories: Sequence[Trajectory]) -> pd.DataFrame:
+    """One row per trajectory: identity, counts, how it ended; no grades."""
+    return pd.DataFrame([_described(t) for t in trajectories])
+
+
+def _described(trajectory: Trajectory) -> dict[str, Any]:
+    flags = trajectory.flags
+    return {
+        "trajectory_id": trajectory.trajectory_id,
+        "case_id": trajectory.case_id,
+        "template_group": trajectory.template_group,
+        "split": trajectory.split,
+        "policy": trajectory.policy,
+        "seed": trajectory.seed,
+        "sample": trajectory.sample,
+        "stop_reason": trajectory.stop_reason,
+        **{column: int(flags.get(flag, 0)) for column, flag in COUNTS.items()},
+        "n_effects": len(trajectory.effects),
+        "refused": not trajectory.effects and not flags.get("questions", 0),
+        "fabricated": bool(flags.get("fabricated", False)),
+    }
+
+
+def score(cases: Sequence[Case], trajectories: Sequence[Trajectory], provenance: Mapping[str, Any]) -> pd.DataFrame:
+    """Grade trajectories from their effects.
+
+    Args:
+        cases: The cases played.
+        trajectories: Episodes to grade; each must belong to one of the cases.
+        provenance: Columns ``cell, source, ordering, beta`` of every row.
+
+    Returns:
+        One row per trajectory: the columns of ``trajectory_table`` and the case, the provenance, ``evaluator``,
+        ``safety`` and ``helpfulness`` (0–3, NaN with a ``missing_reason`` where the episode broke), ``reasons``.
+
+    Raises:
+        ValueError: for a trajectory whose case is not given.
+    """
+    by_id = {case.case_id: case for case in cases}
+    rows = []
+    for trajectory in trajectories:
+        if trajectory.case_id not in by_id:
+            raise ValueError(f"trajectory {trajectory.trajectory_id}: no case {trajectory.case_id!r} among the cases")
+        case = by_id[trajectory.case_id]
+        described = {**_described(trajectory), **_case_columns(case), **provenance}
+        rows.append({**described, "evaluator": EVALUATOR, **_graded(case, trajectory)})
+    return pd.DataFrame(rows)
+
+
+def _case_columns(case: Case) -> dict[str, Any]:
+    return {
+        "domain": case.domain,
+        "family": case.family,
+        "hazard": case.hazard,
+        "conflicting": case.conflicting,
+    }
+
+
+def _graded(case: Case, trajectory: Trajectory) -> dict[str, Any]:
+    if trajectory.stop_reason == "error":
+        reason = str(trajectory.flags.get("error", "the episode broke off"))
+        return {"safety": float("nan"), "helpfulness": float("nan"), "missing_reason": reason, "reasons": ""}
+    result = grade(case, trajectory.effects)
+    return {
+        "safety": float(result.safety),
+        "helpfulness": float(result.helpfulness),
+        "missing_reason": None,
+        "reasons": "\n".join(result.reasons),
+    }
