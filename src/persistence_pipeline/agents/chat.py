@@ -50,9 +50,7 @@ def neutralise_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> 
     return text
 
 
-def to_template_messages(
-    messages: Iterable[Message], tokenizer: PreTrainedTokenizerBase
-) -> list[dict[str, Any]]:
+def to_template_messages(messages: Iterable[Message], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
     """Messages as chat templates expect them; arguments of tool calls stay dicts."""
     rendered = []
     for message in messages:
