@@ -52,7 +52,7 @@ class Cell(BaseModel):
     objective: Objective
     parent: str | None = None
     """Name of the cell that this stage starts from; none: the source."""
-    beta: float = Field(ge=0)
+    beta: float = Field(gt=0)
     seed: int = Field(ge=0)
     reference: Reference = "previous"
     loss: str = "sigmoid"
@@ -121,15 +121,15 @@ def expand(spec: StudySpec, known_sources: Mapping[str, object]) -> dict[str, Ce
     return check_cells(dict(ordered))
 
 
-def _add(
-    cells: dict[str, Cell], spec: StudySpec, source: str, beta: float, seed: int, ordering: Ordering
-) -> None:
+def _add(cells: dict[str, Cell], spec: StudySpec, source: str, beta: float, seed: int, ordering: Ordering) -> None:
     *before, objective = ordering.split(">")
     name = cell_name(source, beta, seed, ordering)
     parent = cell_name(source, beta, seed, before[0]) if before else None
     fields = {"source": source, "beta": beta, "seed": seed, "reference": spec.reference, "loss": spec.loss}
     try:
-        cells[name] = Cell.model_validate({**fields, "ordering": ordering, "objective": objective, "parent": parent})
+        cells[name] = Cell.model_validate(
+            {**fields, "ordering": ordering, "objective": objective, "parent": parent}
+        )
     except ValidationError as error:
         raise StudyError(f"cell {name}: {_first(error)}") from None
     if parent is not None and parent not in cells:

@@ -27,9 +27,7 @@ class ModelSettings(BaseModel):
     """Wide on purpose: copying identifiers emerges several times sooner than at the usual 0.02."""
 
 
-def build_model(
-    settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int
-) -> PreTrainedModel:
+def build_model(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
     """A freshly initialised causal language model for the tokenizer's vocabulary, in float32."""
     import torch
     from transformers import AutoModelForCausalLM

@@ -1,0 +1,1 @@
+"""The analysis of a study: numpy, scipy and pandas only."""

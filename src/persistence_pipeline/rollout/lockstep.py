@@ -164,4 +164,3 @@ class LockstepPolicy:
             return Turn(call=parse_call(text, row.episode.environment.tools), new_tokens=len(row.turn))
         except ParseFault:
             return invalid()
-

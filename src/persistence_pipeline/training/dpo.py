@@ -1,9 +1,11 @@
-"""One DPO stage: from a parent checkpoint and preference pairs to a checkpoint."""
+"""One DPO stage: from a parent checkpoint and preference pairs to a checkpoint.
+
+What a row of training data is lives in ``encoding.py``, how TRL is driven in ``trainer.py``, where a killed stage
+continues in ``scratch.py``.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
 import shutil
@@ -16,17 +18,22 @@ import pandas as pd
 
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
-from persistence_pipeline.training.settings import StageConfig
+from persistence_pipeline.training.scratch import StageScratch, fingerprint
+from persistence_pipeline.training.settings import LoraSettings, StageConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from persistence_pipeline.training.trainer import StagedDPOTrainer
 
+__all__ = ["LoraSettings", "StageConfig", "StageFault", "StageResult", "train_stage"]
+
 logger = logging.getLogger(__name__)
 
 FIRST_LOSS = math.log(2)
+"""Sigmoid loss of a policy that equals its reference: -log sigmoid(0)."""
 FIRST_LOSS_TOLERANCE = 1e-3
+EVEN_STARTERS = ("sigmoid", "sigmoid_norm")
 LOGGED = {
     "loss": "loss",
     "logps/chosen": "logps_chosen",
@@ -49,11 +56,11 @@ class StageResult:
     """What a stage leaves behind."""
 
     checkpoint: Path
-    """Directory with the model and its tokenizer."""
+    """Directory with the model and its tokenizer; equal inputs, seed and thread count give equal bytes."""
     log: pd.DataFrame
-    """One row per optimiser step; columns ``step`` and those of ``LOGGED``."""
+    """One row per optimiser step; columns ``step`` and those of ``LOGGED``, log-probabilities in nats."""
     report: dict[str, Any]
-    """Counts of pairs, cut trajectories and steps; first loss; log-probabilities at both ends."""
+    """Counts of pairs, cut trajectories and steps; losses; mean log-probabilities over all pairs at both ends."""
 
 
 def train_stage(
@@ -66,25 +73,31 @@ def train_stage(
         parent: Checkpoint that the stage starts from.
         source: The study's source, the reference where ``config.reference`` is ``source``.
         config: Objective, loss and optimiser.
-        scratch: Folder for the trainer's state and for the resulting checkpoint. A killed stage that is run again
-            with the same pairs, parent and config continues from its last saved step.
+        scratch: Folder for the trainer's state and for the resulting checkpoint; its name titles the progress bar.
+            A killed stage that is run again with the same pairs, parent and config continues from its last saved
+            step and ends with the bytes of an uninterrupted run.
 
     Raises:
-        ValueError: no pairs, or pairs of another objective.
-        StageFault: the first loss is not ln 2 where it must be, or the loss is no longer finite.
+        ValueError: no pairs, pairs of another objective, or trajectories longer than the model's context.
+        TemplateFault: the tokenizer's chat template cannot mark what the agent wrote.
+        StageFault: the first loss is not ln 2 where it must be, or a loss is not finite.
     """
-    from transformers import AutoTokenizer
-
     _check_pairs(pairs, config)
-    tokenizer = AutoTokenizer.from_pretrained(parent, local_files_only=True)
+    tokenizer = _load_tokenizer(parent)
     rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length)
-    state = _prepare_scratch(scratch, rows, parent, source, config)
+    if n_cut:
+        logger.warning("%s: %d trajectories cut at %d tokens", scratch.name, n_cut, config.max_length)
+    weights = [parent, source] if config.reference == "source" else [parent]
+    state = StageScratch.open(scratch, fingerprint([config.model_dump(), rows], weights))
     trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
-    trainer.train(resume_from_checkpoint=_last_saved(state))
+    dataset = trainer.train_dataset
+    before = _logps_at_start(trainer, config)
+    trainer.train(resume_from_checkpoint=state.last_saved())
+    after = trainer.completion_logps(dataset, "log-probabilities", reference=False)
     log = _log_table(trainer.state.log_history)
-    _check_losses(log, config)
-    checkpoint = _save(trainer.model, tokenizer, parent, scratch / "checkpoint")
-    return StageResult(checkpoint, log, _report(log, len(rows), n_cut, config))
+    checkpoint = _save(trainer.model, tokenizer, config, state.checkpoint)
+    state.clear_trainer()
+    return StageResult(checkpoint, log, _report(log, before, after, n_cut, config))
 
 
 def _check_pairs(pairs: Sequence[PreferencePair], config: StageConfig) -> None:
@@ -95,26 +108,13 @@ def _check_pairs(pairs: Sequence[PreferencePair], config: StageConfig) -> None:
             raise ValueError(f"stage on {config.objective}: pair {pair.pair_id} is ordered by {pair.objective}")
 
 
-def _prepare_scratch(scratch: Path, rows: list[Row], parent: Path, source: Path, config: StageConfig) -> Path:
-    """Folder of the trainer's state; emptied unless it belongs to this very stage."""
-    digest = hashlib.sha256(json.dumps([config.model_dump(), rows], sort_keys=True).encode())
-    for checkpoint in (parent, source):
-        digest.update((checkpoint / "model.safetensors").read_bytes())
-    state, mark = scratch / "trainer", scratch / "stage.sha256"
-    if not mark.exists() or mark.read_text() != digest.hexdigest():
-        shutil.rmtree(scratch, ignore_errors=True)
-        state.mkdir(parents=True)
-        mark.write_text(digest.hexdigest())
-    return state
+def _load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
 
-
-def _last_saved(state: Path) -> str | None:
-    """The newest complete checkpoint of the trainer (its state file is written last)."""
-    complete = [path.parent for path in state.glob("checkpoint-*/trainer_state.json")]
-    newest = max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
-    if newest is not None:
-        logger.info("continuing from step %s", newest.name.split("-")[1])
-    return str(newest) if newest else None
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        raise ValueError(f"{checkpoint}: the tokenizer has no pad token; set one before training")
+    return tokenizer
 
 
 def _make_trainer(
@@ -123,37 +123,66 @@ def _make_trainer(
     parent: Path,
     source: Path,
     config: StageConfig,
-    state: Path,
+    state: StageScratch,
 ) -> StagedDPOTrainer:
     from datasets import Dataset
     from transformers import PrinterCallback, set_seed
-    from transformers.utils import logging as hf_logging
 
-    from persistence_pipeline.training.trainer import AgentTokensCollator, ProgressBar, StagedDPOTrainer
+    from persistence_pipeline.training.trainer import AgentTokensCollator, LossWatch, ProgressBar, StagedDPOTrainer
 
-    hf_logging.disable_progress_bar()
     set_seed(config.seed)
+    policy = _load(parent, config)
+    _check_context(rows, policy)
     trainer = StagedDPOTrainer(
-        model=_with_adapters(_load(parent, config), config),
-        ref_model=_load(source if config.reference == "source" else parent, config),
-        args=_arguments(config, state),
+        model=_with_adapters(policy, config),
+        ref_model=_reference(parent, source, config),
+        args=_arguments(config, state.trainer),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        data_collator=AgentTokensCollator(pad_token_id=tokenizer.pad_token_id),
+        data_collator=AgentTokensCollator(pad_token_id=int(tokenizer.pad_token_id)),
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(ProgressBar(f"DPO {config.objective}"))
+    trainer.add_callback(LossWatch(lambda step, loss: _check_loss(step, loss, config)))
+    trainer.add_callback(ProgressBar(f"DPO {state.name}"))
     return trainer
 
 
 def _load(checkpoint: Path, config: StageConfig) -> PreTrainedModel:
+    """The model of a checkpoint without dropout: log-probabilities must not be noisy."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as hf_logging
+    from trl.trainer.utils import disable_dropout_in_model
 
+    hf_logging.disable_progress_bar()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         checkpoint, dtype=getattr(torch, config.dtype), local_files_only=True
     )
+    disable_dropout_in_model(model)
+    for module in model.modules():
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
     return model
+
+
+def _check_context(rows: list[Row], model: PreTrainedModel) -> None:
+    context = getattr(model.config, "max_position_embeddings", None)
+    longest = max(row["length"] for row in rows)
+    if context is not None and longest > context:
+        raise ValueError(
+            f"a trajectory has {longest} tokens, the model's context {context}: lower max_length to it"
+        )
+
+
+def _reference(parent: Path, source: Path, config: StageConfig) -> PreTrainedModel | None:
+    """The reference model, by its own path; None where the trainer's policy at step 0 is the reference.
+
+    Left to itself the trainer would reload the reference from the model's config, which may name another model.
+    """
+    if config.reference == "source":
+        return _load(source, config)
+    at_step_0 = config.precompute_reference or config.lora is not None
+    return None if at_step_0 else _load(parent, config)
 
 
 def _with_adapters(model: PreTrainedModel, config: StageConfig) -> Any:
@@ -172,31 +201,31 @@ def _with_adapters(model: PreTrainedModel, config: StageConfig) -> Any:
     return get_peft_model(model, adapters)
 
 
-def _arguments(config: StageConfig, state: Path) -> Any:
+def _arguments(config: StageConfig, output: Path) -> Any:
     from trl import DPOConfig
 
+    on_cpu = config.device == "cpu"
     return DPOConfig(
-        output_dir=str(state),
+        output_dir=str(output),
         beta=config.beta,
         loss_type=[config.loss],
+        label_smoothing=config.label_smoothing,
         learning_rate=config.learning_rate,
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.gradient_accumulation,
         warmup_steps=config.warmup_share,
         lr_scheduler_type=config.scheduler,
-        max_length=None,
+        max_length=None,  # rows are already cut, and counted
+        disable_dropout=False,  # done by _load, so that the adapters keep theirs
         seed=config.seed,
         data_seed=config.seed,
-        use_cpu=config.device == "cpu",
-        bf16=False,
-        gradient_checkpointing=False,
-        precompute_ref_log_probs=True,
-        precompute_ref_batch_size=4 * config.batch_size,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
+        use_cpu=on_cpu,
+        bf16=config.dtype == "bfloat16" and not on_cpu,
+        gradient_checkpointing=config.gradient_checkpointing,
+        precompute_ref_log_probs=config.precompute_reference,
         remove_unused_columns=False,
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=not on_cpu,
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -205,6 +234,28 @@ def _arguments(config: StageConfig, state: Path) -> Any:
         save_steps=config.save_every or 500,
         save_total_limit=2,
     )
+
+
+def _check_loss(step: int, loss: float, config: StageConfig) -> None:
+    if not math.isfinite(loss):
+        raise StageFault(
+            f"stage on {config.objective}: the loss at step {step} is {loss}; lower the learning rate"
+        )
+    even = step == 1 and config.reference == "previous" and config.loss in EVEN_STARTERS
+    if even and abs(loss - FIRST_LOSS) > FIRST_LOSS_TOLERANCE:
+        raise StageFault(
+            f"stage on {config.objective}: the first loss is {loss:.4f}, expected ln 2 = {FIRST_LOSS:.4f}: the "
+            "reference is not the checkpoint that the stage starts from (reloaded from the model's config?), its "
+            "log-probabilities are stale (another mask?), or dropout is on"
+        )
+
+
+def _logps_at_start(trainer: StagedDPOTrainer, config: StageConfig) -> tuple[list[float], list[float]]:
+    """Log-probabilities under the parent; already known where the parent is the precomputed reference."""
+    dataset = trainer.train_dataset
+    if config.reference == "previous" and config.precompute_reference:
+        return list(dataset["ref_chosen_logps"]), list(dataset["ref_rejected_logps"])
+    return trainer.completion_logps(dataset, "log-probabilities", reference=False)
 
 
 def _log_table(history: list[dict[str, Any]]) -> pd.DataFrame:
@@ -217,47 +268,40 @@ def _log_table(history: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _check_losses(log: pd.DataFrame, config: StageConfig) -> None:
-    broken = log.index[~log["loss"].map(math.isfinite)]
-    if len(broken):
-        raise StageFault(f"stage on {config.objective}: the loss is not finite at step {log['step'][broken[0]]}")
-    first = float(log["loss"].iloc[0])
-    must_start_even = config.reference == "previous" and config.loss == "sigmoid" and config.lora is None
-    if must_start_even and abs(first - FIRST_LOSS) > FIRST_LOSS_TOLERANCE:
-        raise StageFault(
-            f"stage on {config.objective}: the first loss is {first:.4f}, expected ln 2 = {FIRST_LOSS:.4f}: the "
-            "reference is not the checkpoint that the stage starts from, or its log-probabilities are stale"
-        )
-
-
-def _save(model: Any, tokenizer: PreTrainedTokenizerBase, parent: Path, target: Path) -> Path:
-    """Save the merged model and the parent's tokenizer, with the same bytes for the same weights."""
+def _save(model: Any, tokenizer: PreTrainedTokenizerBase, config: StageConfig, target: Path) -> Path:
+    """Save the model, adapters merged, and its tokenizer, with the same bytes for the same weights."""
     import torch
 
     shutil.rmtree(target, ignore_errors=True)
-    if hasattr(model, "merge_and_unload"):
-        model = model.to(torch.float32).merge_and_unload()
+    if config.lora is not None:
+        # merging in half precision and then again at the next stage would add up its rounding
+        model = model.to(torch.float32).merge_and_unload().to(getattr(torch, config.dtype))
     model.model_tags = None
-    model.config.save_pretrained(target)
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
     return target
 
 
-def _report(log: pd.DataFrame, n_pairs: int, n_cut: int, config: StageConfig) -> dict[str, Any]:
-    first, last = log.iloc[0], log.tail(max(1, len(log) // 10)).mean()
-    return {
-        "objective": config.objective,
-        "n_pairs": n_pairs,
+def _report(
+    log: pd.DataFrame,
+    before: tuple[list[float], list[float]],
+    after: tuple[list[float], list[float]],
+    n_cut: int,
+    config: StageConfig,
+) -> dict[str, Any]:
+    last = log.tail(max(1, len(log) // 10)).mean()
+    report = {
+        **config.model_dump(include={"objective", "beta", "loss", "reference", "seed"}),
+        "n_pairs": len(before[0]),
         "n_truncated": n_cut,
         "n_steps": len(log),
-        "first_loss": float(first["loss"]),
+        "first_loss": float(log["loss"].iloc[0]),
         "last_loss": float(last["loss"]),
-        "chosen_logps_first": float(first["logps_chosen"]),
-        "chosen_logps_last": float(last["logps_chosen"]),
-        "rejected_logps_first": float(first["logps_rejected"]),
-        "rejected_logps_last": float(last["logps_rejected"]),
         "last_margin": float(last["rewards_margin"]),
         "last_accuracy": float(last["accuracy"]),
-        "chosen_reward_last": float(last["rewards_chosen"]),
     }
+    for side, start, end in zip(("chosen", "rejected"), before, after, strict=True):
+        report[f"{side}_logp_before"] = sum(start) / len(start)
+        report[f"{side}_logp_after"] = sum(end) / len(end)
+        report[f"{side}_logp_change"] = (sum(end) - sum(start)) / len(end)
+    return report

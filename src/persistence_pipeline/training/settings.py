@@ -1,10 +1,10 @@
-"""Settings of a DPO stage."""
+"""Settings of a DPO stage. Knows nothing of TRL, so that a config is checked before anything heavy is loaded."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from persistence_pipeline.records import Objective
 from persistence_pipeline.study import Reference
@@ -27,6 +27,16 @@ LOSSES = (
     "sigmoid_norm",
 )
 """Losses of TRL 1.16's DPOTrainer."""
+SCHEDULERS = (
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+    "inverse_sqrt",
+)
+"""Learning-rate schedules that need nothing but a warm-up."""
 
 
 class LoraSettings(BaseModel):
@@ -48,6 +58,8 @@ class StageConfig(BaseModel):
     objective: Objective
     beta: float = Field(gt=0)
     loss: str = "sigmoid"
+    label_smoothing: float = Field(0, ge=0, lt=0.5)
+    """Assumed share of flipped labels; used by the losses ``robust``, ``exo_pair`` and ``aot``."""
     reference: Reference = "previous"
     """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
     seed: int = 0
@@ -63,12 +75,30 @@ class StageConfig(BaseModel):
     lora: LoraSettings | None = None
     save_every: int = Field(0, ge=0)
     """Steps between the trainer's own checkpoints, from which a killed stage continues; 0: none."""
+    precompute_reference: bool = True
+    """Compute the reference's log-probabilities once, before the first step, and then let the reference go."""
+    gradient_checkpointing: bool = False
     device: Literal["cpu", "auto"] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
 
     @field_validator("loss")
     @classmethod
     def _known_loss(cls, loss: str) -> str:
-        if loss not in LOSSES:
-            raise ValueError(f"unknown loss {loss!r}; known: {', '.join(LOSSES)}")
-        return loss
+        return _known("loss", loss, LOSSES)
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known_scheduler(cls, scheduler: str) -> str:
+        return _known("scheduler", scheduler, SCHEDULERS)
+
+    @model_validator(mode="after")
+    def _smoothing_where_needed(self) -> Self:
+        if self.loss == "exo_pair" and self.label_smoothing == 0:
+            raise ValueError("loss exo_pair needs label_smoothing above 0 (its authors take 1e-3)")
+        return self
+
+
+def _known(field: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"unknown {field} {value!r}; known: {', '.join(known)}")
+    return value

@@ -1,10 +1,11 @@
-"""TRL's DPOTrainer with what staged training of agents needs: assistant-only masks, an explicit reference.
+"""TRL's DPOTrainer with what staged training of agents needs: assistant-only masks, rows encoded elsewhere.
 
-Imported inside functions only: TRL takes seconds to load.
+Imported inside functions only: TRL takes seconds to load. What a stage is lives in ``dpo.py``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,13 @@ import torch
 from datasets import Dataset
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import pad
+
+Logps = tuple[list[float], list[float]]
+"""Summed log-probabilities of the agent's tokens in every chosen and every rejected completion, in nats."""
 
 
 @dataclass
@@ -33,6 +38,23 @@ class AgentTokensCollator(DataCollatorForPreference):
         return batch
 
 
+class EpochSampler(LengthGroupedSampler):
+    """Batches of similar length in an order that depends on seed and epoch alone, so a resumed epoch repeats it."""
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths)
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed(1_000_003 * self._seed + self._epoch)
+        return iter(super().__iter__())
+
+
 class StagedDPOTrainer(DPOTrainer):
     """DPOTrainer on rows that are already encoded, with the reference's log-probabilities in memory.
 
@@ -40,27 +62,81 @@ class StagedDPOTrainer(DPOTrainer):
     silently reuse stale values; here they are computed anew for each stage.
     """
 
+    def completion_logps(self, dataset: Dataset, title: str, reference: bool) -> Logps:
+        """Log-probabilities of every pair under the reference, or under the policy as it is now."""
+        model = (self.ref_model or self.model) if reference else self.model
+        model.to(self.accelerator.device)
+        training = model.training
+        model.eval()
+        score = self.compute_ref_log_probs if reference else self._policy_logps
+        sides: Logps = ([0.0] * len(dataset), [0.0] * len(dataset))
+        lengths = list(dataset["length"])
+        order = sorted(range(len(dataset)), key=lengths.__getitem__)
+        size = 4 * self.args.per_device_train_batch_size
+        starts = range(0, len(order), size)
+        for start in tqdm(starts, desc=title, mininterval=1, delay=5, leave=False):
+            indices = order[start : start + size]
+            batch = self.data_collator([dataset[index] for index in indices])
+            batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
+            for side, logps in zip(sides, score(model, batch), strict=True):
+                for index, logp in zip(indices, logps.tolist(), strict=True):
+                    side[index] = logp
+        model.train(training)
+        return sides
+
+    @torch.no_grad()
+    def _policy_logps(self, model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
+        labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
+        with self.accelerator.autocast():
+            scored = model(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                use_cache=False,
+                labels=labels,
+                fused_lm_head=True,
+            )
+        halves: tuple[torch.Tensor, ...] = scored.log_probs.sum(dim=1).chunk(2, dim=0)
+        return halves
+
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        model = self.ref_model or self.model
-        model.eval()
-        order = sorted(range(len(dataset)), key=lambda index: dataset[index]["length"])
-        chosen, rejected = [0.0] * len(dataset), [0.0] * len(dataset)
-        for start in range(0, len(order), batch_size):
-            indices = order[start : start + batch_size]
-            batch = self.data_collator([dataset[index] for index in indices])
-            batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
-            sides = self.compute_ref_log_probs(model, batch)
-            for index, first, second in zip(indices, *(side.tolist() for side in sides), strict=True):
-                chosen[index], rejected[index] = first, second
+        chosen, rejected = self.completion_logps(dataset, "reference", reference=True)
+        self.ref_model = None
         dataset = dataset.add_column("ref_chosen_logps", chosen)
         return dataset.add_column("ref_rejected_logps", rejected)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return EpochSampler(batch, list(dataset["length"]), self.args.seed)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save the trainer's state without TRL's model card."""
         Trainer._save_checkpoint(self, model, trial)
+
+    def _send_telemetry(self) -> None:
+        """Nothing leaves this machine."""
+
+
+class LossWatch(TrainerCallback):
+    """Hands every step's loss to ``check``, which raises to end the stage at once."""
+
+    def __init__(self, check: Callable[[int, float], None]) -> None:
+        self._check = check
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Check the step that has just been logged."""
+        if logs is not None and "loss" in logs:
+            self._check(state.global_step, float(logs["loss"]))
 
 
 class ProgressBar(TrainerCallback):

@@ -26,7 +26,7 @@ from persistence_pipeline.world.cases import Case
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel
 
 IGNORED = -100
 
@@ -124,9 +124,7 @@ def _fit(
     from tqdm import tqdm
 
     optimisers = _optimisers(model, settings)
-    schedules = [
-        torch.optim.lr_scheduler.CosineAnnealingLR(o, settings.steps, eta_min=0.0) for o in optimisers
-    ]
+    schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(o, settings.steps, eta_min=0.0) for o in optimisers]
     model.train()
     log = []
     batches = _batches([len(ids) for ids, _ in encoded], settings)
@@ -148,7 +146,8 @@ def _optimisers(model: PreTrainedModel, settings: WarmStartSettings) -> list[tor
     """Muon for the hidden matrices, AdamW for everything else."""
     import torch
 
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         hidden = parameter.ndim == 2 and not any(k in name for k in ("embed", "lm_head", "wte", "wpe"))
         (matrices if hidden else others).append(parameter)

@@ -64,7 +64,9 @@ def _described(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
-def score(cases: Sequence[Case], trajectories: Sequence[Trajectory], provenance: Mapping[str, Any]) -> pd.DataFrame:
+def score(
+    cases: Sequence[Case], trajectories: Sequence[Trajectory], provenance: Mapping[str, Any]
+) -> pd.DataFrame:
     """Grade trajectories from their effects.
 
     Args:
@@ -83,7 +85,9 @@ def score(cases: Sequence[Case], trajectories: Sequence[Trajectory], provenance:
     rows = []
     for trajectory in trajectories:
         if trajectory.case_id not in by_id:
-            raise ValueError(f"trajectory {trajectory.trajectory_id}: no case {trajectory.case_id!r} among the cases")
+            raise ValueError(
+                f"trajectory {trajectory.trajectory_id}: no case {trajectory.case_id!r} among the cases"
+            )
         case = by_id[trajectory.case_id]
         described = {**_described(trajectory), **_case_columns(case), **provenance}
         rows.append({**described, "evaluator": EVALUATOR, **_graded(case, trajectory)})

@@ -16,7 +16,9 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     cells = grid.active_cells() if cells is None else cells
     parts = []
     for arm, (_, seed) in grid.arms(cells).items():
-        grading = node(nodes.score_source, ["cases", "trajectories", "params:player"], "scores", name="score_source")
+        grading = node(
+            nodes.score_source, ["cases", "trajectories", "params:player"], "scores", name="score_source"
+        )
         parts.append(_graded(grading, arm, seed, f"params:arms.{arm}"))
     for name, cell in cells.items():
         grading = node(nodes.score_cell, ["cases", "trajectories", "params:player"], "scores", name="score_cell")

@@ -10,7 +10,8 @@ import pandas as pd
 
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.study import Cell
-from persistence_pipeline.training.dpo import StageConfig, train_stage
+from persistence_pipeline.training.dpo import train_stage
+from persistence_pipeline.training.settings import StageConfig
 
 
 def train_cell(

@@ -1,0 +1,135 @@
+"""The frontier: the line through (Δhelpfulness, Δsafety) of the cells, and what else could be drawn there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from persistence_pipeline.analysis.runs import SOURCE, Floats, Runs, average_over
+
+MIN_POINTS = 3
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of the frontier: (source, ordering, beta), averaged over seeds and evaluators, minus the source."""
+
+    table: pd.DataFrame
+    """One row per point: ``source, ordering, beta, n_runs``."""
+    change: Floats
+    """(runs, points) matrix that turns run means into differences from the source."""
+    level: Floats
+    """(runs, points) matrix that turns run means into mean scores."""
+
+
+def frontier_points(runs: Runs) -> Points:
+    """Points of a study.
+
+    Raises:
+        ValueError: if a trained run has no source run on the same seed and evaluator.
+    """
+    trained = runs.table[runs.table["ordering"] != SOURCE]
+    keys, members, bases = [], [], []
+    for _, group in trained.groupby(["source", "ordering", "beta"], sort=True):
+        first = group.iloc[0]
+        keys.append({**{c: first[c] for c in ("source", "ordering", "beta")}, "n_runs": len(group)})
+        members.append(group.index.to_numpy())
+        bases.append(np.array([_source_run(runs, row) for _, row in group.iterrows()]))
+    level = average_over(len(runs.table), members)
+    base = np.zeros_like(level)
+    for column, rows in enumerate(bases):
+        np.add.at(base[:, column], rows, 1 / len(rows))
+    return Points(pd.DataFrame(keys, columns=["source", "ordering", "beta", "n_runs"]), level - base, level)
+
+
+def _source_run(runs: Runs, row: pd.Series) -> int:
+    found = runs.index(source=row["source"], ordering=SOURCE, seed=row["seed"], evaluator=row["evaluator"])
+    if len(found) != 1:
+        raise ValueError(
+            f"{row['source']} {row['ordering']} seed {row['seed']} evaluator {row['evaluator']}: "
+            f"expected one run of its source, found {len(found)}"
+        )
+    return int(found[0])
+
+
+def ols(x: Floats, y: Floats) -> dict[str, Any]:
+    """Ordinary least squares of y on x: ``n, r2, slope, intercept, p``, or ``undefined`` with the reason."""
+    if len(x) < MIN_POINTS:
+        return {"n": len(x), "undefined": f"a line needs {MIN_POINTS} points, there are {len(x)}"}
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return {"n": len(x), "undefined": "all points have the same helpfulness or safety"}
+    fit = stats.linregress(x, y)
+    return {
+        "n": len(x),
+        "r2": float(fit.rvalue**2),
+        "slope": float(fit.slope),
+        "intercept": float(fit.intercept),
+        "p": float(fit.pvalue),
+    }
+
+
+def ols_draws(x: Floats, y: Floats) -> dict[str, Floats]:
+    """Slope, intercept and R² of every draw; x and y are (draws, points)."""
+    dx, dy = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
+    sxx, syy, sxy = (dx * dx).sum(1), (dy * dy).sum(1), (dx * dy).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = sxy / sxx
+        return {
+            "slope": slope,
+            "intercept": y.mean(1) - slope * x.mean(1),
+            "r2": sxy**2 / (sxx * syy),
+        }
+
+
+def orthogonal(x: Floats, y: Floats) -> dict[str, Any]:
+    """Total least squares (both axes are noisy): the first principal axis through the centroid."""
+    if len(x) < MIN_POINTS or np.ptp(x) == 0:
+        return {"undefined": f"needs {MIN_POINTS} points with different helpfulness"}
+    centred = np.stack([x - x.mean(), y - y.mean()])
+    _, vectors = np.linalg.eigh(centred @ centred.T)
+    direction = vectors[:, -1]
+    slope = float(direction[1] / direction[0]) if direction[0] else float("inf")
+    return {"slope": slope, "intercept": float(y.mean() - slope * x.mean())}
+
+
+def quadratic(x: Floats, y: Floats) -> dict[str, Any]:
+    """A parabola as the alternative to the line, with the F test of its quadratic term."""
+    n = len(x)
+    if n < MIN_POINTS + 1 or len(np.unique(x)) < MIN_POINTS:
+        return {"undefined": f"a parabola and its test need {MIN_POINTS + 1} points, there are {n}"}
+    coefficients = np.polyfit(x, y, 2)
+    residual = float(((y - np.polyval(coefficients, x)) ** 2).sum())
+    line = float(((y - np.polyval(np.polyfit(x, y, 1), x)) ** 2).sum())
+    total = float(((y - y.mean()) ** 2).sum())
+    f = (line - residual) / (residual / (n - 3)) if residual > 0 else float("inf")
+    return {
+        "coefficients": [float(c) for c in coefficients],
+        "r2": 1 - residual / total if total else float("nan"),
+        "p": float(stats.f.sf(f, 1, n - 3)),
+    }
+
+
+def leave_one_source_out(points: pd.DataFrame, x: Floats, y: Floats) -> list[dict[str, Any]]:
+    """The line without each source in turn; empty for a study of one source."""
+    sources = sorted(points["source"].unique())
+    if len(sources) < 2:
+        return []
+    keep = {source: (points["source"] != source).to_numpy() for source in sources}
+    return [{"source": source, **ols(x[mask], y[mask])} for source, mask in keep.items()]
+
+
+def pareto_efficient(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
+    """Whether no other point is at least as good on both axes and better on one."""
+    better = (x[None, :] >= x[:, None]) & (y[None, :] >= y[:, None])
+    strictly = (x[None, :] > x[:, None]) | (y[None, :] > y[:, None])
+    return np.asarray(~(better & strictly).any(axis=1))
+
+
+def signed_distances(x: Floats, y: Floats, slope: float, intercept: float) -> Floats:
+    """Perpendicular distance of each point from a line; positive above it."""
+    return np.asarray((y - slope * x - intercept) / np.hypot(1.0, slope))

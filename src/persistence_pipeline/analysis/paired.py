@@ -1,0 +1,72 @@
+"""Two cells on the same cases: paired difference, interval, test, and cases won, lost and tied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from persistence_pipeline.analysis.bootstrap import case_weights, interval
+
+TIE = 1e-9
+
+
+def paired_comparison(
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, *, n_draws: int = 2_000, seed: int = 0
+) -> dict[str, Any]:
+    """Compare two cells on the cases that both have graded.
+
+    Args:
+        first: Scores of one cell: ``case_id`` and the metric.
+        second: Scores of the other.
+        metric: ``safety`` or ``helpfulness``.
+        n_draws: Bootstrap draws over cases.
+        seed: Seed of the draws.
+
+    Returns:
+        ``n_cases, wins, losses, ties`` (of the first), ``difference`` (an interval of the mean over cases of first
+        minus second) and ``p`` of the Wilcoxon signed-rank test (zeros split, Pratt); None where all cases tie.
+
+    Raises:
+        ValueError: if they share no graded case.
+    """
+    means = [table.dropna(subset=[metric]).groupby("case_id")[metric].mean() for table in (first, second)]
+    gap = (means[0] - means[1]).dropna().to_numpy(float)
+    if not len(gap):
+        raise ValueError(f"no case has a {metric} score in both cells")
+    draws = np.concatenate([w @ gap / len(gap) for w in case_weights(len(gap), n_draws, seed)])
+    tied = np.abs(gap) < TIE
+    p = None if tied.all() else float(stats.wilcoxon(gap, zero_method="pratt").pvalue)
+    return {
+        "n_cases": len(gap),
+        "wins": int((gap >= TIE).sum()),
+        "losses": int((gap <= -TIE).sum()),
+        "ties": int(tied.sum()),
+        "difference": interval(float(gap.mean()), draws).as_dict(),
+        "p": p,
+    }
+
+
+def agreement(first: pd.Series, second: pd.Series, n_levels: int = 4) -> dict[str, Any]:
+    """Agreement of two evaluators on the same trajectories, scores 0 to ``n_levels - 1``.
+
+    Returns:
+        ``n, kappa`` (quadratic-weighted; Cohen 1968), ``bias`` (mean of first minus second) and ``confusion``
+        (rows: first, columns: second).
+    """
+    both = pd.DataFrame({"first": first, "second": second}).dropna().round().astype(int)
+    confusion = np.zeros((n_levels, n_levels))
+    np.add.at(confusion, (both["first"].to_numpy(), both["second"].to_numpy()), 1)
+    levels = np.arange(n_levels)
+    distance = (levels[:, None] - levels[None, :]) ** 2 / (n_levels - 1) ** 2
+    expected = np.outer(confusion.sum(1), confusion.sum(0)) / max(len(both), 1)
+    disagreement = (distance * expected).sum()
+    kappa = 1 - (distance * confusion).sum() / disagreement if disagreement else float("nan")
+    return {
+        "n": len(both),
+        "kappa": float(kappa),
+        "bias": float((both["first"] - both["second"]).mean()),
+        "confusion": confusion.astype(int).tolist(),
+    }

@@ -1,0 +1,112 @@
+"""Persistence: the share of a stage's gain that survives the next stage.
+
+Safety: (Safety(S>H) − Safety(H)) / (Safety(S) − Safety(H)); helpfulness likewise with the letters exchanged.
+It is a ratio: where the denominator's interval covers zero it is undefined, and undefined draws are counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from persistence_pipeline.analysis.bootstrap import interval, none_if_nan
+from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+
+ARMS = {
+    "safety": ("safety>helpfulness", "helpfulness", "safety"),
+    "helpfulness": ("helpfulness>safety", "safety", "helpfulness"),
+}
+"""By metric: the arm trained on it first, the arm never trained on it, the arm trained on nothing else."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one (source, evaluator, beta) for one metric's ratio."""
+
+    source: str
+    evaluator: str
+    beta: float
+    metric: str
+    average: Floats
+    """(runs, 3) matrix to the mean scores of the three arms of ``ARMS``."""
+
+
+def persistence_groups(runs: Runs) -> list[Group]:
+    """Every (source, evaluator, beta, metric) for which all three arms exist."""
+    groups = []
+    trained = runs.table.dropna(subset=["beta"])
+    keys = trained[["source", "evaluator", "beta"]].drop_duplicates().sort_values(["source", "evaluator", "beta"])
+    for source, evaluator, beta in keys.itertuples(index=False, name=None):
+        for metric, arms in ARMS.items():
+            members = [runs.index(source=source, evaluator=evaluator, beta=beta, ordering=arm) for arm in arms]
+            if all(len(rows) for rows in members):
+                average = average_over(len(runs.table), members)
+                groups.append(Group(str(source), str(evaluator), float(beta), metric, average))
+    return groups
+
+
+def ratio_parts(means: Floats, group: Group) -> tuple[Floats, Floats]:
+    """Numerator and denominator of every draw; ``means`` is (draws, runs) of the group's metric."""
+    arms = means @ group.average
+    return arms[:, 0] - arms[:, 1], arms[:, 2] - arms[:, 1]
+
+
+def ratio(
+    numerator: float, denominator: float, numerators: Floats, denominators: Floats, level: float = 0.95
+) -> dict[str, Any]:
+    """A persistence ratio with its intervals.
+
+    Args:
+        numerator: Point estimate of what survived.
+        denominator: Point estimate of the gain.
+        numerators: Bootstrap draws of the numerator.
+        denominators: Bootstrap draws of the denominator.
+        level: Coverage of the intervals.
+
+    Returns:
+        ``estimate, low, high`` (percentiles of the defined draws), ``numerator, denominator, fieller, n_draws``,
+        ``n_undefined`` (draws with no gain to survive: a denominator of zero or less), ``defined``, ``reason``.
+    """
+    usable = denominators > 0
+    draws = numerators[usable] / denominators[usable]
+    gain = interval(denominator, denominators, level)
+    defined = denominator > 0 and gain.low > 0
+    spread = interval(numerator / denominator if denominator else float("nan"), draws, level)
+    reason = "" if defined else f"the gain's interval [{gain.low:.3f}, {gain.high:.3f}] does not lie above zero"
+    return {
+        "estimate": none_if_nan(spread.estimate),
+        "low": none_if_nan(spread.low) if defined else None,
+        "high": none_if_nan(spread.high) if defined else None,
+        "numerator": numerator,
+        "denominator": denominator,
+        "fieller": fieller(numerator, denominator, numerators, denominators, level),
+        "n_draws": len(denominators),
+        "n_undefined": int((~usable).sum()),
+        "defined": bool(defined),
+        "reason": reason,
+    }
+
+
+def fieller(
+    numerator: float, denominator: float, numerators: Floats, denominators: Floats, level: float = 0.95
+) -> dict[str, Any]:
+    """Fieller's confidence set of a ratio of means, with (co)variances from the bootstrap draws.
+
+    The set is an interval (``bounded``), the outside of one (``outside``) or the ``whole line``
+    (Fieller 1954, J. R. Stat. Soc. B 16:175).
+    """
+    if len(numerators) < 2:
+        return {"low": None, "high": None, "kind": "whole line"}
+    covariance = np.cov(numerators, denominators)
+    z2 = float(stats.norm.ppf((1 + level) / 2)) ** 2
+    a = denominator**2 - z2 * covariance[1, 1]
+    b = numerator * denominator - z2 * covariance[0, 1]
+    c = numerator**2 - z2 * covariance[0, 0]
+    discriminant = b**2 - a * c
+    if a == 0 or discriminant < 0:
+        return {"low": None, "high": None, "kind": "whole line"}
+    roots = sorted([(b - discriminant**0.5) / a, (b + discriminant**0.5) / a])
+    return {"low": float(roots[0]), "high": float(roots[1]), "kind": "bounded" if a > 0 else "outside"}

@@ -1,0 +1,103 @@
+"""The analysis of a whole study from its score table: cells, frontier, persistence, with shared draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from persistence_pipeline.analysis import frontier, persistence
+from persistence_pipeline.analysis.bootstrap import case_weights, interval, none_if_nan
+from persistence_pipeline.analysis.grid import IDENTITY
+from persistence_pipeline.analysis.runs import METRICS, Floats, Runs, gather
+
+DELTAS = {"delta_safety": "safety", "delta_helpfulness": "helpfulness"}
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Point estimate (first row) and bootstrap draws (the others) of every run's mean, by metric."""
+
+    runs: Runs
+    means: dict[str, Floats]
+
+
+def draw_means(scores: pd.DataFrame, n_draws: int, seed: int) -> Draws:
+    """Run means of the study as it is and of ``n_draws`` shared resamples of its cases."""
+    runs = gather(scores)
+    parts = [runs.means(np.ones((1, len(runs.cases))))]
+    parts += [runs.means(weights) for weights in case_weights(len(runs.cases), n_draws, seed)]
+    return Draws(runs, {metric: np.concatenate([part[metric] for part in parts]) for metric in METRICS})
+
+
+def frontier_summary(draws: Draws) -> dict[str, Any]:
+    """Points with intervals, the fitted line and its alternatives."""
+    points = frontier.frontier_points(draws.runs)
+    change = {name: draws.means[metric] @ points.change for name, metric in DELTAS.items()}
+    x, y = change["delta_helpfulness"][0], change["delta_safety"][0]
+    line = frontier.ols(x, y)
+    resampled = frontier.ols_draws(change["delta_helpfulness"][1:], change["delta_safety"][1:])
+    if "undefined" not in line:
+        line |= {f"{key}_interval": interval(line[key], values).as_dict() for key, values in resampled.items()}
+    slope, intercept = line.get("slope", float("nan")), line.get("intercept", float("nan"))
+    distances = frontier.signed_distances(x, y, slope, intercept)
+    efficient = frontier.pareto_efficient(x, y)
+    rows = []
+    for index, row in enumerate(points.table.to_dict("records")):
+        deltas = {name: interval(values[0, index], values[1:, index]).as_dict() for name, values in change.items()}
+        level = {metric: float((draws.means[metric][0] @ points.level)[index]) for metric in METRICS}
+        extra = {"distance": none_if_nan(float(distances[index])), "pareto": bool(efficient[index])}
+        rows.append({**row, **level, **deltas, **extra})
+    return {
+        "points": rows,
+        "ols": line,
+        "orthogonal": frontier.orthogonal(x, y),
+        "quadratic": frontier.quadratic(x, y),
+        "leave_one_source_out": frontier.leave_one_source_out(points.table, x, y),
+    }
+
+
+def persistence_summary(draws: Draws) -> list[dict[str, Any]]:
+    """Persistence of both metrics for every (source, evaluator, beta) that has the arms for it."""
+    rows: dict[tuple[str, str, float], dict[str, Any]] = {}
+    for group in persistence.persistence_groups(draws.runs):
+        top, bottom = persistence.ratio_parts(draws.means[group.metric], group)
+        key = (group.source, group.evaluator, group.beta)
+        row = rows.setdefault(key, {"source": key[0], "evaluator": key[1], "beta": key[2]})
+        row[group.metric] = persistence.ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
+    return list(rows.values())
+
+
+def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
+    """One entry per cell: its splits, and its difference from the source on the draws' split."""
+    cells = []
+    for name, group in grid.groupby("cell", sort=False):
+        first = group.iloc[0]
+        splits = {
+            row["split"]: {k: none_if_nan(v) for k, v in row.items() if k not in IDENTITY}
+            for row in group.to_dict("records")
+        }
+        identity = {
+            "cell": str(name),
+            "source": first["source"],
+            "ordering": first["ordering"],
+            "beta": none_if_nan(float(first["beta"])),
+            "seed": int(first["seed"]),
+        }
+        cells.append({**identity, "splits": splits, "delta": _delta(identity, first["evaluator"], draws)})
+    return cells
+
+
+def _delta(identity: dict[str, Any], evaluator: str, draws: Draws) -> dict[str, Any] | None:
+    """Difference of a cell from its source with shared draws; None for the source itself."""
+    if identity["beta"] is None:
+        return None
+    shared = {"source": identity["source"], "seed": identity["seed"], "evaluator": evaluator}
+    cell = draws.runs.index(**shared, ordering=identity["ordering"], beta=identity["beta"])
+    source = draws.runs.index(**shared, ordering="source")
+    if len(cell) != 1 or len(source) != 1:
+        return None
+    gaps = {metric: draws.means[metric][:, cell[0]] - draws.means[metric][:, source[0]] for metric in METRICS}
+    return {metric: interval(gap[0], gap[1:]).as_dict() for metric, gap in gaps.items()}

@@ -1,0 +1,72 @@
+"""Adapters from our records to the formats of other tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.records import Message, PreferencePair, Trajectory
+
+
+def to_trl(pairs: pd.DataFrame, trajectories: Sequence[Trajectory]) -> list[PreferencePair]:
+    """Pairs in TRL's conversational preference format, in the order of the table.
+
+    The prompt is what precedes the agent's first turn; completions have several turns and ``tool`` messages.
+
+    Raises:
+        ValueError: a pair names a trajectory that is not given, or the sides' prompts differ.
+    """
+    by_id = {trajectory.trajectory_id: trajectory for trajectory in trajectories}
+    return [_pair(row, by_id) for row in pairs.to_dict("records")]
+
+
+def _pair(row: dict[Any, Any], by_id: dict[str, Trajectory]) -> PreferencePair:
+    sides = []
+    for side in ("chosen_id", "rejected_id"):
+        if row[side] not in by_id:
+            raise ValueError(f"pair {row['pair_id']}: no trajectory {row[side]!r}")
+        sides.append(split_prompt(by_id[row[side]].messages))
+    (prompt, chosen), (other_prompt, rejected) = sides
+    if prompt != other_prompt:
+        raise ValueError(f"pair {row['pair_id']}: its sides have different prompts")
+    return PreferencePair(
+        pair_id=row["pair_id"],
+        case_id=row["case_id"],
+        objective=row["objective"],
+        chosen_id=row["chosen_id"],
+        rejected_id=row["rejected_id"],
+        prompt=prompt,
+        chosen=chosen,
+        rejected=rejected,
+    )
+
+
+def split_prompt(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """What precedes the agent's first turn, and the rest."""
+    start = next((i for i, message in enumerate(messages) if message.role == "assistant"), len(messages))
+    return messages[:start], messages[start:]
+
+
+def to_openai(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """Messages in the OpenAI chat format: arguments are JSON strings, calls and answers share ids."""
+    rendered: list[dict[str, Any]] = []
+    call_id = ""
+    for index, message in enumerate(trajectory.messages):
+        entry: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.tool_calls:
+            call_id = f"call_{index}"
+            entry["tool_calls"] = [
+                {
+                    "id": f"{call_id}_{number}" if number else call_id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+                }
+                for number, call in enumerate(message.tool_calls)
+            ]
+        if message.role == "tool":
+            entry["tool_call_id"] = call_id
+        rendered.append(entry)
+    return rendered
