@@ -39,9 +39,9 @@ def require_generation_markers(tokenizer: PreTrainedTokenizerBase) -> None:
         raise TemplateFault(f"{name} has no chat template (expected one text, found {type(template).__name__})")
     if not re.search(r"{%-?\s*generation\s*-?%}", template):
         raise TemplateFault(
-            f"the chat template of {name} lacks generation markers: put {{% generation %}} … "
-            "{% endgeneration %} around what the assistant writes (its tool calls, its text and its "
-            "end-of-turn token), so that observations can be kept out of the loss"
+            f"the chat template of {name} lacks generation markers: put {{% generation %}} and "
+            "{% endgeneration %} around what the assistant writes (its tool calls, its text and its end-of-turn "
+            "token), so that observations can be kept out of the loss"
         )
 
 

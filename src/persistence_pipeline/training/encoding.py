@@ -53,8 +53,8 @@ def _row(pair: PreferencePair, prompt: Encoded, chosen: Encoded, rejected: Encod
     for side, (ids, mask) in (("chosen", chosen), ("rejected", rejected)):
         if ids[:start] != prompt[0]:
             raise TemplateFault(
-                f"pair {pair.pair_id}: the chat template renders the prompt differently when the {side} completion "
-                "follows it, so the two sides would not share a prompt"
+                f"pair {pair.pair_id}: the chat template renders the prompt differently when the {side} "
+                "completion follows it, so the two sides would not share a prompt"
             )
         if 1 not in mask[start:max_length]:
             raise ValueError(

@@ -3,6 +3,8 @@
 Imported inside functions only: TRL takes seconds to load. What a stage is lives in ``dpo.py``.
 """
 
+# mypy: disallow-subclassing-any=False
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -39,7 +41,7 @@ class AgentTokensCollator(DataCollatorForPreference):
 
 
 class EpochSampler(LengthGroupedSampler):
-    """Batches of similar length in an order that depends on seed and epoch alone, so a resumed epoch repeats it."""
+    """Batches of similar length, in an order that depends on seed and epoch alone: a resumed epoch repeats it."""
 
     def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
         super().__init__(batch_size, lengths=lengths)
