@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,15 +91,31 @@ def train_stage(
         logger.warning("%s: %d trajectories cut at %d tokens", scratch.name, n_cut, config.max_length)
     weights = [parent, source] if config.reference == "source" else [parent]
     state = StageScratch.open(scratch, fingerprint([config.model_dump(), rows], weights))
-    trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
-    dataset = trainer.train_dataset
-    before = _logps_at_start(trainer, config)
-    trainer.train(resume_from_checkpoint=state.last_saved())
-    after = trainer.completion_logps(dataset, "log-probabilities", reference=False)
-    log = _log_table(trainer.state.log_history)
-    checkpoint = _save(trainer.model, tokenizer, config, state.checkpoint)
+    with _quiet_libraries():
+        trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
+        before = _logps_at_start(trainer, config)
+        trainer.train(resume_from_checkpoint=state.last_saved())
+        after = trainer.completion_logps(trainer.train_dataset, "log-probabilities", reference=False)
+        log = _log_table(trainer.state.log_history)
+        checkpoint = _save(trainer.model, tokenizer, config, state.checkpoint)
     state.clear_trainer()
     return StageResult(checkpoint, log, _report(log, before, after, n_cut, config))
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """One bar of our own instead of the libraries' bars and notices of deprecation."""
+    from transformers.utils import logging as hf_logging
+
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()
 
 
 def _check_pairs(pairs: Sequence[PreferencePair], config: StageConfig) -> None:
@@ -112,6 +130,8 @@ def _load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+    for how_it_was_loaded in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(how_it_was_loaded, None)
     if tokenizer.pad_token_id is None:
         raise ValueError(f"{checkpoint}: the tokenizer has no pad token; set one before training")
     return tokenizer
@@ -136,7 +156,7 @@ def _make_trainer(
     trainer = StagedDPOTrainer(
         model=_with_adapters(policy, config),
         ref_model=_reference(parent, source, config),
-        args=_arguments(config, state.trainer),
+        args=_arguments(config, state.trainer, bool(policy.config.use_cache)),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         data_collator=AgentTokensCollator(pad_token_id=int(tokenizer.pad_token_id)),
@@ -151,10 +171,8 @@ def _load(checkpoint: Path, config: StageConfig) -> PreTrainedModel:
     """The model of a checkpoint without dropout: log-probabilities must not be noisy."""
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as hf_logging
     from trl.trainer.utils import disable_dropout_in_model
 
-    hf_logging.disable_progress_bar()
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         checkpoint, dtype=getattr(torch, config.dtype), local_files_only=True
     )
@@ -201,7 +219,7 @@ def _with_adapters(model: PreTrainedModel, config: StageConfig) -> Any:
     return get_peft_model(model, adapters)
 
 
-def _arguments(config: StageConfig, output: Path) -> Any:
+def _arguments(config: StageConfig, output: Path, use_cache: bool) -> Any:
     from trl import DPOConfig
 
     on_cpu = config.device == "cpu"
@@ -222,8 +240,9 @@ def _arguments(config: StageConfig, output: Path) -> Any:
         data_seed=config.seed,
         use_cpu=on_cpu,
         bf16=config.dtype == "bfloat16" and not on_cpu,
-        gradient_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing=config.gradient_checkpointing,
         precompute_ref_log_probs=config.precompute_reference,
+        use_cache=use_cache,  # copied into the saved config; training itself never caches
         remove_unused_columns=False,
         dataloader_pin_memory=not on_cpu,
         logging_steps=1,
