@@ -75,10 +75,7 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
     cells = []
     for name, group in grid.groupby("cell", sort=False):
         first = group.iloc[0]
-        splits = {
-            row["split"]: {k: none_if_nan(v) for k, v in row.items() if k not in IDENTITY}
-            for row in group.to_dict("records")
-        }
+        splits = {str(row["split"]): _measures(row) for row in group.to_dict("records")}
         identity = {
             "cell": str(name),
             "source": first["source"],
@@ -88,6 +85,10 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
         }
         cells.append({**identity, "splits": splits, "delta": _delta(identity, first["evaluator"], draws)})
     return cells
+
+
+def _measures(row: dict[Any, Any]) -> dict[str, Any]:
+    return {str(key): none_if_nan(value) for key, value in row.items() if key not in IDENTITY}
 
 
 def _delta(identity: dict[str, Any], evaluator: str, draws: Draws) -> dict[str, Any] | None:

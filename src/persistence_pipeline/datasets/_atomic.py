@@ -19,32 +19,43 @@ def replaced_file(target: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
+        _fsync(temporary)
         temporary.replace(target)
+        _fsync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def replace_directory(source: Path, target: Path) -> None:
-    """Copy ``source`` beside ``target`` and swap it in; an older ``target`` is removed last."""
+    """Copy ``source`` beside ``target`` and swap it in; an older ``target`` is removed last.
+
+    Modes are those of newly made files, whatever the source's are.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    old = fresh / "old"
+    beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    new, old = beside / "new", beside / "old"
     try:
-        shutil.copytree(source, fresh / "new")
-        for path in (fresh / "new").rglob("*"):
-            if path.is_file():
-                with path.open("rb") as written:
-                    os.fsync(written.fileno())
+        shutil.copytree(source, new)
+        for path in (*new.rglob("*"), new):
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
+            _fsync(path)
         if target.exists():
             target.replace(old)
-        (fresh / "new").replace(target)
+        new.replace(target)
+        _fsync(target.parent)
     finally:
         if old.exists() and not target.exists():
             old.replace(target)
-        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:

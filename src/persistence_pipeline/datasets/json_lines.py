@@ -5,51 +5,72 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview
 from pydantic import BaseModel, ValidationError
 
 from persistence_pipeline.datasets._atomic import replaced_file
 
 PREVIEWED = 3
+SHOWN = 80
+"""Characters of an offending value that an error shows."""
 
 
 class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
-    """A list of records, one a line.
+    """A list of records, one a line; equal records give equal bytes.
 
     Args:
         filepath: The file.
         record: Dotted path of the pydantic model of a line.
         metadata: Ignored by Kedro, read by its plugins.
+
+    Raises:
+        DatasetError: ``record`` does not name a pydantic model.
     """
 
     def __init__(self, *, filepath: str, record: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
-        module, _, name = record.rpartition(".")
-        self._record: type[BaseModel] = getattr(importlib.import_module(module), name)
+        self._record = _find_model(record)
         self.metadata = metadata
 
     def load(self) -> list[BaseModel]:
-        """Every line as a record.
+        """Every line as a record; blank lines are skipped.
 
         Raises:
             DatasetError: naming file, line, field, what was expected and what was found.
         """
+        if not self._filepath.is_file():
+            raise DatasetError(f"{self._filepath}: no such file (expected JSON lines of {self._record.__name__})")
         records = []
-        with self._filepath.open(encoding="utf-8") as lines:
+        parse = self._record.model_validate_json
+        with self._filepath.open("rb") as lines:
             for number, line in enumerate(lines, 1):
+                if line.isspace():
+                    continue
                 try:
-                    records.append(self._record.model_validate_json(line))
+                    records.append(parse(line))
                 except ValidationError as error:
-                    raise DatasetError(f"{self._filepath}, line {number}: {describe_fault(error)}") from None
+                    fault = describe_fault(error, cut_off=not line.endswith(b"\n"))
+                    raise DatasetError(f"{self._filepath}, line {number}: {fault}") from None
         return records
 
     def save(self, data: Sequence[BaseModel]) -> None:
-        """Write the records; the file appears whole or not at all."""
-        with replaced_file(self._filepath) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.writelines(f"{record.model_dump_json()}\n" for record in data)
+        """Write the records; the file appears whole or not at all.
+
+        Raises:
+            DatasetError: naming the first item that is not a record of this dataset.
+        """
+        for index, record in enumerate(data):
+            if not isinstance(record, self._record):
+                raise DatasetError(
+                    f"{self._filepath}: item {index} is a {type(record).__name__}, expected {self._record.__name__}"
+                )
+        with replaced_file(self._filepath) as temporary, temporary.open("wb") as file:
+            file.writelines(f"{record.model_dump_json()}\n".encode() for record in data)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
@@ -57,18 +78,38 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "record": self._record.__name__}
 
-    def preview(self) -> dict[str, Any]:
+    def preview(self) -> JSONPreview:
         """The first records, for kedro-viz."""
-        with self._filepath.open(encoding="utf-8") as lines:
-            return {"first": [json.loads(line) for _, line in zip(range(PREVIEWED), lines, strict=False)]}
-
-    preview.__annotations__["return"] = "JSONPreview"
+        with self._filepath.open("rb") as lines:
+            return JSONPreview(json.dumps([json.loads(line) for line in islice(lines, PREVIEWED)]))
 
 
-def describe_fault(error: ValidationError) -> str:
-    """The first fault of a record: field, what was expected, what was found."""
+def _find_model(path: str) -> type[BaseModel]:
+    module, _, name = path.rpartition(".")
+    try:
+        model = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DatasetError(f"record {path!r} cannot be imported: {error}") from None
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise DatasetError(f"record {path!r} is not a pydantic model")
+    return model
+
+
+def describe_fault(error: ValidationError, cut_off: bool = False) -> str:
+    """The first fault of a record: field, what was expected, what was found.
+
+    ``cut_off`` says that the line lacks its end, as the last one does where writing was interrupted.
+    """
     fault = error.errors()[0]
-    field = ".".join(map(str, fault["loc"])) or "the line"
-    found = json.dumps(fault["input"], default=str)
-    shown = found if len(found) <= 80 else f"{found[:77]}…"
+    field = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "missing":
+        return f"field {field}: expected, but missing"
+    found = (
+        fault["input"] if isinstance(fault["input"], bytes) else json.dumps(fault["input"], default=str).encode()
+    )
+    shown = found.decode(errors="replace").strip()
+    shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+    if not field:
+        hint = "; the file seems to be cut off here" if cut_off else ""
+        return f"expected one JSON object, found {shown} ({fault['msg']}{hint})"
     return f"field {field}: {fault['msg']}, found {shown}"

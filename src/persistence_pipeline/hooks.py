@@ -1,0 +1,110 @@
+"""Kedro hooks: the session's grid and threads before a run, progress and the result after it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+logger = logging.getLogger(__name__)
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+QUIET = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
+
+
+class StudyHooks:
+    """Applies what a session's parameters say about the grid, the threads and the network."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Runs before pipelines are built and before torch is imported."""
+        parameters = context.params
+        self._set_environment(parameters)
+        from persistence_pipeline.pipelines import grid
+
+        grid.activate(parameters["cells"])
+
+    def _set_environment(self, parameters: Mapping[str, Any]) -> None:
+        threads = parameters.get("threads")
+        if threads:
+            for variable in THREAD_VARIABLES:
+                os.environ[variable] = str(threads)
+        if parameters.get("offline", False):
+            os.environ.update({"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"})
+        for variable, value in QUIET.items():
+            os.environ.setdefault(variable, value)
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
+
+
+class ProgressHooks:
+    """Times each node, and ends a run with a short table and the path of the report."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Start the clock of a node."""
+        self._started[node.name] = perf_counter()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Stop the clock of a node."""
+        self._seconds[node.name] = perf_counter() - self._started[node.name]
+
+    @hook_impl
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Print the times, the result and where the report lies."""
+        from rich.console import Console
+
+        console = Console()
+        console.print(_times_table(self._seconds))
+        if "study.summary" in pipeline.outputs() | pipeline.all_outputs():
+            from persistence_pipeline.report.tables import console_table
+
+            console.print(console_table(catalog.load("study.summary")))
+        for name in ("study.report", "published.report"):
+            if name in pipeline.all_outputs():
+                path = Path(str(catalog[name]._filepath))  # type: ignore[index]
+                console.print(f"Report: {path}", style="bold", soft_wrap=True)
+        _write_times(self._seconds, Path(run_params["project_path"]))
+
+
+def _times_table(seconds: Mapping[str, float]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="Seconds by node", title_justify="left", header_style="bold")
+    table.add_column("node")
+    table.add_column("seconds", justify="right")
+    for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{spent:.1f}")
+    table.add_section()
+    table.add_row("all nodes", f"{sum(seconds.values()):.1f}")
+    return table
+
+
+def _write_times(seconds: Mapping[str, float], project: Path) -> None:
+    """Times of the last run, beside the report; never part of a cached output."""
+    target = project / "data" / "08_reporting" / "times.json"
+    try:
+        target.write_text(json.dumps(seconds, indent=1, sort_keys=True), encoding="utf-8")
+    except OSError as error:
+        logger.warning("times were not written: %s", error)

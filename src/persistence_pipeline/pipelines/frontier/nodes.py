@@ -1,0 +1,43 @@
+"""Nodes that aggregate scores and analyse the study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.analysis.attainable import attainable_frontier
+from persistence_pipeline.analysis.audits import cell_comparisons
+from persistence_pipeline.analysis.grid import grid_table
+from persistence_pipeline.analysis.summary import cell_summaries, draw_means, frontier_summary, persistence_summary
+from persistence_pipeline.world.attainable import reachable_outcomes
+
+
+def collect_scores(*tables: pd.DataFrame) -> pd.DataFrame:
+    """All score tables of the study in one."""
+    return pd.concat(tables, ignore_index=True)
+
+
+def summarise_grid(scores: pd.DataFrame) -> pd.DataFrame:
+    """Means, rates and counts by cell and split."""
+    return grid_table(scores)
+
+
+def find_attainable(settings: dict[str, Any], *case_lists: list[Any]) -> list[dict[str, float]]:
+    """The attainable frontier of the headline split, over the cases of every seed."""
+    cases = [case for cases in case_lists for case in cases if case.split == settings["split"]]
+    return attainable_frontier([reachable_outcomes(case) for case in cases])
+
+
+def analyse(
+    scores: pd.DataFrame, grid: pd.DataFrame, attainable: list[dict[str, float]], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Cells, frontier, persistence and comparisons on the headline split, from one shared set of draws."""
+    headline = scores[scores["split"] == settings["split"]]
+    draws = draw_means(headline, settings["n_draws"], settings["seed"])
+    return {
+        "cells": cell_summaries(grid, draws),
+        "frontier": {"split": settings["split"], "attainable": attainable, **frontier_summary(draws)},
+        "persistence": persistence_summary(draws),
+        "comparisons": cell_comparisons(headline),
+    }

@@ -1,0 +1,44 @@
+"""Aggregation, frontier fit, persistence, audits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kedro.pipeline import Pipeline, node
+
+from persistence_pipeline.pipelines import grid
+from persistence_pipeline.pipelines.frontier import nodes
+from persistence_pipeline.study import Cell, seed_name
+
+
+def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
+    """The analysis of the scores of these cells and of their sources."""
+    cells = grid.active_cells() if cells is None else cells
+    arms = grid.arms(cells)
+    players = [*arms, *cells]
+    seeds = sorted({seed for _, seed in arms.values()})
+    collect = node(nodes.collect_scores, [f"score_{i}" for i in range(len(players))], "scores", name="collect_scores")
+    attainable = node(
+        nodes.find_attainable,
+        ["params:analysis", *(f"cases_{seed}" for seed in seeds)],
+        "attainable",
+        name="find_attainable",
+    )
+    gather = Pipeline(
+        [collect, attainable],
+        namespace="study",
+        inputs={
+            **{f"score_{i}": f"{player}.scores" for i, player in enumerate(players)},
+            **{f"cases_{seed}": f"{seed_name(seed)}.cases" for seed in seeds},
+        },
+        parameters={"params:analysis": "params:analysis"},
+    )
+    analyse = Pipeline(
+        [
+            node(nodes.summarise_grid, "scores", "grid", name="summarise_grid"),
+            node(nodes.analyse, ["scores", "grid", "attainable", "params:analysis"], "analysis", name="analyse"),
+        ],
+        namespace="study",
+        parameters={"params:analysis": "params:analysis"},
+    )
+    return Pipeline([gather, analyse], tags="frontier")

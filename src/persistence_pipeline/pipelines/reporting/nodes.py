@@ -1,0 +1,42 @@
+"""Nodes that write the summary, the figures and the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.report.manifest import describe_run
+
+
+def summarise(
+    analysis: dict[str, Any],
+    scores: pd.DataFrame,
+    parameters: dict[str, Any],
+    **parts: Any,
+) -> dict[str, Any]:
+    """The study in one document: ``cells, frontier, persistence, audits, run``."""
+    pair_audits = _by_name(parts, "pair_audit")
+    training = _by_name(parts, "training_report")
+    audits = {
+        "pairs": [{"arm": arm, **row} for arm, table in pair_audits.items() for row in _records(table)],
+        "training": [{"cell": cell, **report} for cell, report in training.items()],
+        "comparisons": analysis["comparisons"],
+    }
+    return {
+        "cells": analysis["cells"],
+        "frontier": analysis["frontier"],
+        "persistence": analysis["persistence"],
+        "audits": audits,
+        "run": describe_run(parameters, scores),
+    }
+
+
+def _by_name(parts: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Arguments ``<kind>__<name>`` by name."""
+    prefix = f"{kind}__"
+    return {key.removeprefix(prefix): value for key, value in parts.items() if key.startswith(prefix)}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
