@@ -66,9 +66,8 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
         """
         for index, record in enumerate(data):
             if not isinstance(record, self._record):
-                raise DatasetError(
-                    f"{self._filepath}: item {index} is a {type(record).__name__}, expected {self._record.__name__}"
-                )
+                found, expected = type(record).__name__, self._record.__name__
+                raise DatasetError(f"{self._filepath}: item {index} is a {found}, expected {expected}")
         with replaced_file(self._filepath) as temporary, temporary.open("wb") as file:
             file.writelines(f"{record.model_dump_json()}\n".encode() for record in data)
 
