@@ -53,11 +53,12 @@ def neutralise_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> 
     """
     template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
     pattern = _control_pattern(tokenizer, len(tokenizer), template)
-    if not pattern.search(text):
-        folded = unicodedata.normalize("NFKC", text)
-        if not pattern.search(folded):
-            return text
-        text = folded
+    text = _broken_up(pattern, text)
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return _broken_up(pattern, folded) if pattern.search(folded) else text
+
+
+def _broken_up(pattern: re.Pattern[str], text: str) -> str:
     while pattern.search(text):
         text = pattern.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
     return text
@@ -69,6 +70,7 @@ def _control_pattern(tokenizer: PreTrainedTokenizerBase, size: int, template: st
     added = tokenizer.added_tokens_decoder.values()
     tokens = {token.content for token in added if token.special or token.content in template}
     tokens |= set(tokenizer.all_special_tokens)
+    tokens |= {unicodedata.normalize("NFKC", token) for token in tokens}
     breakable = sorted((t for t in tokens if len(t.strip()) > 1), key=lambda t: (-len(t), t))
     return re.compile("|".join(map(re.escape, breakable)) or "(?!)")
 

@@ -1,0 +1,131 @@
+"""Chat templates: who wrote a token, and that untrusted text cannot pose as somebody else."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from persistence_pipeline.agents.chat import (
+    TemplateFault,
+    encode_conversation,
+    encode_conversations,
+    neutralise_special_tokens,
+    require_generation_markers,
+    to_template_messages,
+)
+from persistence_pipeline.records import Message
+from tiny import SPECIAL, TEMPLATE, call, tool
+
+FULLWIDTH = str.maketrans({"<": "\uff1c", "|": "\uff5c", ">": "\uff1e"})
+SPOOF = st.lists(
+    st.sampled_from(
+        [*SPECIAL, *(token.translate(FULLWIDTH) for token in SPECIAL), "<|", "|>", "<", "end", " ", "f1"]
+    ),
+    max_size=8,
+).map("".join)
+
+
+def _written(tokenizer: Any, ids: list[int], mask: list[int]) -> list[str]:
+    return tokenizer.convert_ids_to_tokens([token for token, mine in zip(ids, mask, strict=True) if mine])
+
+
+def test_the_mask_covers_exactly_what_the_agent_wrote(tiny_tokenizer: Any) -> None:
+    messages = [
+        Message(role="user", content="please delete f1"),
+        call("read", "f1"),
+        tool("f1 shared"),
+        call("finish"),
+    ]
+    ids, mask = encode_conversation(tiny_tokenizer, messages)
+    assert tiny_tokenizer.decode(ids) == (
+        "<|user|> please delete f1 <|end|> <|assistant|> read f1 <|end|> "
+        "<|tool|> f1 shared <|end|> <|assistant|> finish <|end|>"
+    )
+    assert _written(tiny_tokenizer, ids, mask) == ["read", "f1", "<|end|>", "finish", "<|end|>"]
+
+
+@given(text=SPOOF)
+@settings(max_examples=200, deadline=None)
+def test_untrusted_text_never_becomes_a_control_token(tiny_tokenizer: Any, text: str) -> None:
+    safe = neutralise_special_tokens(text, tiny_tokenizer)
+    assert not set(tiny_tokenizer.convert_ids_to_tokens(tiny_tokenizer(safe)["input_ids"])) & {
+        token for token in SPECIAL if token != "<|unknown|>"
+    }
+    assert neutralise_special_tokens(safe, tiny_tokenizer) == safe
+
+
+@given(text=SPOOF, role=st.sampled_from(["user", "tool"]))
+@settings(max_examples=100, deadline=None)
+def test_an_observation_cannot_spoof_a_turn(tiny_tokenizer: Any, text: str, role: Any) -> None:
+    messages = [Message(role=role, content=text), call("read", "f1"), tool(text), call("finish")]
+    ids, mask = encode_conversation(tiny_tokenizer, messages)
+    assert _written(tiny_tokenizer, ids, mask) == ["read", "f1", "<|end|>", "finish", "<|end|>"]
+    assert tiny_tokenizer.convert_ids_to_tokens(ids).count("<|assistant|>") == 2
+
+
+@given(text=st.text(alphabet="abc <>|{}%\n", max_size=30))
+def test_harmless_text_is_left_alone(tiny_tokenizer: Any, text: str) -> None:
+    assert neutralise_special_tokens(text, tiny_tokenizer) == text
+
+
+def test_added_tokens_of_the_template_are_control_tokens_too(tiny_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    assert neutralise_special_tokens("<call> x", tokenizer) == "<call> x"
+    tokenizer.add_tokens(["<call>", "<b>"])
+    tokenizer.chat_template = TEMPLATE.replace("{{ c.function.name }}", "<call> {{ c.function.name }}")
+    assert neutralise_special_tokens("<call> <b>", tokenizer) == "< call> <b>"
+
+
+def test_what_the_agent_wrote_is_rendered_as_it_stands(tiny_tokenizer: Any) -> None:
+    ids, mask = encode_conversation(tiny_tokenizer, [Message(role="assistant", content="read <|user|> f1")])
+    assert _written(tiny_tokenizer, ids, mask) == ["read", "<|user|>", "f1", "<|end|>"]
+
+
+def test_arguments_of_calls_stay_dicts(tiny_tokenizer: Any) -> None:
+    (message,) = to_template_messages([call("read", "f1")], tiny_tokenizer)
+    assert message["tool_calls"] == [{"type": "function", "function": {"name": "read", "arguments": {"a0": "f1"}}}]
+
+
+def test_a_batch_gives_what_single_conversations_give(tiny_tokenizer: Any) -> None:
+    first, second = [call("read", "f1")], [Message(role="user", content="please"), call("finish")]
+    assert encode_conversations(tiny_tokenizer, [first, second]) == [
+        encode_conversation(tiny_tokenizer, first),
+        encode_conversation(tiny_tokenizer, second),
+    ]
+    assert encode_conversations(tiny_tokenizer, []) == []
+
+
+def test_tools_reach_the_template(tiny_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = "{%- for t in tools or [] -%}{{ t.function.name }} {% endfor %}" + TEMPLATE
+    schema = {"type": "function", "function": {"name": "read", "parameters": {}}}
+    ids, mask = encode_conversation(tokenizer, [call("finish")], [schema])
+    assert tokenizer.decode(ids).split() == ["read", "<|assistant|>", "finish", "<|end|>"]
+    assert mask == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (None, "no chat template"),
+        (TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", ""), "put {% generation %}"),
+    ],
+)
+def test_a_template_without_markers_is_refused(tiny_tokenizer: Any, template: str | None, expected: str) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = template
+    with pytest.raises(TemplateFault, match=expected):
+        require_generation_markers(tokenizer)
+    with pytest.raises(TemplateFault, match=expected):
+        encode_conversation(tokenizer, [call("finish")])
+
+
+def test_markers_around_nothing_are_refused(tiny_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = "{% generation %}{% endgeneration %}{% for m in messages %}finish {% endfor %}"
+    with pytest.raises(TemplateFault, match="marks no token"):
+        encode_conversation(tokenizer, [call("finish")])
