@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
+from types import TracebackType
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -51,6 +53,56 @@ class StudyHooks:
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
+
+
+class ErrorHooks:
+    """Ends a run on bad input with one message instead of a traceback.
+
+    ``PERSISTENCE_TRACEBACK=1`` shows the traceback all the same; faults of the program always show theirs.
+    """
+
+    def __init__(self) -> None:
+        self._node = ""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Take the place of the interpreter's last word."""
+        if os.environ.get("PERSISTENCE_TRACEBACK") != "1" and not isinstance(sys.excepthook, _Excepthook):
+            sys.excepthook = _Excepthook(self, sys.excepthook)
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Remember where it happened."""
+        self._node = node.name
+
+    def message(self, error: BaseException) -> str:
+        """The error in one line, with the node it came from."""
+        where = f"{self._node}: " if self._node else ""
+        return f"error: {where}{error}"
+
+
+class _Excepthook:
+    """Prints errors that stem from the input; hands all others on."""
+
+    def __init__(self, hooks: ErrorHooks, otherwise: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        self._otherwise = otherwise
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if _is_input_error(error):
+            print(self._hooks.message(error), file=sys.stderr)  # noqa: T201
+        else:
+            self._otherwise(kind, error, trace)
+
+
+def _is_input_error(error: BaseException) -> bool:
+    """Errors that this project or the libraries it validates with raise about what they were given."""
+    from kedro.io import DatasetError
+    from pandera.errors import SchemaError, SchemaErrors
+    from pydantic import ValidationError
+
+    ours = type(error).__module__.startswith("persistence_pipeline.")
+    return ours or isinstance(error, DatasetError | SchemaError | SchemaErrors | ValidationError)
 
 
 class ProgressHooks:

@@ -1,8 +1,8 @@
 """Project settings: https://docs.kedro.org/en/stable/configure/configuration_basics.html."""
 
-from persistence_pipeline.hooks import ProgressHooks, StudyHooks
+from persistence_pipeline.hooks import ErrorHooks, ProgressHooks, StudyHooks
 
-HOOKS = (StudyHooks(), ProgressHooks())
+HOOKS = (ErrorHooks(), StudyHooks(), ProgressHooks())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

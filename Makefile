@@ -1,0 +1,53 @@
+# `make` alone lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run smoke test check viz cells clean lock
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+run: $(VENV)/installed ## Run the default study and say where the report is
+	$(BIN)/kedro run
+
+smoke: $(VENV)/installed ## Run the smallest study that has every part, in under a minute
+	$(BIN)/kedro run --env=smoke
+
+test: check ## Lint, type-check and test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev ## Lint, type-check and check the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
+	$(BIN)/kedro viz run
+
+cells: $(VENV)/installed ## Expand conf/*/study.yml into the table of cells
+	$(BIN)/python -m persistence_pipeline.study
+
+lock: $(VENV)/installed-dev ## Write the versions of this environment to constraints.txt
+	(echo "# Exact versions that the project is tested with; regenerate with \`make lock\`."; \
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(pip|setuptools|wheel)==') > constraints.txt
+
+clean: ## Remove what runs have written
+	find data -type f ! -name .gitkeep ! -name '*.dvc' ! -name .gitignore -delete
+	rm -rf data/.scratch
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing (some minutes the first time) ..."
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing with the tools of development (some minutes the first time) ..."
+	$(INSTALL) --editable '.[dev,dvc,viz]'
+	@touch $@ $(VENV)/installed
