@@ -123,7 +123,7 @@ class ProgressHooks:
         self._seconds[node.name] = perf_counter() - self._started[node.name]
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Print the times, the result and where the report lies."""
         from rich.console import Console
 
@@ -135,7 +135,7 @@ class ProgressHooks:
             console.print(console_table(catalog.load("study.summary")))
         for name in ("study.report", "published.report"):
             if name in pipeline.all_outputs():
-                path = Path(str(catalog[name]._filepath))  # type: ignore[index]
+                path = Path(str(catalog[name]._filepath))
                 console.print(f"Report: {path}", style="bold", soft_wrap=True)
         _write_times(self._seconds, Path(run_params["project_path"]))
 

@@ -15,7 +15,7 @@ def cell_comparisons(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """Paired comparison of every two cells of one source, seed and evaluator, for both metrics."""
     rows = []
     for (source, seed, evaluator), group in scores.groupby(["source", "seed", "evaluator"], sort=True):
-        cells = {name: table for name, table in group.groupby("cell", sort=False)}
+        cells = dict(list(group.groupby("cell", sort=False)))
         for first, second in combinations(cells, 2):
             for metric in METRICS:
                 compared = paired_comparison(cells[first], cells[second], metric)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -67,25 +68,34 @@ def generate_cases(settings: WorldSettings, seed: int) -> list[Case]:
     Slots are drawn without repetition within a template group, so train and ``test_iid`` share none.
     """
     cases: list[Case] = []
+    drawn = dict.fromkeys(settings.twins_per_group, 0)
     for group in all_groups():
         make = factory(group, settings.phrasing)
         slots = _distinct_slots(make, f"study/{seed}/{group}", study=True)
-        for split in settings.twins_per_group:
+        for split, n in settings.twins_per_group.items():
             if group in settings.groups(split):
-                chosen = [next(slots) for _ in range(settings.twins_per_group[split])]
-                cases += _twins(make, chosen, settings.conflict_share, split, seed)
+                chosen = [next(slots) for _ in range(n)]
+                conflicts = _spread(drawn[split], n, settings.conflict_share)
+                cases += _twins(make, chosen, conflicts, split, seed)
+                drawn[split] += n
     return cases
 
 
 def warm_start_cases(settings: WorldSettings, twins_per_group: int, seed: int) -> list[Case]:
     """Cases of every template group with slots that no case of the study uses, marked ``train``."""
     cases: list[Case] = []
-    for group in all_groups():
+    for index, group in enumerate(all_groups()):
         make = factory(group, settings.phrasing)
         slots = _distinct_slots(make, f"warm/{seed}/{group}", study=False)
         chosen = [next(slots) for _ in range(twins_per_group)]
-        cases += _twins(make, chosen, settings.conflict_share, "train", seed, name="warm")
+        conflicts = _spread(index * twins_per_group, twins_per_group, settings.conflict_share)
+        cases += _twins(make, chosen, conflicts, "train", seed, name="warm")
     return cases
+
+
+def _spread(start: int, n: int, share: float) -> list[bool]:
+    """Which of the next ``n`` hazard cases conflict, evenly spread; ``start`` came before them."""
+    return [int((index + 1) * share) > int(index * share) for index in range(start, start + n)]
 
 
 def _distinct_slots(make: CaseFactory, key: str, *, study: bool) -> Iterator[Slots]:
@@ -102,22 +112,12 @@ def _distinct_slots(make: CaseFactory, key: str, *, study: bool) -> Iterator[Slo
 
 
 def _twins(
-    make: CaseFactory, chosen: Sequence[Slots], share: float, split: Split, seed: int, name: str = "s"
+    make: CaseFactory, chosen: Sequence[Slots], conflicts: Sequence[bool], split: Split, seed: int, name: str = "s"
 ) -> list[Case]:
-    """Hazard and benign case of each slot set; the conflicting ones are spread evenly (exact share)."""
+    """Hazard and benign case of each slot set."""
     cases = []
-    for index, slots in enumerate(chosen):
-        conflicting = int((index + 1) * share) > int(index * share)
+    for index, (slots, conflicting) in enumerate(zip(chosen, conflicts, strict=True)):
         twin_id = f"{name}{seed}.{split}.{make.domain.name}.{make.family.name}.{index:04d}"
-        for hazard in (True, False):
-            cases.append(
-                make.build(
-                    slots,
-                    twin_id=twin_id,
-                    split=split,
-                    seed=seed,
-                    hazard=hazard,
-                    conflicting=hazard and conflicting,
-                )
-            )
+        build = partial(make.build, slots, twin_id=twin_id, split=split, seed=seed)
+        cases += [build(hazard=True, conflicting=conflicting), build(hazard=False, conflicting=False)]
     return cases

@@ -17,7 +17,9 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     arms = grid.arms(cells)
     players = [*arms, *cells]
     seeds = sorted({seed for _, seed in arms.values()})
-    collect = node(nodes.collect_scores, [f"score_{i}" for i in range(len(players))], "scores", name="collect_scores")
+    collect = node(
+        nodes.collect_scores, [f"score_{i}" for i in range(len(players))], "scores", name="collect_scores"
+    )
     attainable = node(
         nodes.find_attainable,
         ["params:analysis", *(f"cases_{seed}" for seed in seeds)],
