@@ -37,10 +37,15 @@ def make_checkpoint(tiny_tokenizer: Any) -> Callable[..., Path]:
         from transformers import LlamaConfig, LlamaForCausalLM
 
         torch.manual_seed(seed)
-        common = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+        common = {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "max_position_embeddings": 128,
+        }
         config = LlamaConfig(
             vocab_size=len(tiny_tokenizer),
-            max_position_embeddings=128,
             pad_token_id=tiny_tokenizer.pad_token_id,
             bos_token_id=None,
             eos_token_id=tiny_tokenizer.eos_token_id,
