@@ -67,7 +67,7 @@ def test_a_failed_save_leaves_the_older_one(
 
 def test_a_broken_checkpoint_is_not_saved(checkpoint: Path, tmp_path: Path) -> None:
     (checkpoint / "config.json").unlink()
-    with pytest.raises(DatasetError, match="and was not saved: config.json is missing"):
+    with pytest.raises(DatasetError, match=r"and was not saved: config\.json is missing"):
         CheckpointDataset(filepath=str(tmp_path / "cell")).save(checkpoint)
     assert not (tmp_path / "cell").exists()
 

@@ -249,6 +249,20 @@ def test_a_resumed_stage_trains_only_what_is_left(
     assert torch.get_num_threads() == 1
 
 
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone() -> None:
+    from persistence_pipeline.training.trainer import EpochSampler
+
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochSampler(4, [index % 7 for index in range(40)], seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    orders = [order(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert orders == [order(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert len(set(map(tuple, orders))) == 4
+    assert all(sorted(o) == list(range(40)) for o in orders)
+
+
 @pytest.mark.parametrize("change", [{"learning_rate": 2e-3}, {"seed": 4}, {"beta": 0.2}])
 def test_state_of_another_stage_is_not_continued(
     change: dict[str, Any], tmp_path: Path, tiny_checkpoint: Path
