@@ -1,0 +1,119 @@
+"""The imported episodes as a study: train and test halves of each seed, sources on every seed, score tables."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+
+from persistence_pipeline.published.layout import POOL, PublishedFault, same_model
+
+SOURCE = "source"
+TEST = "test_iid"
+"""The test halves are random halves of the cases: the tier of new cases of known kinds."""
+DEFAULT_SEEDS = (0, 1, 2)
+
+
+def test_cases(seed: int, n_cases: int) -> frozenset[int]:
+    """Case indices of a seed's test half: the second half of ``range(n_cases)`` shuffled by ``random``."""
+    order = list(range(n_cases))
+    random.Random(seed).shuffle(order)
+    return frozenset(order[n_cases // 2 :])
+
+
+test_cases.__test__ = False  # type: ignore[attr-defined]
+
+
+def trajectory_table(episodes: pd.DataFrame, n_cases: int) -> pd.DataFrame:
+    """One row per trajectory without its scores.
+
+    A source has no seed: its rows say seed 0 and ``train``, and the score table puts them on each seed's test
+    half. ``refused`` means that no call was executed, which is all that can be told from these files.
+    """
+    table = _described(episodes).drop(columns=["safety", "helpfulness"])
+    sourced = episodes["seed"] < 0
+    table["split"] = _splits(episodes.assign(seed=episodes["seed"].clip(lower=0)), n_cases)
+    table.loc[sourced.to_numpy(), "split"] = "train"
+    table["seed"] = table["seed"].clip(lower=0)
+    return table
+
+
+def pool_scores(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Scores of the source trajectories that pairs are made of, per evaluator.
+
+    Raises:
+        PublishedFault: the clone holds no pool.
+    """
+    pool = episodes[episodes["part"] == POOL]
+    if pool.empty:
+        raise PublishedFault("the clone holds no source trajectories (data/raw_data_by_eval/<evaluator>)")
+    table = _described(pool).assign(seed=0, split="train")
+    return table.reset_index(drop=True)
+
+
+def study_scores(episodes: pd.DataFrame, n_cases: int) -> pd.DataFrame:
+    """Scores of every evaluation set on the test halves, with the sources on each seed's.
+
+    Returns:
+        The score table of the analysis, with ``set`` and ``trained_on`` beside the usual columns. ``evaluator``
+        is the one that judged. An evaluation set without a source's files uses those of another set.
+
+    Raises:
+        PublishedFault: there are no results, or a trained model's source is not among them.
+    """
+    results = episodes[episodes["part"] != POOL]
+    trained = results[results["ordering"] != SOURCE]
+    if trained.empty:
+        raise PublishedFault("the clone holds no trained configurations (results/<set>_eval_results)")
+    parts = []
+    for name, rows in trained.groupby("part", sort=True):
+        sources = _sources(results, rows, str(name))
+        parts.append(pd.concat([rows, sources], ignore_index=True).assign(set=name))
+    scores = pd.concat(parts, ignore_index=True)
+    scores["split"] = _splits(scores, n_cases)
+    scores = scores[scores["split"] == TEST]
+    scores["trajectory_id"] = scores["set"] + ":" + scores["trajectory_id"] + "/s" + scores["seed"].astype(str)
+    return _described(scores).reset_index(drop=True)
+
+
+def _sources(results: pd.DataFrame, trained: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Rows of the trained models' sources, once per seed, under the name that the trained models use."""
+    rows = results[results["ordering"] == SOURCE]
+    rows = rows.assign(own=(rows["part"] == name), key=rows["configuration"].map(same_model))
+    rows = rows.sort_values("own", ascending=False, kind="stable")
+    rows = rows.drop_duplicates(["key", "evaluator", "case_index"])
+    copies = []
+    for source, runs in trained.groupby("source", sort=True):
+        found = rows[(rows["key"] == same_model(str(source))) & rows["evaluator"].isin(runs["evaluator"].unique())]
+        absent = sorted(set(runs["evaluator"]) - set(found["evaluator"]))
+        if absent:
+            raise PublishedFault(
+                f"set {name}: {source} was trained and judged by {', '.join(absent)}, but its source was not "
+                "(expected a directory of the untrained model under results/)"
+            )
+        copies += [found.assign(source=source, seed=seed) for seed in sorted(runs["seed"].unique())]
+    return pd.concat(copies).drop(columns=["own", "key"])
+
+
+def _splits(table: pd.DataFrame, n_cases: int) -> pd.Series:
+    test = {seed: test_cases(int(seed), n_cases) for seed in table["seed"].unique()}
+    pairs = zip(table["seed"], table["case_index"], strict=True)
+    return pd.Series([TEST if case in test[seed] else "train" for seed, case in pairs], index=table.index)
+
+
+def _described(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Columns that this project's tables promise beside those of the import."""
+    return episodes.drop(columns=["file", "line"]).assign(
+        cell=episodes["configuration"],
+        policy=episodes["configuration"],
+        sample=0,
+        missing_reason=pd.Series([None] * len(episodes), index=episodes.index, dtype=object),
+        refused=episodes["n_calls"] == 0,
+    )
+
+
+def coverage(scores: pd.DataFrame, n_cases: int) -> pd.DataFrame:
+    """Runs whose test half is not complete: one row each, with the number of test cases."""
+    keys = ["set", "source", "ordering", "beta", "seed", "evaluator"]
+    counted = scores.groupby(keys, dropna=False)["case_id"].nunique().rename("n_cases").reset_index()
+    return counted[counted["n_cases"] < n_cases - n_cases // 2].reset_index(drop=True)
