@@ -123,7 +123,9 @@ class ProgressHooks:
         self._seconds[node.name] = perf_counter() - self._started[node.name]
 
     @hook_impl
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Print the times, the result and where the report lies."""
         from rich.console import Console
 

@@ -45,7 +45,7 @@ def frontier_summary(draws: Draws) -> dict[str, Any]:
     distances = frontier.signed_distances(x, y, slope, intercept)
     efficient = frontier.pareto_efficient(x, y)
     rows = []
-    for index, row in enumerate(points.table.to_dict("records")):
+    for index, row in enumerate(_plain(points.table)):
         deltas = {name: interval(values[0, index], values[1:, index]).as_dict() for name, values in change.items()}
         level = {metric: float((draws.means[metric][0] @ points.level)[index]) for metric in METRICS}
         extra = {"distance": none_if_nan(float(distances[index])), "pareto": bool(efficient[index])}
@@ -57,6 +57,10 @@ def frontier_summary(draws: Draws) -> dict[str, Any]:
         "quadratic": frontier.quadratic(x, y),
         "leave_one_source_out": frontier.leave_one_source_out(points.table, x, y),
     }
+
+
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def persistence_summary(draws: Draws) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "peft", "numpy", "scipy", "pandas")
 
@@ -22,18 +23,23 @@ def describe_run(parameters: dict[str, Any], scores: pd.DataFrame) -> dict[str, 
         parameters: The parameters of the run, as Kedro read them.
         scores: The study's score table, whose hash stands for all its results.
     """
-    written = json.dumps(parameters, sort_keys=True, default=str)
+    written = json.dumps(parameters, sort_keys=True, default=_plain)
     return {
         "commit": _commit(),
         "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "parameters": parameters,
+        "parameters": json.loads(written),
         "parameters_sha256": hashlib.sha256(written.encode()).hexdigest(),
         "scores_sha256": _table_hash(scores),
         "seeds": sorted({int(seed) for seed in scores["seed"]}),
         "sources": sorted(map(str, scores["source"].unique())),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Parameters that were already turned into settings, as they are written."""
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def _version(name: str) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.report.manifest import describe_run
+from persistence_pipeline.report.page import build_figures, render_report
+
+FIGURES = ("frontier", "persistence", "families", "domains", "rates", "training")
 
 
 def summarise(
@@ -39,4 +42,15 @@ def _by_name(parts: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
+    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) -> tuple[Any, ...]:
+    """Every figure of the report, in the order of ``FIGURES``."""
+    built = build_figures(summary, scores, _by_name(parts, "training_log"))
+    return tuple(built[name] for name in FIGURES)
+
+
+def write_report(summary: dict[str, Any], **figures: Any) -> str:
+    """The report as one HTML page."""
+    return render_report(summary, {name: figures[f"figure_{name}"] for name in FIGURES})

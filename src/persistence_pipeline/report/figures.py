@@ -1,0 +1,278 @@
+"""Plotly figures of a study, from its summary: frontier, persistence, scores by group, audits, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from persistence_pipeline.report.published import PERSISTENCE
+from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, SYMBOLS, label, layout
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+METRIC_TITLES = {"safety": "Safety", "helpfulness": "Helpfulness"}
+
+
+def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> Figure:
+    """Points of the plane with intervals, arrows from parent to child, fitted lines, attainable frontier.
+
+    Axes are differences from the source; the attainable frontier is drawn against the mean of the sources.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=layout(height=520))
+    points = frontier["points"]
+    _add_lines(figure, frontier, points)
+    _add_attainable(figure, frontier, cells)
+    for point in points:
+        _add_arrow(figure, point, points)
+    for ordering in ("source", *PARENTS):
+        rows = [p for p in points if p["ordering"] == ordering]
+        if ordering == "source" or rows:
+            figure.add_trace(_markers(ordering, rows))
+    figure.update_xaxes(title="Δ helpfulness (points of 3, against the source)", zeroline=True)
+    figure.update_yaxes(title="Δ safety (points of 3, against the source)", zeroline=True)
+    return figure
+
+
+def _markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
+    import plotly.graph_objects as go
+
+    if ordering == "source":
+        zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
+        rows = [{"delta_helpfulness": zero, "delta_safety": zero, "source": "every source", "beta": "–"}]
+
+    def error(name: str) -> dict[str, Any]:
+        values = [row[name] for row in rows]
+        high = [(v["high"] or v["estimate"]) - v["estimate"] for v in values]
+        low = [v["estimate"] - (v["low"] or v["estimate"]) for v in values]
+        return {"type": "data", "array": high, "arrayminus": low, "thickness": 1, "width": 0}
+
+    return go.Scatter(
+        x=[row["delta_helpfulness"]["estimate"] for row in rows],
+        y=[row["delta_safety"]["estimate"] for row in rows],
+        error_x=error("delta_helpfulness"),
+        error_y=error("delta_safety"),
+        mode="markers",
+        name=label(ordering),
+        marker={"symbol": SYMBOLS[ordering], "color": COLOURS[ordering], "size": 12},
+        customdata=[[row["source"], row["beta"]] for row in rows],
+        hovertemplate=(
+            f"<b>{label(ordering)}</b><br>%{{customdata[0]}}, beta %{{customdata[1]}}"
+            "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
+        ),
+    )
+
+
+def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
+    parent = PARENTS[point["ordering"]]
+    x0, y0 = 0.0, 0.0
+    if parent != "source":
+        same = [
+            p
+            for p in points
+            if (p["ordering"], p["source"], p["beta"]) == (parent, point["source"], point["beta"])
+        ]
+        if not same:
+            return
+        x0, y0 = same[0]["delta_helpfulness"]["estimate"], same[0]["delta_safety"]["estimate"]
+    figure.add_annotation(
+        x=point["delta_helpfulness"]["estimate"],
+        y=point["delta_safety"]["estimate"],
+        ax=x0,
+        ay=y0,
+        xref="x",
+        yref="y",
+        axref="x",
+        ayref="y",
+        text="",
+        showarrow=True,
+        arrowhead=2,
+        arrowwidth=1.2,
+        arrowcolor=COLOURS[point["ordering"]],
+        opacity=0.55,
+        standoff=8,
+        startstandoff=6,
+    )
+
+
+def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
+    import plotly.graph_objects as go
+
+    span = [0.0, *(p["delta_helpfulness"]["estimate"] for p in points)]
+    x = np.array([min(span) - 0.15, max(span) + 0.15])
+    for key, name, dash in (("ols", "fitted line", "solid"), ("orthogonal", "orthogonal fit", "dash")):
+        line = frontier[key]
+        if "undefined" not in line:
+            y = line["slope"] * x + line["intercept"]
+            style = {"dash": dash, "color": INK, "width": 1.5}
+            figure.add_trace(go.Scatter(x=x, y=y, mode="lines", name=name, line=style, hoverinfo="skip"))
+
+
+def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> None:
+    import plotly.graph_objects as go
+
+    sources = [c["splits"][frontier["split"]] for c in cells if c["ordering"] == "source"]
+    vertices = frontier.get("attainable") or []
+    if not (sources and vertices):
+        return
+    base = {m: float(np.mean([s[m] for s in sources])) for m in METRIC_TITLES}
+    x = [0 - base["helpfulness"], *(v["helpfulness"] - base["helpfulness"] for v in vertices)]
+    y = [vertices[0]["safety"] - base["safety"], *(v["safety"] - base["safety"] for v in vertices)]
+    x.append(x[-1])
+    y.append(0 - base["safety"])
+    style = {"color": "#CC79A7", "width": 2, "dash": "dot"}
+    figure.add_trace(
+        go.Scatter(
+            x=x, y=y, mode="lines", name="attainable frontier", line=style, hovertemplate="(%{x:.2f}, %{y:.2f})"
+        )
+    )
+    figure.update_xaxes(
+        range=[min(*x[1:], *(p["delta_helpfulness"]["low"] or 0 for p in frontier["points"])) - 0.2, None]
+    )
+    low = min((p["delta_safety"]["low"] or 0 for p in frontier["points"]), default=0)
+    left = min((p["delta_helpfulness"]["low"] or 0 for p in frontier["points"]), default=0)
+    figure.update_xaxes(range=[left - 0.2, max(x) + 0.15])
+    figure.update_yaxes(range=[low - 0.25, max(y) + 0.15])
+
+
+def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
+    """Persistence of both metrics with intervals; undefined ratios are not drawn; published values are hollow."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=layout(height=120 + 60 * max(1, len(persistence))))
+    for metric, title in METRIC_TITLES.items():
+        rows = [row for row in persistence if metric in row and row[metric]["defined"]]
+        estimates = [row[metric]["estimate"] for row in rows]
+        figure.add_trace(
+            go.Scatter(
+                x=estimates,
+                y=[f"{row['source']}, beta {row['beta']:g}" for row in rows],
+                error_x={
+                    "type": "data",
+                    "array": [row[metric]["high"] - row[metric]["estimate"] for row in rows],
+                    "arrayminus": [row[metric]["estimate"] - row[metric]["low"] for row in rows],
+                },
+                mode="markers",
+                name=title,
+                marker={"symbol": SYMBOLS[metric], "color": COLOURS[metric], "size": 12},
+                hovertemplate=f"{title} %{{x:.2f}}<extra></extra>",
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=[value[metric] for value in PERSISTENCE.values()],
+                y=[f"published, beta {beta:g}" for beta in PERSISTENCE],
+                mode="markers",
+                name=f"{title}, published",
+                marker={"symbol": f"{SYMBOLS[metric]}-open", "color": COLOURS[metric], "size": 12},
+                hovertemplate=f"{title}, published %{{x:.3f}}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=1, line_dash="dot", line_color=INK)
+    figure.add_vline(x=0, line_color=INK, line_width=1)
+    figure.update_xaxes(title="share of the first stage's gain that survives the second stage")
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
+    """Mean safety and helpfulness by ordering within each domain or hazard family."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=list(METRIC_TITLES.values()))
+    figure.update_layout(**layout(height=110 + 46 * scores[column].nunique()))
+    means = scores[scores["split"] == split].groupby(["ordering", column])[list(METRIC_TITLES)].mean()
+    for ordering in ("source", *PARENTS):
+        if ordering not in means.index.get_level_values(0):
+            continue
+        rows = means.loc[ordering].sort_index(ascending=False)
+        for index, metric in enumerate(METRIC_TITLES, 1):
+            figure.add_scatter(
+                x=rows[metric],
+                y=[str(group).replace("_", " ") for group in rows.index],
+                mode="markers",
+                marker={"symbol": SYMBOLS[ordering], "color": COLOURS[ordering], "size": 10},
+                name=label(ordering),
+                legendgroup=ordering,
+                showlegend=index == 1,
+                row=1,
+                col=index,
+            )
+    figure.update_xaxes(range=[-0.1, 3.1], gridcolor="rgba(127,127,127,.2)")
+    figure.update_yaxes(automargin=True, gridcolor="rgba(127,127,127,.2)")
+    return figure
+
+
+RATES = {
+    "best_of_both": "3 and 3",
+    "refusal_rate": "did nothing",
+    "question_rate": "asked",
+    "invalid_rate": "invalid calls",
+    "failed_rate": "failed calls",
+}
+
+
+def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
+    """What agents did beside being graded: rates by ordering, averaged over the cells of an ordering."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=layout(height=380, barmode="group"))
+    for ordering in ("source", *PARENTS):
+        rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
+        if rows:
+            means = [100 * float(np.mean([row[rate] for row in rows])) for rate in RATES]
+            figure.add_bar(x=list(RATES.values()), y=means, name=label(ordering), marker_color=COLOURS[ordering])
+    figure.update_yaxes(title=f"%, {SPLITS.get(split, split)}")
+    return figure
+
+
+def training_figure(logs: Mapping[str, pd.DataFrame]) -> Figure:
+    """Log-probabilities of the chosen and rejected sides by step, one row per cell."""
+    from plotly.subplots import make_subplots
+
+    names = list(logs)
+    figure = make_subplots(
+        rows=len(names),
+        cols=2,
+        subplot_titles=[t for n in names for t in (n, "reward margin")],
+        vertical_spacing=0.3 / max(3, len(names)),
+    )
+    figure.update_layout(**layout(height=190 * len(names) + 60))
+    for row, log in enumerate(logs.values(), 1):
+        for column, name, colour in (
+            ("logps_chosen", "chosen log-probability", "#009E73"),
+            ("logps_rejected", "rejected log-probability", "#D55E00"),
+        ):
+            figure.add_scatter(
+                x=log["step"],
+                y=_smooth(log[column]),
+                name=name,
+                line_color=colour,
+                legendgroup=name,
+                showlegend=row == 1,
+                row=row,
+                col=1,
+            )
+        figure.add_scatter(
+            x=log["step"],
+            y=_smooth(log["rewards_margin"]),
+            name="margin",
+            line_color="#0072B2",
+            legendgroup="m",
+            showlegend=row == 1,
+            row=row,
+            col=2,
+        )
+    figure.update_xaxes(gridcolor="rgba(127,127,127,.2)")
+    figure.update_yaxes(gridcolor="rgba(127,127,127,.2)")
+    return figure
+
+
+def _smooth(values: pd.Series) -> pd.Series:
+    """Running mean of a tenth of the steps: single batches of similar length are uneven."""
+    return values.rolling(max(1, len(values) // 10), min_periods=1).mean()

@@ -1,0 +1,57 @@
+"""How orderings look everywhere: colours that colour-blind readers tell apart (Okabe–Ito), and a shape each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLOURS = {
+    "source": "#7f7f7f",
+    "safety": "#0072B2",
+    "helpfulness": "#D55E00",
+    "safety>helpfulness": "#56B4E9",
+    "helpfulness>safety": "#E69F00",
+    "both": "#009E73",
+}
+SYMBOLS = {
+    "source": "cross",
+    "safety": "square",
+    "helpfulness": "circle",
+    "safety>helpfulness": "triangle-right",
+    "helpfulness>safety": "triangle-left",
+    "both": "diamond",
+}
+PARENTS = {
+    "safety": "source",
+    "helpfulness": "source",
+    "both": "source",
+    "safety>helpfulness": "safety",
+    "helpfulness>safety": "helpfulness",
+}
+"""The stage before the last one of each ordering."""
+INK = "#6b7280"
+"""Lines and texts that must be legible on light and on dark paper."""
+SPLITS = {
+    "test_iid": "new slot values",
+    "test_combination": "held-out combinations",
+    "test_domain": "held-out domain",
+}
+
+
+def label(ordering: str) -> str:
+    """An ordering as it is written in figures and tables."""
+    return ordering.replace(">", " > ")
+
+
+def layout(**further: Any) -> dict[str, Any]:
+    """Layout that all figures share: no paper of their own, so that the page's theme shows through."""
+    axis = {"gridcolor": "rgba(127,127,127,.2)", "zerolinecolor": "rgba(127,127,127,.5)", "linecolor": INK}
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+        "xaxis": axis,
+        "yaxis": axis,
+        "legend": {"orientation": "h", "y": -0.22},
+        **further,
+    }
