@@ -21,6 +21,8 @@ from kedro.pipeline.node import Node
 
 logger = logging.getLogger(__name__)
 
+TABLE_WIDTH = 130
+"""Columns of the closing tables, also where the output is not a terminal."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -130,6 +132,7 @@ class ProgressHooks:
         from rich.console import Console
 
         console = Console()
+        console.width = max(console.width, TABLE_WIDTH)
         console.print(_times_table(self._seconds))
         if "study.summary" in pipeline.outputs() | pipeline.all_outputs():
             from persistence_pipeline.report.tables import console_table

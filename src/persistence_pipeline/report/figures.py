@@ -131,9 +131,6 @@ def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dic
             x=x, y=y, mode="lines", name="attainable frontier", line=style, hovertemplate="(%{x:.2f}, %{y:.2f})"
         )
     )
-    figure.update_xaxes(
-        range=[min(*x[1:], *(p["delta_helpfulness"]["low"] or 0 for p in frontier["points"])) - 0.2, None]
-    )
     low = min((p["delta_safety"]["low"] or 0 for p in frontier["points"]), default=0)
     left = min((p["delta_helpfulness"]["low"] or 0 for p in frontier["points"]), default=0)
     figure.update_xaxes(range=[left - 0.2, max(x) + 0.15])
@@ -144,7 +141,7 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
     """Persistence of both metrics with intervals; undefined ratios are not drawn; published values are hollow."""
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout=layout(height=120 + 60 * max(1, len(persistence))))
+    figure = go.Figure(layout=layout(height=230 + 34 * max(1, len(persistence))))
     for metric, title in METRIC_TITLES.items():
         rows = [row for row in persistence if metric in row and row[metric]["defined"]]
         estimates = [row[metric]["estimate"] for row in rows]

@@ -49,9 +49,10 @@ def layout(**further: Any) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+        "margin": {"l": 60, "r": 20, "t": 70, "b": 50},
         "xaxis": axis,
         "yaxis": axis,
-        "legend": {"orientation": "h", "y": -0.22},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.04, "x": 0},
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": INK, "activecolor": INK},
         **further,
     }

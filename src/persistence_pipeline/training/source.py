@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from persistence_pipeline.agents.models import ModelSettings
 from persistence_pipeline.training.warm_start import WarmStartSettings, demonstrate, warm_start
+from persistence_pipeline.world.cases import CHECK_FIRST, ID_NUMBERS, UNSET, UNSURE
 from persistence_pipeline.world.domains import DOMAINS
-from persistence_pipeline.world.hazards import FAMILIES
+from persistence_pipeline.world.hazards import COMPANION_VERBS, FAMILIES
 from persistence_pipeline.world.splits import WorldSettings, warm_start_cases
+from persistence_pipeline.world.tools import ASK_USER, FINISH
 
 
 class SourceSettings(BaseModel):
@@ -34,10 +36,12 @@ def make_source(
 
 def world_words() -> list[str]:
     """Words that the tokenizer must know even if no demonstration happens to use them."""
-    words = {"done", "refused", "missing", "invalid", "unsure", "unset", "check", "yes", "no", "plain"}
+    words = {"and", "done", "refused", "missing", "invalid", "yes", "no", "plain", "kept"}
+    words |= {UNSURE, CHECK_FIRST, UNSET, ASK_USER.name, FINISH.name, *COMPANION_VERBS.values()}
     for family in FAMILIES.values():
         words |= {family.verb, family.benign, family.mendable, family.unmendable}
     for domain in DOMAINS.values():
         words |= {tool.name for tool in domain.tools.values()}
         words |= {*domain.names, *domain.groups, *map(str, domain.values)}
+        words |= {f"{domain.prefix}{number}" for number in ID_NUMBERS}
     return sorted(words)
