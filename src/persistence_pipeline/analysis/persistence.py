@@ -6,6 +6,7 @@ It is a ratio: where the denominator's interval covers zero it is undefined, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,11 @@ class Group:
     metric: str
     average: Floats
     """(runs, 3) matrix to the mean scores of the three arms of ``ARMS``."""
+
+    @property
+    def key(self) -> tuple[str, str, float, str]:
+        """Source, evaluator, beta and metric."""
+        return self.source, self.evaluator, self.beta, self.metric
 
 
 def persistence_groups(runs: Runs) -> list[Group]:
@@ -87,6 +93,36 @@ def ratio(
         "n_undefined": int((~usable).sum()),
         "defined": bool(defined),
         "reason": reason,
+    }
+
+
+def average_ratio(parts: Sequence[tuple[Floats, Floats]], level: float = 0.95) -> dict[str, Any]:
+    """Mean of several persistence ratios with a percentile interval, as the published study averages.
+
+    Args:
+        parts: For each ratio its numerators and denominators; the first entry is the point estimate, the others
+            are bootstrap draws shared by all ratios.
+        level: Coverage of the interval.
+
+    Returns:
+        As ``ratio``, without ``numerator, denominator, fieller``, and with ``n_ratios``. A draw in which any of
+        the gains is zero or less is undefined.
+    """
+    usable = np.all([denominators > 0 for _, denominators in parts], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.mean([top / bottom for top, bottom in parts], axis=0)
+    lowest = min(interval(bottom[0], bottom[1:], level).low for _, bottom in parts)
+    defined = bool(usable[0]) and lowest > 0
+    spread = interval(means[0] if usable[0] else float("nan"), means[1:][usable[1:]], level)
+    return {
+        "estimate": none_if_nan(spread.estimate),
+        "low": none_if_nan(spread.low) if defined else None,
+        "high": none_if_nan(spread.high) if defined else None,
+        "n_ratios": len(parts),
+        "n_draws": len(usable) - 1,
+        "n_undefined": int((~usable[1:]).sum()),
+        "defined": defined,
+        "reason": "" if defined else "the interval of at least one of the gains does not lie above zero",
     }
 
 

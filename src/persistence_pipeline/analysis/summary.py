@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from persistence_pipeline.analysis import frontier, persistence
@@ -22,6 +23,10 @@ class Draws:
 
     runs: Runs
     means: dict[str, Floats]
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> Draws:
+        """The draws of the runs marked in a boolean array."""
+        return Draws(self.runs.select(keep), {metric: values[:, keep] for metric, values in self.means.items()})
 
 
 def draw_means(scores: pd.DataFrame, n_draws: int, seed: int) -> Draws:

@@ -55,7 +55,9 @@ def import_clone(settings: ImportSettings) -> dict[str, pd.DataFrame]:
         PublishedFault: no such clone; with ``on_error: stop``, the first fault and the number of others.
     """
     if not settings.root:
-        raise PublishedFault("published.root is not set: --params=published.root=<clone of the published repository>")
+        raise PublishedFault(
+            "published.root is not set: --params=published.root=<clone of the published repository>"
+        )
     root = Path(settings.root).expanduser()
     if not root.is_dir():
         raise PublishedFault(f"published.root: no directory {root}")

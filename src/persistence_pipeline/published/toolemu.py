@@ -104,16 +104,20 @@ def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Mes
         tool, argument, text = map(str, acted)
         observation = str(answered[0])
     except (TypeError, ValueError, KeyError, IndexError):
-        raise ValueError(f"field intermediate_steps[{number}]: neither a call with its answer nor the end") from None
+        raise ValueError(
+            f"field intermediate_steps[{number}]: neither a call with its answer nor the end"
+        ) from None
     if tool == OUT_OF_MEMORY:
         return text, [Message(role="assistant", content=_clean(text))]
-    name = _NAME.match(tool.strip(" `*\""))
+    name = _NAME.match(tool.strip(' `*"'))
     arguments = parse_arguments(argument)
     counts["calls"] += 1
     counts["invalid_calls"] += arguments is None or name is None or name[0] in ("None", "Final")
     counts["failed_calls"] += observation.lstrip().startswith('{"error"')
     counts["observation_characters"] += len(observation)
-    call = ToolCall(name=name[0] if name else tool, arguments={"input": argument} if arguments is None else arguments)
+    call = ToolCall(
+        name=name[0] if name else tool, arguments={"input": argument} if arguments is None else arguments
+    )
     return text, [
         Message(role="assistant", content=_without_call(text, argument), tool_calls=(call,)),
         Message(role="tool", content=observation, name=call.name),

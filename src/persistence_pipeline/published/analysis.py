@@ -1,0 +1,106 @@
+"""Frontier and persistence of the evaluation sets: overall, per evaluator, per model, by the study's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from persistence_pipeline.analysis.frontier import ols
+from persistence_pipeline.analysis.persistence import (
+    Group,
+    average_ratio,
+    persistence_groups,
+    ratio,
+    ratio_parts,
+)
+from persistence_pipeline.analysis.runs import METRICS, SOURCE, Runs
+from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
+from persistence_pipeline.published.published_scheme import GroupDraws, Key, group_draws, published_interval
+
+AVERAGE = "average"
+ALL = "all"
+
+
+def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:
+    """Analysis of one evaluation set.
+
+    Returns:
+        ``frontier`` (by ``all``, evaluator, model and ``model|evaluator``), ``persistence`` (by beta, then by
+        ``average``, model, evaluator and ``model|evaluator``) and ``single_runs`` (the line through single runs).
+    """
+    draws = draw_means(scores, n_draws, seed)
+    frontier = {key: frontier_summary(draws.select(keep)) for key, keep in _subsets(draws.runs)}
+    return {
+        "frontier": {key: {**found["ols"], **found} for key, found in frontier.items()},
+        "persistence": _persistence(draws, n_draws, seed),
+        "single_runs": single_runs(draws),
+    }
+
+
+def _subsets(runs: Runs) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Names of the subsets of runs that get a line of their own, and their rows."""
+    table = runs.table
+    yield ALL, np.ones(len(table), bool)
+    for column in ("evaluator", SOURCE):
+        for value in sorted(table[column].unique()):
+            yield str(value), (table[column] == value).to_numpy()
+    for source, evaluator in _pairs_of(runs):
+        keep = (table["source"] == source) & (table["evaluator"] == evaluator)
+        yield f"{source}|{evaluator}", keep.to_numpy()
+
+
+def _pairs_of(runs: Runs) -> list[tuple[str, str]]:
+    found = runs.table[["source", "evaluator"]].drop_duplicates().sort_values(["source", "evaluator"])
+    return list(found.itertuples(index=False, name=None))
+
+
+def single_runs(draws: Draws) -> dict[str, Any]:
+    """The line through single runs, each minus its source on the same seed and evaluator, before averaging."""
+    x, y = (_run_changes(draws.runs, draws.means[metric][0]) for metric in ("helpfulness", "safety"))
+    return ols(x, y)
+
+
+def _run_changes(runs: Runs, means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    changes = []
+    for index, row in enumerate(runs.table.to_dict("records")):
+        if row["ordering"] != SOURCE:
+            keys = {key: row[key] for key in ("source", "seed", "evaluator")}
+            changes.append(means[index] - means[runs.index(ordering=SOURCE, **keys)[0]])
+    return np.array(changes)
+
+
+def _persistence(draws: Draws, n_draws: int, seed: int) -> dict[str, dict[str, Any]]:
+    groups = persistence_groups(draws.runs)
+    published = group_draws(draws.runs, groups, n_draws, seed)
+    result: dict[str, dict[str, Any]] = {}
+    for beta in sorted({group.beta for group in groups}):
+        here = [group for group in groups if group.beta == beta]
+        keys = {AVERAGE: here}
+        for name in sorted({g.source for g in here} | {g.evaluator for g in here}):
+            keys[name] = [g for g in here if name in (g.source, g.evaluator)]
+        for source, evaluator in _pairs_of(draws.runs):
+            keys[f"{source}|{evaluator}"] = [g for g in here if (g.source, g.evaluator) == (source, evaluator)]
+        result[f"{beta:g}"] = {
+            key: {metric: _entry(draws, members, published, metric) for metric in METRICS}
+            for key, members in keys.items()
+            if members
+        }
+    return result
+
+
+def _entry(draws: Draws, members: list[Group], published: Mapping[Key, GroupDraws], metric: str) -> dict[str, Any] | None:
+    """Persistence of one metric over some (model, evaluator) groups, with both schemes' intervals."""
+    chosen = [group for group in members if group.metric == metric]
+    if not chosen:
+        return None
+    parts = [ratio_parts(draws.means[metric], group) for group in chosen]
+    if len(parts) == 1:
+        ((top, bottom),) = parts
+        found = ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
+    else:
+        found = average_ratio(parts)
+    return {**found, "published_interval": published_interval([published[g.key] for g in members], metric)}
