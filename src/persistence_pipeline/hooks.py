@@ -21,6 +21,7 @@ from kedro.pipeline.node import Node
 
 logger = logging.getLogger(__name__)
 
+TIMES_SHOWN = 40
 TABLE_WIDTH = 130
 """Columns of the closing tables, also where the output is not a terminal."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -36,10 +37,10 @@ QUIET = {
 class StudyHooks:
     """Applies what a session's parameters say about the grid, the threads and the network."""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Runs before pipelines are built and before torch is imported."""
-        parameters = context.params
+        """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
+        parameters = context.config_loader["parameters"]
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
@@ -66,9 +67,9 @@ class ErrorHooks:
     def __init__(self) -> None:
         self._node = ""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Take the place of the interpreter's last word."""
+        """Take the place of the interpreter's last word, before anything can go wrong."""
         if os.environ.get("PERSISTENCE_TRACEBACK") != "1" and not isinstance(sys.excepthook, _Excepthook):
             sys.excepthook = _Excepthook(self, sys.excepthook)
 
@@ -113,6 +114,12 @@ class ProgressHooks:
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
+        self._reporting = Path()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Find the folder of this environment's reports."""
+        self._reporting = Path(context.project_path) / context.config_loader["globals"]["data"] / "08_reporting"
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -125,24 +132,31 @@ class ProgressHooks:
         self._seconds[node.name] = perf_counter() - self._started[node.name]
 
     @hook_impl
-    def after_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
-    ) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Print the times, the result and where the report lies."""
         from rich.console import Console
 
         console = Console()
         console.width = max(console.width, TABLE_WIDTH)
         console.print(_times_table(self._seconds))
-        if "study.summary" in pipeline.outputs() | pipeline.all_outputs():
+        outputs = pipeline.all_outputs()
+        if "study.summary" in outputs:
             from persistence_pipeline.report.tables import console_table
 
             console.print(console_table(catalog.load("study.summary")))
+        self._write_times()
         for name in ("study.report", "published.report"):
-            if name in pipeline.all_outputs():
-                path = Path(str(catalog[name]._filepath))
-                console.print(f"Report: {path}", style="bold", soft_wrap=True)
-        _write_times(self._seconds, Path(run_params["project_path"]))
+            if name in outputs:
+                console.print(f"Report: {catalog[name]._filepath}", style="bold", soft_wrap=True)
+
+    def _write_times(self) -> None:
+        """Times of the last run, beside the report; never part of a cached output."""
+        try:
+            self._reporting.mkdir(parents=True, exist_ok=True)
+            written = json.dumps(self._seconds, indent=1, sort_keys=True)
+            (self._reporting / "times.json").write_text(written, encoding="utf-8")
+        except OSError as error:
+            logger.warning("times were not written: %s", error)
 
 
 def _times_table(seconds: Mapping[str, float]) -> Any:
@@ -151,17 +165,12 @@ def _times_table(seconds: Mapping[str, float]) -> Any:
     table = Table(title="Seconds by node", title_justify="left", header_style="bold")
     table.add_column("node")
     table.add_column("seconds", justify="right")
-    for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+    slowest = sorted(seconds.items(), key=lambda item: -item[1])
+    for name, spent in slowest[:TIMES_SHOWN]:
         table.add_row(name, f"{spent:.1f}")
+    if slowest[TIMES_SHOWN:]:
+        rest = slowest[TIMES_SHOWN:]
+        table.add_row(f"{len(rest)} more (times.json)", f"{sum(spent for _, spent in rest):.1f}")
     table.add_section()
     table.add_row("all nodes", f"{sum(seconds.values()):.1f}")
     return table
-
-
-def _write_times(seconds: Mapping[str, float], project: Path) -> None:
-    """Times of the last run, beside the report; never part of a cached output."""
-    target = project / "data" / "08_reporting" / "times.json"
-    try:
-        target.write_text(json.dumps(seconds, indent=1, sort_keys=True), encoding="utf-8")
-    except OSError as error:
-        logger.warning("times were not written: %s", error)

@@ -2,7 +2,8 @@
 
 from persistence_pipeline.hooks import ErrorHooks, ProgressHooks, StudyHooks
 
-HOOKS = (ErrorHooks(), StudyHooks(), ProgressHooks())
+# The last registered hook is called first.
+HOOKS = (ProgressHooks(), StudyHooks(), ErrorHooks())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

@@ -1,0 +1,61 @@
+"""Copies of the project in which pipelines really run, as a user runs them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def copy_project(target: Path) -> Path:
+    """A project folder of its own: configuration copied, code shared, no data."""
+    target.mkdir(parents=True)
+    shutil.copytree(ROOT / "conf", target / "conf")
+    shutil.copy(ROOT / "pyproject.toml", target / "pyproject.toml")
+    shutil.copy(ROOT / ".telemetry", target / ".telemetry")
+    (target / "src").mkdir()  # the package itself is installed
+    return target
+
+
+def start_kedro(project: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kedro", "run", "--env=smoke", *arguments]
+    return subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.fixture(scope="session")
+def smoke_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two copies in which the whole smoke study ran, side by side."""
+    projects = [copy_project(tmp_path_factory.mktemp("projects") / name) for name in ("first", "second")]
+    started = [start_kedro(project) for project in projects]
+    for process in started:
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, output[-3000:]
+        (projects[started.index(process)] / "output.txt").write_text(output)
+    return projects
+
+
+@pytest.fixture
+def spoiled(smoke_runs: list[Path], tmp_path: Path) -> Path:
+    """A finished project that a test may spoil."""
+    target = tmp_path / "project"
+    shutil.copytree(smoke_runs[0], target, symlinks=True)
+    return target
+
+
+@pytest.fixture(scope="session")
+def kedro_run() -> Run:
+    """Runs ``kedro run --env=smoke …`` in a project."""
+
+    def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = start_kedro(project, *arguments)
+        output, _ = process.communicate(timeout=200)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, "")
+
+    return run

@@ -1,0 +1,205 @@
+"""The smoke study end to end: what it leaves, that it repeats byte for byte, and how it meets bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.pipelines.conftest import Run
+
+ORDERINGS = ["safety", "helpfulness", "both", "safety>helpfulness", "helpfulness>safety"]
+REPORTING = Path("data/smoke/08_reporting")
+CELL = "llama_b0p1_s0_safety"
+
+
+def _hashes(project: Path) -> dict[str, str]:
+    files = sorted(p for p in (project / "data").rglob("*") if p.is_file() and ".scratch" not in p.parts)
+    return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_two_runs_are_equal_byte_for_byte(smoke_runs: list[Path]) -> None:
+    first, second = (_hashes(project) for project in smoke_runs)
+    times = str(REPORTING / "times.json")
+    assert first.pop(times) != second.pop(times)
+    assert first == second
+    assert sum(name.endswith("model.safetensors") for name in first) == 6
+
+
+def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
+    summary = json.loads((smoke_runs[0] / REPORTING / "summary.json").read_text())
+    assert list(summary) == ["cells", "frontier", "persistence", "audits", "run"]
+    assert [cell["ordering"] for cell in summary["cells"]] == ["source", *ORDERINGS]
+    assert {point["ordering"] for point in summary["frontier"]["points"]} == set(ORDERINGS)
+    assert summary["frontier"]["ols"]["n"] == 5
+    (persistence,) = summary["persistence"]
+    assert {"safety", "helpfulness"} <= set(persistence)
+    assert [row["set"] for row in summary["audits"]["pairs"]] == ["pool", "both", "helpfulness", "safety"]
+    assert summary["run"]["seeds"] == [0] and summary["run"]["commit"]
+    assert summary["frontier"]["attainable"][0]["safety"] == 3
+
+
+def test_the_first_loss_of_every_stage_is_ln_2(smoke_runs: list[Path]) -> None:
+    reports = sorted((smoke_runs[0] / REPORTING / "training").glob("*.json"))
+    assert len(reports) == 5
+    for path in reports:
+        assert json.loads(path.read_text())["first_loss"] == pytest.approx(0.6931, abs=1e-3)
+
+
+def test_safety_is_trained_once_and_shared(smoke_runs: list[Path]) -> None:
+    output = (smoke_runs[0] / "output.txt").read_text()
+    completed = [line.split()[-1] for line in output.splitlines() if "train_cell" in line and "│" not in line]
+    assert len(completed) == 5, completed
+
+
+def test_the_report_is_self_contained(smoke_runs: list[Path]) -> None:
+    page = (smoke_runs[0] / REPORTING / "report.html").read_text()
+    assert "What is left of the safety" in page
+    markup = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert "<svg" not in markup and len(markup) < 300_000
+    for tag in ("src=", "<link", "@import", "url("):
+        assert tag not in markup
+    assert len(page) < 15_000_000
+
+
+def test_the_run_ends_with_a_table_and_the_path_of_the_report(smoke_runs: list[Path]) -> None:
+    output = (smoke_runs[0] / "output.txt").read_text()
+    tail = output[output.index("Seconds by node") :]
+    assert "llama.warm_start_source" in tail and "Persistence" in tail and "Frontier: " in tail
+    assert tail.strip().splitlines()[-1].endswith("data/smoke/08_reporting/report.html")
+
+
+def test_scores_follow_from_the_trajectories_on_disk(smoke_runs: list[Path]) -> None:
+    """Grades are functions of the recorded effects: scoring again gives the same table."""
+    from persistence_pipeline.datasets import JsonLinesDataset
+    from persistence_pipeline.study import Cell
+    from persistence_pipeline.world.scoring import score
+
+    data = smoke_runs[0] / "data/smoke"
+
+    def load(path: str, record: str) -> Any:
+        return JsonLinesDataset(filepath=str(data / path), record=f"persistence_pipeline.{record}").load()
+
+    cases = load("03_primary/seed0/cases.jsonl", "world.cases.Case")
+    trajectories = load(f"07_model_output/{CELL}/trajectories.jsonl", "records.Trajectory")
+    cell = Cell(source="llama", ordering="safety", objective="safety", beta=0.1, seed=0)
+    saved = pd.read_parquet(data / f"07_model_output/{CELL}/scores.parquet")
+    pd.testing.assert_frame_equal(score(cases, trajectories, cell.provenance()), saved, check_dtype=False)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "cells", "fit"),
+    [("safety", ["safety"], False), ("sequential", ["safety", "helpfulness", *ORDERINGS[3:]], True)],
+)
+def test_compositions_report_only_their_cells(
+    spoiled: Path, kedro_run: Run, pipeline: str, cells: list[str], fit: bool
+) -> None:
+    done = kedro_run(spoiled, f"--pipeline={pipeline}", "--from-nodes=study.collect_scores")
+    assert done.returncode == 0, done.stdout[-2000:]
+    summary = json.loads((spoiled / REPORTING / "summary.json").read_text())
+    assert sorted(cell["ordering"] for cell in summary["cells"]) == sorted(["source", *cells])
+    assert ("undefined" not in summary["frontier"]["ols"]) == fit
+    assert bool(summary["persistence"]) == fit
+
+
+# -- bad input: one clear message, a non-zero exit, nothing half-written ---------------------------------
+
+
+def _refused(run: Run, project: Path, *arguments: str) -> str:
+    before = _hashes(project)
+    done = run(project, *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout
+    after = _hashes(project)
+    assert {k: v for k, v in after.items() if k in before} == before, "finished outputs must stay as they were"
+    assert set(after) == set(before), "nothing half-written"
+    errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stdout[-2000:]
+    return done.stdout[done.stdout.index("error: ") :]
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("ordering: safety\n", "ordering: sideways\n", "ordering: Input should be 'safety'"),
+        ("objective: safety\n", "objective: fame\n", "objective: Input should be 'safety'"),
+        ("beta: 0.1\n", "beta: -0.1\n", "beta: Input should be greater than 0"),
+        ("parent: null\n", "parent: nobody\n", "its parent 'nobody' is not in the table"),
+    ],
+)
+def test_a_bad_cell_is_named(spoiled: Path, kedro_run: Run, old: str, new: str, expected: str) -> None:
+    _edit(spoiled / "conf/base/parameters_cells.yml", old, new)
+    message = _refused(kedro_run, spoiled)
+    assert f"cell {CELL}" in message and expected in message
+
+
+def test_an_unknown_loss_is_refused(spoiled: Path, kedro_run: Run) -> None:
+    _edit(spoiled / "conf/base/parameters_cells.yml", "loss: sigmoid", "loss: sigmund")
+    message = _refused(kedro_run, spoiled, f"--nodes={CELL}.train_cell")
+    assert "unknown loss 'sigmund'" in message and "apo_zero" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"split":"train",', "", "line 1: field split: expected, but missing"),
+        ('"hazard":true', '"hazard":"perhaps"', "line 1: field hazard: Input should be a valid boolean"),
+        ('"schema_version":1', '"schema_version":7', "line 1: field schema_version: Input should be 1"),
+    ],
+)
+def test_a_bad_case_file_is_named_by_line_and_field(
+    spoiled: Path, kedro_run: Run, old: str, new: str, expected: str
+) -> None:
+    _edit(spoiled / "data/smoke/03_primary/seed0/cases.jsonl", old, new)
+    message = " ".join(_refused(kedro_run, spoiled, f"--nodes={CELL}.roll_out_cell").split())
+    assert "cases.jsonl, " + expected in message
+
+
+def test_an_empty_pair_set_says_why(spoiled: Path, kedro_run: Run) -> None:
+    message = _refused(
+        kedro_run, spoiled, "--nodes=llama_s0.make_pairs_safety", "--params=pairing.safety.min_gap=3.5"
+    )
+    assert "no preference pairs for safety" in message
+    assert "'gap_too_small'" in message and "'candidates'" in message
+
+
+def test_a_truncated_checkpoint_is_refused(spoiled: Path, kedro_run: Run) -> None:
+    weights = spoiled / f"data/smoke/06_models/{CELL}/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    message = _refused(kedro_run, spoiled, f"--nodes={CELL}.roll_out_cell")
+    assert "is not a whole checkpoint" in message and "its header promises" in message
+
+
+def test_a_template_without_generation_markers_is_refused(spoiled: Path, kedro_run: Run) -> None:
+    for name in ("generation", "endgeneration"):
+        _edit(spoiled / "data/smoke/06_models/llama/chat_template.jinja", "{% " + name + " %}", "")
+    message = _refused(kedro_run, spoiled, f"--nodes={CELL}.train_cell")
+    assert "lacks generation markers" in message
+
+
+def test_tables_that_contradict_each_other_stop_the_run(spoiled: Path, kedro_run: Run) -> None:
+    path = spoiled / "data/smoke/05_model_input/llama_s0/pair_table_safety.parquet"
+    table = pd.read_parquet(path)
+    table[["chosen_id", "rejected_id"]] = table[["rejected_id", "chosen_id"]].to_numpy()
+    table.to_parquet(path, index=False)
+    message = _refused(kedro_run, spoiled, "--pipelines=validation")
+    assert "safety: chosen beats rejected" in message and "pair_id" in message
+
+
+def test_a_score_out_of_range_stops_the_run(spoiled: Path, kedro_run: Run) -> None:
+    path = spoiled / f"data/smoke/07_model_output/{CELL}/scores.parquet"
+    table = pd.read_parquet(path)
+    table.loc[0, "safety"] = 9.0
+    table.to_parquet(path, index=False)
+    message = _refused(kedro_run, spoiled, "--nodes=study.collect_scores")
+    assert "safety" in message and "9.0" in message
