@@ -59,18 +59,20 @@ def _pairs_of(runs: Runs) -> list[tuple[str, str]]:
 
 
 def single_runs(draws: Draws) -> dict[str, Any]:
-    """The line through single runs, each minus its source on the same seed and evaluator, before averaging."""
-    x, y = (_run_changes(draws.runs, draws.means[metric][0]) for metric in ("helpfulness", "safety"))
-    return ols(x, y)
+    """The line through single runs, each minus its source on the same seed and evaluator, before averaging.
 
-
-def _run_changes(runs: Runs, means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    changes = []
+    Returns:
+        As ``frontier.ols``, with ``points``: source, ordering, beta, seed, evaluator and both differences.
+    """
+    runs, points = draws.runs, []
     for index, row in enumerate(runs.table.to_dict("records")):
-        if row["ordering"] != SOURCE:
-            keys = {key: row[key] for key in ("source", "seed", "evaluator")}
-            changes.append(means[index] - means[runs.index(ordering=SOURCE, **keys)[0]])
-    return np.array(changes)
+        if row["ordering"] == SOURCE:
+            continue
+        (base,) = runs.index(ordering=SOURCE, **{key: row[key] for key in ("source", "seed", "evaluator")})
+        change = {f"delta_{m}": float(draws.means[m][0, index] - draws.means[m][0, base]) for m in METRICS}
+        points.append({**{str(key): value for key, value in row.items()}, **change})
+    x, y = (np.array([point[f"delta_{m}"] for point in points]) for m in ("helpfulness", "safety"))
+    return {**ols(x, y), "points": points}
 
 
 def _persistence(draws: Draws, n_draws: int, seed: int) -> dict[str, dict[str, Any]]:
@@ -92,7 +94,9 @@ def _persistence(draws: Draws, n_draws: int, seed: int) -> dict[str, dict[str, A
     return result
 
 
-def _entry(draws: Draws, members: list[Group], published: Mapping[Key, GroupDraws], metric: str) -> dict[str, Any] | None:
+def _entry(
+    draws: Draws, members: list[Group], published: Mapping[Key, GroupDraws], metric: str
+) -> dict[str, Any] | None:
     """Persistence of one metric over some (model, evaluator) groups, with both schemes' intervals."""
     chosen = [group for group in members if group.metric == metric]
     if not chosen:

@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from persistence_pipeline.published.layout import Fault, FileGroup, PublishedFault, find_groups
-from persistence_pipeline.published.reading import Read, Reduction, read_group
+from persistence_pipeline.published.reading import Read, read_group
+from persistence_pipeline.published.settings import PublishedSettings
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +27,7 @@ EPISODES, CONVERSATIONS, QUARANTINE = TABLES = ("episodes", "conversations", "qu
 QUARANTINE_COLUMNS = ["kind", "file", "line", "detail", "n_trajectories"]
 
 
-class ImportSettings(BaseModel):
-    """How a clone is read."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    root: str | None = None
-    """The clone."""
-    on_error: Literal["stop", "quarantine"] = "stop"
-    """Whether a fault ends the import, or is set aside and counted."""
-    replicates: Reduction = "median"
-    """How several judgements of one trajectory become one score (the published code takes the median)."""
-    n_cases: int = Field(144, gt=1)
-    """Cases of the study."""
-    cache: str = "data/02_intermediate/published/cache"
-    """Where the tables of the last import are kept."""
-
-
-def import_clone(settings: ImportSettings) -> dict[str, pd.DataFrame]:
+def import_clone(settings: PublishedSettings) -> dict[str, pd.DataFrame]:
     """Read a clone, or the tables of an earlier import of the same files.
 
     Returns:
@@ -72,7 +55,7 @@ def import_clone(settings: ImportSettings) -> dict[str, pd.DataFrame]:
 
 
 def _parse(
-    root: Path, groups: Sequence[FileGroup], faults: Sequence[Fault], settings: ImportSettings
+    root: Path, groups: Sequence[FileGroup], faults: Sequence[Fault], settings: PublishedSettings
 ) -> dict[str, pd.DataFrame]:
     from tqdm import tqdm
 
@@ -97,7 +80,7 @@ def _parse(
     return tables
 
 
-def _stop_at(faults: Sequence[Fault], settings: ImportSettings) -> None:
+def _stop_at(faults: Sequence[Fault], settings: PublishedSettings) -> None:
     if faults and settings.on_error == "stop":
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
         raise PublishedFault(f"{faults[0]}{more}. To set faulty lines aside: published.on_error=quarantine")
@@ -110,10 +93,11 @@ def _tables(root: Path, whole: Read) -> dict[str, Any]:
     if episodes.empty:
         return {EPISODES: episodes, CONVERSATIONS: conversations, "duplicates": []}
     repeated = episodes["trajectory_id"].duplicated()
-    first = episodes.drop_duplicates("trajectory_id").set_index("trajectory_id")["file"]
+    unique = episodes.drop_duplicates("trajectory_id")
+    first = dict(zip(unique["trajectory_id"], unique["file"], strict=True))
     lost = episodes.loc[repeated, ["trajectory_id", "configuration", "case_index", "file", "line"]].copy()
     lost["detail"] = [
-        f"case {row.case_index} of {row.configuration} is already in {Path(first[row.trajectory_id]).name}"
+        f"case {row.case_index} of {row.configuration} is already in {Path(first[str(row.trajectory_id)]).name}"
         for row in lost.itertuples()
     ]
     episodes = episodes[~repeated].reset_index(drop=True)
@@ -132,9 +116,10 @@ def _quarantine(root: Path, faults: Sequence[Fault]) -> pd.DataFrame:
     return table.astype(types)
 
 
-def _fingerprint(groups: Sequence[FileGroup], faults: Sequence[Fault], settings: ImportSettings) -> str:
+def _fingerprint(groups: Sequence[FileGroup], faults: Sequence[Fault], settings: PublishedSettings) -> str:
     """Names, sizes and times of the files, and what else decides the tables."""
-    digest = hashlib.sha256(f"{TABLES_VERSION} {settings.model_dump_json(exclude={'cache'})}".encode())
+    decisive = settings.model_dump_json(include={"on_error", "replicates", "n_cases"})
+    digest = hashlib.sha256(f"{TABLES_VERSION} {decisive}".encode())
     for fault in faults:
         digest.update(str(fault).encode())
     for group in groups:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from persistence_pipeline.analysis.persistence import ARMS, Group
 from persistence_pipeline.analysis.runs import Floats, Runs
@@ -19,6 +20,8 @@ EPSILON = 1e-9
 """Denominators at or below it count as undefined there."""
 
 
+SeedWeights = tuple[int, npt.NDArray[np.int64], Floats]
+"""A seed, numbers of its cases that every arm has, and (draws, cases) resampling weights of those."""
 Key = tuple[str, str, float, str]
 """Source, evaluator, beta and metric of a ratio."""
 
@@ -35,7 +38,7 @@ def group_draws(runs: Runs, groups: Sequence[Group], n_draws: int, seed: int) ->
     """Draws of every group; the two metrics of one (model, evaluator, beta) share theirs."""
     rng = np.random.default_rng(seed)
     result: dict[Key, GroupDraws] = {}
-    weights: dict[tuple[str, str, float], list[tuple[int, Floats, Floats]]] = {}
+    weights: dict[tuple[str, str, float], list[SeedWeights]] = {}
     for group in groups:
         key = (group.source, group.evaluator, group.beta)
         if key not in weights:
@@ -46,11 +49,10 @@ def group_draws(runs: Runs, groups: Sequence[Group], n_draws: int, seed: int) ->
 
 def _seed_weights(
     runs: Runs, key: tuple[str, str, float], seed: int, n_draws: int, rng: np.random.Generator
-) -> tuple[int, Floats, Floats]:
-    """Seed, numbers of its cases that every arm has, and (draws, cases) resampling weights of those."""
+) -> SeedWeights:
     source, evaluator, beta = key
     rows = runs.index(source=source, evaluator=evaluator, beta=beta, seed=seed)
-    cases = np.flatnonzero((runs.counts[rows] > 0).all(axis=0)) if len(rows) else np.empty(0, int)
+    cases = np.flatnonzero((runs.counts[rows] > 0).all(axis=0)) if len(rows) else np.empty(0, np.int64)
     n = len(cases)
     if not n:
         return seed, cases, np.zeros((n_draws, 0))
@@ -58,7 +60,7 @@ def _seed_weights(
     return seed, cases, np.bincount(drawn.ravel(), minlength=n_draws * n).reshape(n_draws, n).astype(float)
 
 
-def _ratio_draws(runs: Runs, group: Group, weights: Sequence[tuple[int, Floats, Floats]]) -> Floats:
+def _ratio_draws(runs: Runs, group: Group, weights: Sequence[SeedWeights]) -> Floats:
     top_arm, floor_arm, gain_arm = (_arm_totals(runs, group, ordering, weights) for ordering in ARMS[group.metric])
     n = sum(len(cases) for _, cases, _ in weights)
     numerator, denominator = (top_arm - floor_arm) / n, (gain_arm - floor_arm) / n
@@ -66,7 +68,7 @@ def _ratio_draws(runs: Runs, group: Group, weights: Sequence[tuple[int, Floats, 
         return np.where(denominator > EPSILON, numerator / denominator, np.nan)
 
 
-def _arm_totals(runs: Runs, group: Group, ordering: str, weights: Sequence[tuple[int, Floats, Floats]]) -> Floats:
+def _arm_totals(runs: Runs, group: Group, ordering: str, weights: Sequence[SeedWeights]) -> Floats:
     """Sum of an arm's scores over the drawn (seed, case) pairs."""
     totals = np.zeros(len(weights[0][2]))
     keys = {"source": group.source, "evaluator": group.evaluator, "beta": group.beta, "ordering": ordering}

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, Literal
+from typing import Any
 
 from persistence_pipeline.published.layout import POOL, Fault, FileGroup
+from persistence_pipeline.published.settings import Reduction
 from persistence_pipeline.published.toolemu import from_toolemu
 from persistence_pipeline.records import Trajectory
 
-Reduction = Literal["median", "mean"]
 SCORES = {"safety": "ToolCallRisk", "helpfulness": "Helpfulness"}
 HIGHEST = 3.0
 Line = tuple[int, Any]
@@ -115,7 +115,7 @@ def _score(metric: str, position: int, number: int, line: Mapping[str, Any], rep
     if line.get("eval_id", position) != position:
         detail = f"eval_id: expected {position}, found {line['eval_id']!r}; lines go by position"
         raise _LineFault("position", metric, number, detail)
-    judgements = line["replicates"] if "replicates" in line else [line]
+    judgements = line.get("replicates", [line])
     if not isinstance(judgements, list):
         raise _LineFault("score", metric, number, "field replicates: expected a list")
     key = SCORES[metric]

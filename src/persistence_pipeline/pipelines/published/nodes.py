@@ -1,0 +1,112 @@
+"""Nodes of the re-analysis: thin calls into ``persistence_pipeline.published``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.published import audits, figures, pairs, sensitivity, study, summary
+from persistence_pipeline.published.analysis import analyse_set
+from persistence_pipeline.published.importing import import_clone
+from persistence_pipeline.published.page import render_page
+from persistence_pipeline.published.settings import PublishedSettings
+from persistence_pipeline.records import PreferencePair
+
+Partitions = Mapping[str, Any]
+"""What a partitioned dataset loads: functions that load the parts."""
+
+
+def _loaded(parts: Partitions) -> dict[str, Any]:
+    return {name: part() if callable(part) else part for name, part in parts.items()}
+
+
+def read_clone(settings: PublishedSettings) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Episodes, conversations of the pool, and what was set aside."""
+    tables = import_clone(settings)
+    return tables["episodes"], tables["conversations"], tables["quarantine"]
+
+
+def tabulate(
+    episodes: pd.DataFrame, settings: PublishedSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Trajectory table, scores of the pool, scores of the evaluation sets."""
+    n_cases = settings.n_cases
+    scores = study.study_scores(episodes, n_cases)
+    return study.trajectory_table(episodes, n_cases), study.pool_scores(episodes), scores
+
+
+def analyse_sets(scores: pd.DataFrame, settings: PublishedSettings) -> dict[str, Any]:
+    """Frontier, persistence and single runs of every evaluation set."""
+    sets = scores.groupby("set", sort=True)
+    found = {str(name): analyse_set(rows, settings.n_draws, settings.seed) for name, rows in sets}
+    return dict(summary.plain(found))
+
+
+def make_pairs(
+    pool: pd.DataFrame, scores: pd.DataFrame, settings: PublishedSettings
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """Pairs of every evaluator and objective, why candidates were rejected, and counts by seed."""
+    seeds = sorted({int(seed) for seed in scores["seed"]} | {settings.pairs.export_seed})
+    table, counts = pairs.make_pair_table(pool, settings.pairs, seeds, settings.n_cases)
+    return table, counts, pairs.count_pairs(table, counts, seeds)
+
+
+def export_pairs(
+    table: pd.DataFrame, conversations: pd.DataFrame, settings: PublishedSettings
+) -> dict[str, list[PreferencePair]]:
+    """Pairs of one seed's train cases in TRL's format, by evaluator, pool and objective."""
+    schemas = pairs.load_toolkits(settings.pairs, settings.root)
+    return dict(pairs.export_pairs(table, conversations, schemas, settings.pairs.export_seed))
+
+
+def audit(
+    pool: pd.DataFrame,
+    scores: pd.DataFrame,
+    episodes: pd.DataFrame,
+    pair_table: pd.DataFrame,
+    quarantine: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    """Every audit, a table each."""
+    return audits.audit_tables(pool, scores, episodes, pair_table, quarantine)
+
+
+def measure_sensitivity(scores: pd.DataFrame, settings: PublishedSettings) -> pd.DataFrame:
+    """The headline numbers without each suspect group."""
+    return sensitivity.sensitivity_table(scores, settings.sensitivity_draws, settings.seed)
+
+
+def summarise(
+    analyses: dict[str, Any],
+    pair_counts: dict[str, Any],
+    audit_tables: Partitions,
+    sensitivity_rows: pd.DataFrame,
+    episodes: pd.DataFrame,
+    scores: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    settings: PublishedSettings,
+) -> dict[str, Any]:
+    """The re-analysis in one document."""
+    run = {
+        "n_trajectories": len(episodes),
+        "n_set_aside": int(quarantine["n_trajectories"].sum()),
+        "n_with_replicates": int((episodes["n_replicates"] > 1).sum()),
+        "incomplete_runs": study.coverage(scores, settings.n_cases).to_dict("records"),
+        "settings": settings.model_dump(exclude={"root", "cache"}),
+    }
+    return summary.summarise(analyses, pair_counts, _loaded(audit_tables), sensitivity_rows, run)
+
+
+def draw_figures(document: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Every figure by name, and the headline frontier."""
+    built = figures.build_figures(document)
+    headline = (
+        "frontier_match" if "frontier_match" in built else next(n for n in built if n.startswith("frontier_"))
+    )
+    return built, built[headline]
+
+
+def write_report(document: dict[str, Any], built: Partitions, quarantine: pd.DataFrame) -> str:
+    """The page."""
+    return render_page(document, _loaded(built), summary.plain(quarantine.to_dict("records")))

@@ -1,0 +1,48 @@
+"""The published study: import, tables, pairs, analysis, audits, report."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from persistence_pipeline.pipelines.published import nodes
+
+SETTINGS = "params:published"
+
+
+def create_pipeline() -> Pipeline:
+    """From a clone of the published repository to its report."""
+    imported = ["episodes", "conversations", "quarantine"]
+    tables = ["trajectories", "pool_scores", "scores"]
+    counted = ["pair_table", "pair_rejections", "pair_counts"]
+    parts = [
+        node(nodes.read_clone, SETTINGS, imported, name="read_clone"),
+        node(nodes.tabulate, ["episodes", SETTINGS], tables, name="tabulate"),
+        node(nodes.analyse_sets, ["scores", SETTINGS], "analysis", name="analyse_sets"),
+        node(nodes.make_pairs, ["pool_scores", "scores", SETTINGS], counted, name="make_pairs"),
+        node(nodes.export_pairs, ["pair_table", "conversations", SETTINGS], "pairs", name="export_pairs"),
+        node(
+            nodes.audit,
+            ["pool_scores", "scores", "episodes", "pair_table", "quarantine"],
+            "audit_tables",
+            name="audit",
+        ),
+        node(nodes.measure_sensitivity, ["scores", SETTINGS], "sensitivity", name="measure_sensitivity"),
+        node(
+            nodes.summarise,
+            [
+                "analysis",
+                "pair_counts",
+                "audit_tables",
+                "sensitivity",
+                "episodes",
+                "scores",
+                "quarantine",
+                SETTINGS,
+            ],
+            "summary",
+            name="summarise",
+        ),
+        node(nodes.draw_figures, "summary", ["figures", "frontier_figure"], name="draw_figures"),
+        node(nodes.write_report, ["summary", "figures", "quarantine"], "report", name="write_report"),
+    ]
+    return Pipeline(parts, namespace="published", parameters={SETTINGS: SETTINGS}, tags="published")

@@ -1,0 +1,133 @@
+"""Preference pairs from the published source trajectories, by the same pairing code as the embedded study."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.preferences.export import to_trl
+from persistence_pipeline.preferences.pairing import NoPairs, pair_candidates
+from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.published.settings import PairSettings
+from persistence_pipeline.published.study import test_cases
+from persistence_pipeline.published.toolemu import system_message, tool_schemas
+from persistence_pipeline.records import OBJECTIVES, PreferencePair, Trajectory
+
+logger = logging.getLogger(__name__)
+
+EVERY, CLEAN = POOLS = ("every", "without_fabricated")
+"""Whether trajectories with fabricated observations may be paired."""
+TOOLKIT_FILES = ("assets/all_toolkits.json", "toolemu/assets/all_toolkits.json", "toolemu/all_toolkits.json")
+"""Where a clone may hold ToolEmu's toolkit specifications."""
+
+
+def make_pair_table(
+    pool: pd.DataFrame, settings: PairSettings, seeds: Sequence[int], n_cases: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Pairs of every evaluator and objective, from every trajectory and from those without fabrication.
+
+    Returns:
+        Pair table with ``evaluator``, ``pool`` and ``train_<seed>`` (whether the case is a train case of it), and
+        a table of counts with why candidates were rejected. A set without pairs has a row of counts only.
+    """
+    train = {seed: {i for i in range(n_cases) if i not in test_cases(seed, n_cases)} for seed in seeds}
+    index = pool.drop_duplicates("case_id").set_index("case_id")["case_index"]
+    tables, counts = [], []
+    for evaluator, rows in pool.groupby("evaluator", sort=True):
+        for name in POOLS:
+            candidates = rows if name == EVERY else rows[~rows["fabricated"]]
+            for objective in OBJECTIVES:
+                identity = {"evaluator": str(evaluator), "pool": name}
+                pairs, counted = _pairs(candidates, objective, settings)
+                counts.append({**identity, "objective": objective, **counted})
+                if pairs is not None:
+                    pairs["pair_id"] = f"{evaluator}|{name}|" + pairs["pair_id"]
+                    tables.append(pairs.assign(**identity))
+    if not tables:
+        raise NoPairs(f"no preference pairs for any objective: {counts}")
+    table = pd.concat(tables, ignore_index=True)
+    case_index = table["case_id"].map(index)
+    for seed, cases in train.items():
+        table[f"train_{seed}"] = case_index.isin(cases)
+    return table, pd.DataFrame(counts)
+
+
+def _pairs(
+    candidates: pd.DataFrame, objective: Any, settings: PairSettings
+) -> tuple[pd.DataFrame | None, dict[str, Any]]:
+    rule = settings.model_dump(include={"min_gap", "min_chosen", "max_per_case"})
+    try:
+        return pair_candidates(candidates, objective, seed=settings.export_seed, **rule)
+    except NoPairs as error:
+        logger.warning("published study: %s", error)
+        return None, {"candidates": len(candidates), "pairs": 0}
+
+
+def count_pairs(table: pd.DataFrame, counts: pd.DataFrame, seeds: Sequence[int]) -> dict[str, Any]:
+    """``<evaluator>.<objective>.{n_pairs, n_cases, train: {<seed>: …}, without_fabricated: …}``."""
+    result: dict[str, Any] = {}
+    for row in counts.to_dict("records"):
+        chosen = table[(table["evaluator"] == row["evaluator"]) & (table["pool"] == row["pool"])]
+        chosen = chosen[chosen["objective"] == row["objective"]]
+        entry = {**_size(chosen), "train": {str(s): _size(chosen[chosen[f"train_{s}"]]) for s in seeds}}
+        objectives = result.setdefault(row["evaluator"], {})
+        if row["pool"] == EVERY:
+            objectives[row["objective"]] = {**entry, **objectives.get(row["objective"], {})}
+        else:
+            objectives.setdefault(row["objective"], {})["without_fabricated"] = entry
+    return result
+
+
+def _size(pairs: pd.DataFrame) -> dict[str, int]:
+    return {"n_pairs": len(pairs), "n_cases": int(pairs["case_id"].nunique())}
+
+
+def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[dict[str, Any]]]:
+    """JSON schemas of the tools by toolkit.
+
+    Raises:
+        PublishedFault: there is no such file, or it is not ToolEmu's format.
+    """
+    candidates = [Path(settings.toolkits)] if settings.toolkits else [Path(root or "", p) for p in TOOLKIT_FILES]
+    for path in candidates:
+        if path.is_file():
+            try:
+                return tool_schemas(json.loads(path.read_text("utf-8")))
+            except ValueError as error:
+                raise PublishedFault(f"{path}: {error}") from None
+    shown = ", ".join(map(str, candidates))
+    raise PublishedFault(
+        f"no ToolEmu toolkit specifications at {shown}: set published.pairs.toolkits to an all_toolkits.json"
+    )
+
+
+def export_pairs(
+    table: pd.DataFrame,
+    conversations: pd.DataFrame,
+    schemas: Mapping[str, Sequence[Mapping[str, Any]]],
+    seed: int,
+) -> Iterator[tuple[str, list[PreferencePair]]]:
+    """Pairs of a seed's train cases in TRL's conversational format, one set at a time.
+
+    Each prompt is our system message with the JSON schemas of the case's tools, then the user's request.
+
+    Yields:
+        ``<evaluator>/<pool>/<objective>`` and its pairs.
+    """
+    train = table[table[f"train_{seed}"]]
+    needed = set(train["chosen_id"]) | set(train["rejected_id"])
+    records = conversations[conversations["trajectory_id"].isin(needed)]
+    prompts: dict[str, Any] = {}
+    trajectories = []
+    for toolkits, record in zip(records["toolkits"], records["record"], strict=True):
+        if toolkits not in prompts:
+            prompts[toolkits] = system_message(json.loads(toolkits), schemas)
+        trajectory = Trajectory.model_validate_json(record)
+        trajectories.append(trajectory.model_copy(update={"messages": (prompts[toolkits], *trajectory.messages)}))
+    for (evaluator, pool, objective), rows in train.groupby(["evaluator", "pool", "objective"], sort=True):
+        yield f"{evaluator}/{pool}/{objective}", to_trl(rows, trajectories)

@@ -1,0 +1,78 @@
+"""How much the headline numbers move when a suspect group of rows is left out.
+
+Leaving rows out by how an episode went conditions on an outcome of training: the rest is no longer a random
+sample of the cases, and differs between arms. The table shows leverage; it is not a corrected result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from persistence_pipeline.analysis.persistence import average_ratio, persistence_groups, ratio_parts
+from persistence_pipeline.analysis.runs import METRICS
+from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
+from persistence_pipeline.published.audits import STOPPED, TOKEN_LIMIT
+
+CAVEAT = (
+    "Leaving rows out by how an episode went conditions on an outcome of training: what is left is no longer the "
+    "same cases in every arm. The table shows how much hangs on a group, not what the result would be without it."
+)
+EXCLUSIONS: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
+    "nothing": lambda rows: pd.Series(False, index=rows.index),
+    "token-limit stops": lambda rows: rows["stop_reason"] == TOKEN_LIMIT,
+    "token-limit and out-of-memory stops": lambda rows: rows["stop_reason"].isin(STOPPED),
+    "fabricated observations": lambda rows: rows["fabricated"],
+    "no executed call": lambda rows: rows["n_calls"] == 0,
+    "3 and 3 without an executed call": lambda rows: (
+        (rows["n_calls"] == 0) & (rows["safety"] == 3) & (rows["helpfulness"] == 3)
+    ),
+}
+
+
+def sensitivity_table(scores: pd.DataFrame, n_draws: int, seed: int) -> pd.DataFrame:
+    """Line and average persistence of every evaluation set with each group left out.
+
+    Returns:
+        A row per set and exclusion: ``n_excluded, excluded_share, n, r2, slope, intercept`` with intervals, and
+        for each beta and metric ``<metric>_persistence_<beta>`` with interval bounds. ``undefined`` says why there
+        are none.
+    """
+    rows = []
+    for name, part in scores.groupby("set", sort=True):
+        for label, select in EXCLUSIONS.items():
+            out = select(part)
+            size = {"n_excluded": int(out.sum()), "excluded_share": float(out.mean())}
+            rows.append({"set": str(name), "without": label, **size, **_numbers(part[~out], n_draws, seed)})
+    return pd.DataFrame(rows)
+
+
+def _numbers(rows: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:
+    try:
+        draws = draw_means(rows, n_draws, seed)
+        line = frontier_summary(draws)["ols"]
+    except ValueError as error:
+        return {"undefined": str(error)}
+    numbers = {key: line.get(key) for key in ("n", "r2", "slope", "intercept")}
+    for key in ("r2", "slope", "intercept"):
+        bounds = line.get(f"{key}_interval") or {}
+        numbers |= {f"{key}_low": bounds.get("low"), f"{key}_high": bounds.get("high")}
+    return {**numbers, **_persistence(draws), "undefined": line.get("undefined", "")}
+
+
+def _persistence(draws: Draws) -> dict[str, Any]:
+    groups = persistence_groups(draws.runs)
+    numbers: dict[str, Any] = {}
+    for beta in sorted({group.beta for group in groups}):
+        for metric in METRICS:
+            members = [g for g in groups if g.beta == beta and g.metric == metric]
+            if not members:
+                continue
+            found = average_ratio([ratio_parts(draws.means[metric], group) for group in members])
+            key = f"{metric}_persistence_{beta:g}"
+            for suffix, field in (("", "estimate"), ("_low", "low"), ("_high", "high")):
+                numbers[key + suffix] = np.nan if found[field] is None else found[field]
+    return numbers

@@ -1,0 +1,55 @@
+"""The published study's results in one JSON-ready document with stable keys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from persistence_pipeline.published.sensitivity import CAVEAT
+
+
+def summarise(
+    analyses: Mapping[str, Mapping[str, Any]],
+    pairs: Mapping[str, Any],
+    audits: Mapping[str, pd.DataFrame],
+    sensitivity: pd.DataFrame,
+    run: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Assemble ``frontier, persistence, pairs, audits, run``; NaN and infinite numbers become None.
+
+    Args:
+        analyses: By evaluation set, as made by ``analysis.analyse_set``.
+        pairs: As made by ``pairs.count_pairs``.
+        audits: As made by ``audits.audit_tables``.
+        sensitivity: As made by ``sensitivity.sensitivity_table``.
+        run: Counts and settings of the import.
+    """
+    document = {
+        "frontier": {name: found["frontier"] for name, found in analyses.items()},
+        "persistence": {name: found["persistence"] for name, found in analyses.items()},
+        "pairs": pairs,
+        "audits": {
+            **{name: table.to_dict("records") for name, table in audits.items()},
+            "single_runs": {name: found["single_runs"] for name, found in analyses.items()},
+            "sensitivity": {"caveat": CAVEAT, "rows": sensitivity.to_dict("records")},
+        },
+        "run": dict(run),
+    }
+    return dict(plain(document))
+
+
+def plain(value: Any) -> Any:
+    """The value with plain Python types, None for missing and non-finite numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(inner) for inner in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value
