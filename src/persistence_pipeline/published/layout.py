@@ -194,7 +194,8 @@ def _group(part: str, evaluator: str | None, configuration: Configuration, path:
 
 
 def _orphan(path: Path) -> Fault:
-    return Fault("orphan_file", path, None, f"evaluates {_trajectories_of(path).name}, which is missing", 0)
+    lost = _count_lines(path) if path.stem.endswith(SAFETY_SUFFIX) else 0
+    return Fault("orphan_file", path, None, f"evaluates {_trajectories_of(path).name}, which is missing", lost)
 
 
 def _is_evaluation(path: Path) -> bool:
