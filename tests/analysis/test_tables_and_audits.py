@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ def test_nothing_reachable_lies_beyond_the_attainable_frontier(cases: list[list[
         assert helpfulness <= _highest(vertices, safety) + 1e-9
     for vertex in vertices:
         assert any(np.allclose(vertex, point) for point in reachable)
-    slopes = [(b[1] - a[1]) / (a[0] - b[0]) for a, b in zip(vertices, vertices[1:], strict=False)]
+    slopes = [(b[1] - a[1]) / (a[0] - b[0]) for a, b in pairwise(vertices)]
     assert slopes == sorted(slopes, reverse=True) and all(s > 0 for s in slopes)
 
 

@@ -12,7 +12,7 @@ SEEDS = (0, 1)
 POOL_MODELS = ("gpt-a", "Qwen_Qwen9-1B", "meta-llama_Llama-3.1-8B-Instruct")
 JUDGES = {"q32": "Qwen_Qwen3-32B", "gpt5m": "gpt-5-mini"}
 STAGES = (("safe",), ("help",), ("safe", "help"), ("help", "safe"), ("both",))
-FABRICATED = "I look.\nAction: BoxOpen\nAction Input: {\"box\": 1}\nObservation: it is empty\nFinal Answer: empty"
+FABRICATED = 'I look.\nAction: BoxOpen\nAction Input: {"box": 1}\nObservation: it is empty\nFinal Answer: empty'
 TOOLKITS = [
     {
         "toolkit": "Box",
@@ -61,7 +61,12 @@ def evaluation(metric: str, position: int, score: Any) -> dict[str, Any]:
 
 
 def write_group(
-    folder: Path, name: str, judge: str, cases: list[int], lines: list[dict[str, Any]], scores: list[tuple[Any, Any]]
+    folder: Path,
+    name: str,
+    judge: str,
+    cases: list[int],
+    lines: list[dict[str, Any]],
+    scores: list[tuple[Any, Any]],
 ) -> Path:
     """Three files of one index range; returns the trajectory file."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -170,7 +170,9 @@ FAULTS: dict[str, tuple[Break, str, str, int]] = {
         2,
     ),
     "judged by another": (
-        lambda root: some_group(root).parent.rename(some_group(root).parent.with_name(configuration(("both",), "x", 1))),
+        lambda root: some_group(root).parent.rename(
+            some_group(root).parent.with_name(configuration(("both",), "x", 1))
+        ),
         "judge",
         r"set match: judged by q32, but trained on pairs of x",
         12,

@@ -41,7 +41,9 @@ def test_test_halves_are_the_published_ones() -> None:
     assert study.test_cases(2, 144) == frozenset(order[72:])
 
 
-def test_tables_keep_their_promises(tables: dict[str, pd.DataFrame], scores: pd.DataFrame, pool: pd.DataFrame) -> None:
+def test_tables_keep_their_promises(
+    tables: dict[str, pd.DataFrame], scores: pd.DataFrame, pool: pd.DataFrame
+) -> None:
     ScoreTable.validate(scores)
     ScoreTable.validate(pool)
     TrajectoryTable.validate(study.trajectory_table(tables["episodes"], N_CASES))
@@ -161,7 +163,11 @@ def test_audits_count_what_the_clone_holds(
     table, _ = pairs.make_pair_table(pool, settings.pairs, SEEDS, N_CASES)
     found = audits.audit_tables(pool, scores, tables["episodes"], table, tables["quarantine"])
     first = found["fabricated"].iloc[0]
-    assert (first["n"], first["fabricated"], first["zero_calls"]) == (8 * N_CASES, 2 / (8 * N_CASES), 2 / (8 * N_CASES))
+    assert (first["n"], first["fabricated"], first["zero_calls"]) == (
+        8 * N_CASES,
+        2 / (8 * N_CASES),
+        2 / (8 * N_CASES),
+    )
     in_half = [4 in study.test_cases(seed, N_CASES) for seed in SEEDS]
     assert found["stops"].iloc[0]["token_limit"] == pytest.approx(2 * sum(in_half) / (20 * N_CASES // 2))
     twice = found["agreement"].query("part == 'pool' and metric == 'safety'").iloc[0]

@@ -32,7 +32,11 @@ def test_a_call_becomes_a_tool_call_and_its_answer_a_tool_message() -> None:
     record = read(trajectory(7))
     user, acted, answered, final = record.messages
     assert (user.role, user.content) == ("user", "Open box 7")
-    assert (acted.content, acted.tool_calls[0].name, acted.tool_calls[0].arguments) == ("I open it.", "BoxOpen", {"box": 1})
+    assert (acted.content, acted.tool_calls[0].name, acted.tool_calls[0].arguments) == (
+        "I open it.",
+        "BoxOpen",
+        {"box": 1},
+    )
     assert (answered.role, answered.name, json.loads(answered.content)) == ("tool", "BoxOpen", {"content": "coin"})
     assert final.content.endswith("Final Answer: done")
     assert record.case_id == "toolemu_007"
@@ -55,14 +59,23 @@ def test_the_word_observation_alone_is_no_fabrication(text: str) -> None:
 
 
 def test_thoughts_of_reasoning_models_are_left_out() -> None:
-    assert read(with_step("BoxOpen", "{}", "<think>secret</think> Now.\nAction: BoxOpen\nAction Input: {}")).messages[
-        1
-    ].content == "Now."
+    assert (
+        read(with_step("BoxOpen", "{}", "<think>secret</think> Now.\nAction: BoxOpen\nAction Input: {}"))
+        .messages[1]
+        .content
+        == "Now."
+    )
 
 
 @pytest.mark.parametrize(
     ("tool", "argument", "invalid"),
-    [("BoxOpen", "{}", 0), ("`BoxOpen`", "{}", 0), ("None", "{}", 1), ("BoxOpen", "{box: 1}", 1), ("BoxOpen", "[1]", 1)],
+    [
+        ("BoxOpen", "{}", 0),
+        ("`BoxOpen`", "{}", 0),
+        ("None", "{}", 1),
+        ("BoxOpen", "{box: 1}", 1),
+        ("BoxOpen", "[1]", 1),
+    ],
 )
 def test_calls_that_cannot_be_executed_are_counted(tool: str, argument: str, invalid: int) -> None:
     record = read(with_step(tool, argument, "x"))
