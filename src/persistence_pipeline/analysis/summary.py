@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from persistence_pipeline.analysis import frontier, persistence
+from persistence_pipeline.analysis import frontier, order, persistence
 from persistence_pipeline.analysis.bootstrap import case_weights, interval, none_if_nan
 from persistence_pipeline.analysis.grid import IDENTITY
 from persistence_pipeline.analysis.runs import METRICS, Floats, Runs, gather
@@ -69,13 +69,19 @@ def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def persistence_summary(draws: Draws) -> list[dict[str, Any]]:
-    """Persistence of both metrics for every (source, evaluator, beta) that has the arms for it."""
+    """Persistence of both metrics, and the order effect, for every (source, evaluator, beta) that has the arms."""
     rows: dict[tuple[str, str, float], dict[str, Any]] = {}
+    groups: dict[tuple[str, str, float], list[persistence.Group]] = {}
     for group in persistence.persistence_groups(draws.runs):
         top, bottom = persistence.ratio_parts(draws.means[group.metric], group)
         key = (group.source, group.evaluator, group.beta)
         row = rows.setdefault(key, {"source": key[0], "evaluator": key[1], "beta": key[2]})
         row[group.metric] = persistence.ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
+        groups.setdefault(key, []).append(group)
+    for key, row in rows.items():
+        effect = order.order_effect(draws.runs, draws.means, *key)
+        if effect is not None and len(groups[key]) == len(METRICS):
+            row["order"] = {**effect, "excess": order.excess(draws.means, groups[key])}
     return list(rows.values())
 
 

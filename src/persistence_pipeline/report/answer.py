@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from persistence_pipeline.report.tables import ratio_text
+from persistence_pipeline.report.tables import interval_text, ratio_text
 
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
@@ -25,7 +25,22 @@ def _persistence_sentence(rows: list[dict[str, Any]]) -> str:
     return (
         f"Of what safety training gains, {told.get('safety', '–')} survives training for helpfulness; of what "
         f"helpfulness training gains, {told.get('helpfulness', '–')} survives training for safety{ordered}."
+        f"{_order_sentence(row)}"
     )
+
+
+def _order_sentence(row: Mapping[str, Any]) -> str:
+    """What the order itself adds: without an order effect the two persistences share out one whole."""
+    excess = (row.get("order") or {}).get("excess") or {}
+    if excess.get("low") is None:
+        return ""
+    told = interval_text(excess)
+    if excess["low"] <= 0 <= excess["high"]:
+        return (
+            f" The two sum to one ({told} off): the order of the stages makes no difference that can be seen here."
+        )
+    first = "the first stage leaves more" if excess["estimate"] > 0 else "the first stage leaves less"
+    return f" Without memory of the order the two would sum to one; they are {told} off: {first} than that."
 
 
 def _range(rows: list[dict[str, Any]], metric: str) -> str:

@@ -71,12 +71,18 @@ CELL_HEADER = [
 def persistence_rows(summary: Summary) -> list[list[str]]:
     """One row per source and beta."""
     return [
-        [row["source"], f"{row['beta']:g}", ratio_text(row.get("safety")), ratio_text(row.get("helpfulness"))]
+        [
+            row["source"],
+            f"{row['beta']:g}",
+            ratio_text(row.get("safety")),
+            ratio_text(row.get("helpfulness")),
+            interval_text((row.get("order") or {}).get("excess")),
+        ]
         for row in summary["persistence"]
     ]
 
 
-PERSISTENCE_HEADER = ["source", "beta", "safety persists", "helpfulness persists"]
+PERSISTENCE_HEADER = ["source", "beta", "safety persists", "helpfulness persists", "their sum − 1 (order effect)"]
 
 
 def fit_text(summary: Summary) -> str:
