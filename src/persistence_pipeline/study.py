@@ -9,7 +9,7 @@ source, beta and seed as its parent, so that stage is trained once and shared.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -164,14 +164,16 @@ def check_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
     return dict(cells)
 
 
-def parse_cells(table: Mapping[str, Mapping[str, object]]) -> dict[str, Cell]:
-    """Cells from the parameters.
+def parse_cells(table: Mapping[str, Mapping[str, object] | None]) -> dict[str, Cell]:
+    """Cells from the parameters; an empty entry is a cell of the base environment that this study does not have.
 
     Raises:
         StudyError: naming the cell and the field.
     """
     cells = {}
     for name, fields in table.items():
+        if fields is None:
+            continue
         try:
             cells[name] = Cell.model_validate(dict(fields))
         except ValidationError as error:
@@ -211,13 +213,18 @@ def _first(error: ValidationError) -> str:
     return f"{where}: {fault['msg']}, got {fault['input']!r}"
 
 
-def render_cells(cells: Mapping[str, Cell]) -> str:
-    """The table of cells as YAML, with the arms and the seeds that they stand on."""
+def render_cells(cells: Mapping[str, Cell], base: Iterable[str] = ()) -> str:
+    """The table of cells as YAML, with the arms and the seeds that they stand on.
+
+    Parameters of an environment are merged into the base's; ``base`` names the base's cells, and those that are
+    not among ``cells`` are written as empty entries, so that they do not join the environment's study.
+    """
+    dropped: dict[str, None] = {name: None for name in base if name not in cells}
     arms = {cell.arm: {"source": cell.source, "seed": cell.seed} for cell in cells.values()}
     tables = {
         "seeds": {seed_name(seed): seed for seed in sorted({cell.seed for cell in cells.values()})},
         "arms": arms,
-        "cells": {name: cell.model_dump() for name, cell in cells.items()},
+        "cells": {**dropped, **{name: cell.model_dump() for name, cell in cells.items()}},
     }
     return HEADER + yaml.safe_dump(tables, sort_keys=False)
 
@@ -232,10 +239,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         sources = yaml.safe_load((options.conf / "base" / "parameters_sources.yml").read_text("utf-8"))["sources"]
         cells = expand(load_spec(folder / "study.yml"), sources)
+        base = expand(load_spec(options.conf / "base" / "study.yml"), sources)
     except StudyError as error:
         raise SystemExit(f"error: {error}") from None
     target = folder / "parameters_cells.yml"
-    target.write_text(render_cells(cells), encoding="utf-8")
+    target.write_text(render_cells(cells, base), encoding="utf-8")
 
 
 if __name__ == "__main__":

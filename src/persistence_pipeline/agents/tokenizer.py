@@ -1,14 +1,36 @@
-"""The tiny model's tokenizer: one token a word, trained on the world's own text."""
+"""Tokenizers: how one is loaded from a checkpoint, and the tiny model's own, one token a word of the world."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persistence_pipeline.agents.compact import END, PAD, SPECIAL_TOKENS, UNKNOWN, chat_template
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+GENERIC_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")
+"""Names under which tokenizers are saved that are nothing but their ``tokenizer.json``."""
+
+
+def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint as it was saved.
+
+    ``AutoTokenizer`` takes some models' own class whatever the checkpoint says, Qwen2's among them, and that class
+    replaces a word-level tokenizer's splitting and decoding by its own: a generic tokenizer is loaded as such.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    saved = json.loads((checkpoint / "tokenizer_config.json").read_text("utf-8"))
+    generic = saved.get("tokenizer_class") in GENERIC_CLASSES
+    kind = PreTrainedTokenizerFast if generic else AutoTokenizer
+    tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(checkpoint, local_files_only=True)
+    for how_it_was_loaded in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(how_it_was_loaded, None)
+    return tokenizer
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

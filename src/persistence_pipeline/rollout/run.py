@@ -9,6 +9,7 @@ from time import perf_counter
 
 from pydantic import Field
 
+from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
@@ -56,8 +57,7 @@ def roll_out(
 def load_policy(checkpoint: Path, settings: SamplingSettings) -> LockstepPolicy:
     """The lockstep policy of a saved checkpoint."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    return LockstepPolicy(model, tokenizer, settings)
+    return LockstepPolicy(model, load_tokenizer(checkpoint), settings)

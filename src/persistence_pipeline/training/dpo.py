@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
@@ -127,11 +128,7 @@ def _check_pairs(pairs: Sequence[PreferencePair], config: StageConfig) -> None:
 
 
 def _load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-    for how_it_was_loaded in ("is_local", "local_files_only"):
-        tokenizer.init_kwargs.pop(how_it_was_loaded, None)
+    tokenizer = load_tokenizer(checkpoint)
     if tokenizer.pad_token_id is None:
         raise ValueError(f"{checkpoint}: the tokenizer has no pad token; set one before training")
     return tokenizer
