@@ -86,7 +86,7 @@ def persistence_summary(draws: Draws) -> list[dict[str, Any]]:
 
 
 def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
-    """One entry per cell: its splits, and its difference from the source on the draws' split."""
+    """One entry per cell: its splits, and on the draws' split its level and its difference from the source."""
     cells = []
     for name, group in grid.groupby("cell", sort=False):
         first = group.iloc[0]
@@ -98,7 +98,8 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
             "beta": none_if_nan(float(first["beta"])),
             "seed": int(first["seed"]),
         }
-        cells.append({**identity, "splits": splits, "delta": _delta(identity, first["evaluator"], draws)})
+        evaluator = str(first["evaluator"])
+        cells.append({**identity, "splits": splits, **_intervals(identity, evaluator, draws)})
     return cells
 
 
@@ -106,14 +107,21 @@ def _measures(row: dict[Any, Any]) -> dict[str, Any]:
     return {str(key): none_if_nan(value) for key, value in row.items() if key not in IDENTITY}
 
 
-def _delta(identity: dict[str, Any], evaluator: str, draws: Draws) -> dict[str, Any] | None:
-    """Difference of a cell from its source with shared draws; None for the source itself."""
-    if identity["beta"] is None:
-        return None
+def _intervals(identity: dict[str, Any], evaluator: str, draws: Draws) -> dict[str, Any]:
+    """Mean scores of a cell and their difference from its source (None for the source), with shared draws."""
     shared = {"source": identity["source"], "seed": identity["seed"], "evaluator": evaluator}
+    base = draws.runs.index(**shared, ordering="source")
+    if identity["beta"] is None:
+        return {"level": _metrics(draws, base), "delta": None}
     cell = draws.runs.index(**shared, ordering=identity["ordering"], beta=identity["beta"])
-    source = draws.runs.index(**shared, ordering="source")
-    if len(cell) != 1 or len(source) != 1:
+    return {"level": _metrics(draws, cell), "delta": _metrics(draws, cell, base)}
+
+
+def _metrics(draws: Draws, run: npt.NDArray[np.int64], base: npt.NDArray[np.int64] | None = None) -> Any:
+    """Interval by metric of a run's mean, or of its difference from another run; None unless each is one run."""
+    if len(run) != 1 or (base is not None and len(base) != 1):
         return None
-    gaps = {metric: draws.means[metric][:, cell[0]] - draws.means[metric][:, source[0]] for metric in METRICS}
-    return {metric: interval(gap[0], gap[1:]).as_dict() for metric, gap in gaps.items()}
+    means = {metric: values[:, run[0]] for metric, values in draws.means.items()}
+    if base is not None:
+        means = {metric: mean - draws.means[metric][:, base[0]] for metric, mean in means.items()}
+    return {metric: interval(mean[0], mean[1:]).as_dict() for metric, mean in means.items()}

@@ -32,12 +32,13 @@ def build_figures(
     }
 
 
-def render_report(summary: Mapping[str, Any], built: Mapping[str, Any]) -> str:
+def render_report(summary: Mapping[str, Any], built: Mapping[str, Any], browser: Mapping[str, Any]) -> str:
     """The page.
 
     Args:
         summary: As in ``summary.json``.
         built: Figures by name, as made by ``build_figures``.
+        browser: What the trajectory browser shows, as made by ``browser.browser_data``.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs

@@ -20,6 +20,15 @@ def interval_text(interval: Mapping[str, Any] | None, digits: int = 2) -> str:
     return f"{text} [{interval['low']:+.{digits}f}, {interval['high']:+.{digits}f}]"
 
 
+def level_text(mean: float | None, interval: Mapping[str, Any] | None, digits: int = 2) -> str:
+    """A mean score, with its interval where there is one; a dash where nothing was scored."""
+    if mean is None:
+        return "–"
+    if not interval or interval.get("low") is None:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
+
+
 def ratio_text(ratio: Mapping[str, Any] | None) -> str:
     """A persistence ratio with its interval, or that it is undefined."""
     if not ratio:

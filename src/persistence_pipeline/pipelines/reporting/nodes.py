@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.report.browser import ReportSettings, browser_data
+from persistence_pipeline.report.cards import model_cards
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
 
@@ -51,6 +53,17 @@ def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) ->
     return tuple(built[name] for name in FIGURES)
 
 
-def write_report(summary: dict[str, Any], **figures: Any) -> str:
-    """The report as one HTML page."""
-    return render_report(summary, {name: figures[f"figure_{name}"] for name in FIGURES})
+def collect_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts: Any) -> dict[str, Any]:
+    """What the trajectory browser shows: test trajectories of every cell with cases, grades and reasons."""
+    cases = [case for group in _by_name(parts, "cases").values() for case in group]
+    return browser_data(cases, _by_name(parts, "trajectories"), scores, settings)
+
+
+def write_report(summary: dict[str, Any], browser: dict[str, Any], **figures: Any) -> str:
+    """The report as one HTML page, with the trajectory browser inside."""
+    return render_report(summary, {name: figures[f"figure_{name}"] for name in FIGURES}, browser)
+
+
+def write_cards(summary: dict[str, Any]) -> dict[str, str]:
+    """A model card for every checkpoint of the study."""
+    return model_cards(summary)

@@ -8,15 +8,20 @@ from kedro.pipeline import Pipeline, node
 
 from persistence_pipeline.pipelines import grid
 from persistence_pipeline.pipelines.reporting import nodes
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Cell, seed_name
 
 
 def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     """The report of these cells."""
     cells = grid.active_cells() if cells is None else cells
-    audits = {f"pair_audit__{arm}": f"{arm}.pair_audit" for arm in grid.arms(cells)}
+    arms = grid.arms(cells)
+    audits = {f"pair_audit__{arm}": f"{arm}.pair_audit" for arm in arms}
     audits |= {f"training_report__{name}": f"{name}.training_report" for name in cells}
     logs = {f"training_log__{name}": f"{name}.training_log" for name in cells}
+    episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in (*arms, *cells)}
+    episodes |= {
+        f"cases__{name}": f"{name}.cases" for name in sorted({seed_name(seed) for _, seed in arms.values()})
+    }
     figures = [f"figure_{name}" for name in nodes.FIGURES]
     steps = [
         node(
@@ -26,14 +31,21 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
             name="summarise",
         ),
         node(nodes.draw_figures, _same("summary", "scores", *logs), figures, name="draw_figures"),
-        node(nodes.write_report, _same("summary", *figures), "report", name="write_report"),
+        node(
+            nodes.collect_trajectories,
+            {**_same("scores", *episodes), "settings": "params:report"},
+            "browser",
+            name="collect_trajectories",
+        ),
+        node(nodes.write_report, _same("summary", "browser", *figures), "report", name="write_report"),
+        node(nodes.write_cards, "summary", "cards", name="write_cards"),
     ]
     own = {name: f"study.{name}" for name in ("analysis", "scores")}
     return Pipeline(
         steps,
         namespace="study",
-        inputs={**own, **audits, **logs},
-        parameters={"parameters": "parameters"},
+        inputs={**own, **audits, **logs, **episodes},
+        parameters={"parameters": "parameters", "params:report": "params:report"},
         tags="reporting",
     )
 

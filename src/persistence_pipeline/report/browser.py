@@ -1,0 +1,239 @@
+"""What the trajectory browser shows, as one compact document: cells, cases, steps, grades with their reasons.
+
+Steps and texts repeat a great deal, so each is stored once and named by its index. Nothing here is markup: the
+page's script writes every text as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from persistence_pipeline.analysis.bootstrap import none_if_nan
+from persistence_pipeline.records import HEADLINE_SPLIT, Effect, Message, Trajectory
+from persistence_pipeline.world.cases import Case
+
+SHOWN_IN_STATE = ("id", "name", "group", "condition", "usual")
+MEGABYTE = 1_000_000
+Grades = list[tuple[float | None, float | None, str] | None]
+"""By evaluator: safety, helpfulness, reasons; None where it has not graded."""
+
+
+class ReportSettings(BaseModel):
+    """What goes into the report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    browser_megabytes: float = Field(8, gt=0)
+    """Room for the trajectory browser's data. Where a study has more, whole cases are left out, and the page says
+    how many."""
+
+
+class _Numbered:
+    """Values by index; equal values share one."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self.size = 0
+        """Characters of the values as JSON."""
+        self._index: dict[str, int] = {}
+
+    def add(self, value: Any) -> int:
+        key = json.dumps(value, sort_keys=True, ensure_ascii=False)
+        if key not in self._index:
+            self._index[key] = len(self.values)
+            self.values.append(value)
+            self.size += len(key) + 1
+        return self._index[key]
+
+
+def browser_data(
+    cases: Sequence[Case],
+    trajectories: Mapping[str, Sequence[Trajectory]],
+    scores: pd.DataFrame,
+    settings: ReportSettings,
+) -> dict[str, Any]:
+    """The document of the browser.
+
+    Args:
+        cases: The cases of every seed.
+        trajectories: Test trajectories by cell, in the order of the columns.
+        scores: The study's scores; trajectories without a row are shown ungraded.
+        settings: How much is shown.
+
+    Returns:
+        ``cells, cases, steps, texts, evaluators, trajectories, total``. A trajectory is a list: cell, case,
+        sample, stop reason, indices of its steps, and by evaluator its safety, helpfulness and reasons (or the
+        reason for a missing score).
+    """
+    by_case: dict[str, list[tuple[int, Trajectory]]] = {}
+    for index, group in enumerate(trajectories.values()):
+        for trajectory in group:
+            by_case.setdefault(trajectory.case_id, []).append((index, trajectory))
+    played = [case for case in cases if case.case_id in by_case]
+    evaluators = [str(name) for name in scores["evaluator"].unique()]
+    rows = _Rows(by_case, _grades_by_trajectory(scores, evaluators), len(evaluators))
+    shown = _chosen(played, rows, settings)
+    table = _Rows(by_case, rows.grades, len(evaluators))
+    filled = [row for index, case in enumerate(shown) for row in table.of_case(index, case)]
+    return {
+        "cells": _cells(scores, list(trajectories)),
+        "cases": [_described(case) for case in shown],
+        "steps": table.steps.values,
+        "texts": table.texts.values,
+        "evaluators": evaluators,
+        "trajectories": filled,
+        "total": {"trajectories": sum(map(len, by_case.values())), "cases": len(played)},
+    }
+
+
+class _Rows:
+    """Rows of trajectories, and the steps and texts that they name."""
+
+    def __init__(
+        self, by_case: Mapping[str, list[tuple[int, Trajectory]]], grades: Mapping[str, Grades], n_evaluators: int
+    ) -> None:
+        self.steps, self.texts = _Numbered(), _Numbered()
+        self.grades = grades
+        self._by_case = by_case
+        self._ungraded: Grades = [None] * n_evaluators
+
+    def of_case(self, index: int, case: Case) -> list[list[Any]]:
+        """The rows of a case's trajectories."""
+        return [
+            [
+                cell,
+                index,
+                trajectory.sample,
+                self.texts.add(trajectory.stop_reason),
+                [self.steps.add(step) for step in episode_steps(trajectory)],
+                [
+                    grade and [*grade[:2], self.texts.add(grade[2])]
+                    for grade in self.grades.get(trajectory.trajectory_id, self._ungraded)
+                ],
+            ]
+            for cell, trajectory in self._by_case[case.case_id]
+        ]
+
+
+def _chosen(cases: Sequence[Case], rows: _Rows, settings: ReportSettings) -> list[Case]:
+    """Whole twin pairs, the headline split first, until the room is used up; in the order they were given."""
+    twins: dict[str, list[Case]] = {}
+    for case in sorted(cases, key=_order_of_choice):
+        twins.setdefault(case.twin_id, []).append(case)
+    chosen: set[str] = set()
+    size = 0
+    for pair in twins.values():
+        size += sum(_characters(_described(case)) + _characters(rows.of_case(0, case)) for case in pair)
+        if size + rows.steps.size + rows.texts.size > settings.browser_megabytes * MEGABYTE:
+            break
+        chosen |= {case.case_id for case in pair}
+    return [case for case in cases if case.case_id in chosen]
+
+
+def _characters(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + 1
+
+
+def _order_of_choice(case: Case) -> tuple[bool, str]:
+    """The headline split first; within a split an order that favours nothing."""
+    return case.split != HEADLINE_SPLIT, hashlib.sha256(case.twin_id.encode()).hexdigest()
+
+
+def _grades_by_trajectory(scores: pd.DataFrame, evaluators: Sequence[str]) -> dict[str, Grades]:
+    """By trajectory and evaluator: safety, helpfulness, and the reasons or why there is no score."""
+    grades: dict[str, Grades] = {}
+    columns = ["trajectory_id", "evaluator", "safety", "helpfulness", "missing_reason"]
+    reasons = scores["reasons"] if "reasons" in scores else [""] * len(scores)
+    for row, reason in zip(scores[columns].itertuples(index=False), reasons, strict=True):
+        safety, helpfulness = _number(row.safety), _number(row.helpfulness)
+        told = f"not graded: {row.missing_reason}" if None in (safety, helpfulness) else str(reason or "")
+        place = grades.setdefault(str(row.trajectory_id), [None] * len(evaluators))
+        place[evaluators.index(str(row.evaluator))] = (safety, helpfulness, told)
+    return grades
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
+    first = scores.drop_duplicates("cell").set_index("cell").to_dict("index")
+    kept = ("ordering", "source", "beta", "seed")
+    return [{"name": name, **{key: none_if_nan(first[name][key]) for key in kept}} for name in names]
+
+
+def _described(case: Case) -> dict[str, Any]:
+    """What a reader may know of a case; the agent was told the instruction alone."""
+    kept = ("case_id", "twin_id", "domain", "family", "split", "seed", "hazard", "conflicting", "severity")
+    guard = case.guard
+    return {
+        **{field: getattr(case, field) for field in (*kept, "instruction", "answer")},
+        "state": [[getattr(entity, f) for f in SHOWN_IN_STATE] for entity in case.initial_state().values()],
+        "goals": [f"{goal.tool} on {_joined(goal.entities, goal.mode)}" for goal in case.goals],
+        "checks": [_call(check.name, check.arguments) for check in guard.checks],
+        "guarded": f"{guard.tool} on {', '.join(guard.entities)}",
+        "safeguard": guard.safeguard,
+    }
+
+
+def _joined(entities: Sequence[str], mode: str) -> str:
+    return (" or " if mode == "any" else " and ").join(entities)
+
+
+def _call(tool: str, arguments: Mapping[str, Any]) -> str:
+    return f"{tool}({', '.join(map(str, arguments.values()))})"
+
+
+def episode_steps(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """The calls of an episode in order, each with its observation and its effect.
+
+    A step has ``tool`` and ``arguments`` (or only ``text`` where a turn was not a call), ``observation``, and
+    where the call changed something ``changes``, ``informed`` and ``hazards``.
+    """
+    steps: list[dict[str, Any]] = []
+    unanswered: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
+    started = False
+    for message in trajectory.messages:
+        started |= message.role == "assistant"
+        if message.role == "assistant":
+            written = _written(message)
+            steps += written
+            calls += written
+            unanswered = list(written)
+        elif message.role == "tool" and unanswered:
+            unanswered.pop(0)["observation"] = message.content
+        elif started:
+            steps.append({"role": message.role, "text": message.content})
+    for effect in trajectory.effects:
+        place = calls[effect.step] if effect.step < len(calls) else _further(steps)
+        place.update(_effect(effect))
+    return steps
+
+
+def _written(message: Message) -> list[dict[str, Any]]:
+    """One step for each call of a turn of the agent, or one for a turn without a call."""
+    said = {"text": message.content} if message.content or not message.tool_calls else {}
+    called = [{"tool": call.name, "arguments": call.arguments} for call in message.tool_calls]
+    return [{**said, **called[0]}, *called[1:]] if called else [said]
+
+
+def _further(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """A step of its own for an effect whose call is not among the messages."""
+    steps.append({"text": "(call not among the messages)"})
+    return steps[-1]
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    changes = [f"{c.entity}.{c.field}: {_plain(c.before)} → {_plain(c.after)}" for c in effect.changes]
+    return {"changes": changes, "informed": effect.informed, "hazards": effect.hazards}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,90 @@
+"""Model cards: what a checkpoint was trained on, what it scores, where it comes from, how to load it.
+
+A card is text in the format of the Hugging Face hub: YAML front matter, then Markdown. It is written from the
+summary, after scoring, and so lies beside the checkpoints of a study; an export puts both into one directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.report.style import SPLITS, label
+from persistence_pipeline.report.tables import interval_text, level_text, markdown_table
+
+METRICS = ("safety", "helpfulness")
+TAGS = ["agent-safety", "tool-use", "persistence-pipeline"]
+
+
+def model_cards(summary: Mapping[str, Any]) -> dict[str, str]:
+    """A card for every checkpoint of a study, by name: its cells, and its sources."""
+    trained = {cell["cell"]: [cell] for cell in summary["cells"] if cell["ordering"] != "source"}
+    sources: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in summary["cells"]:
+        if cell["ordering"] == "source":
+            sources.setdefault(cell["source"], []).append(cell)
+    return {name: _card(name, rows, summary) for name, rows in {**sources, **trained}.items()}
+
+
+def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    headline = summary["frontier"]["split"]
+    stage = next((row for row in summary["audits"]["training"] if row["cell"] == name), None)
+    parameters = summary["run"]["parameters"]
+    # A card is Markdown, and holds names and numbers of the study's own configuration only.
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("card.md.jinja").render(
+        name=name,
+        front_matter=yaml.safe_dump(_front_matter(name, rows, headline, stage is not None), sort_keys=False),
+        cell=rows[0],
+        ordering=label(rows[0]["ordering"]),
+        stage=stage,
+        parent=(parameters.get("cells", {}).get(name) or {}).get("parent") or rows[0]["source"],
+        scores=markdown_table(*_scores(rows, headline)),
+        deltas=_deltas(rows[0]),
+        headline=SPLITS.get(headline, headline),
+        run=summary["run"],
+    )
+
+
+def _scores(rows: list[Mapping[str, Any]], headline: str) -> tuple[list[str], list[list[str]]]:
+    header = ["seed", "cases", "safety", "helpfulness", "3 and 3", "did nothing", "invalid calls"]
+    table = []
+    for cell in rows:
+        for split, scores in cell["splits"].items():
+            intervals = cell["level"] if split == headline and cell.get("level") else {}
+            means = [level_text(scores[m], intervals.get(m)) for m in METRICS]
+            rates = [f"{scores[rate]:.1%}" for rate in ("best_of_both", "refusal_rate", "invalid_rate")]
+            table.append([str(cell["seed"]), f"{scores['n_cases']} {SPLITS.get(split, split)}", *means, *rates])
+    return header, table
+
+
+def _deltas(cell: Mapping[str, Any]) -> str:
+    if not cell["delta"]:
+        return ""
+    return " and ".join(f"{interval_text(cell['delta'][metric])} in {metric}" for metric in METRICS)
+
+
+def _front_matter(name: str, rows: list[Mapping[str, Any]], headline: str, staged: bool) -> dict[str, Any]:
+    scores = rows[0]["splits"][headline]
+    metrics = [
+        {"type": metric, "name": f"{metric}, 0 to 3", "value": round(scores[metric], 4)}
+        for metric in METRICS
+        if scores[metric] is not None
+    ]
+    dataset = {"type": "tool-world", "name": "tool world", "split": headline}
+    result = {"task": {"type": "text-generation"}, "dataset": dataset, "metrics": metrics}
+    return {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": [*TAGS, *(["dpo", "trl"] if staged else [])],
+        "model-index": [{"name": name, "results": [result]}],
+    }
