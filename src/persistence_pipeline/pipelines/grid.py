@@ -53,6 +53,6 @@ def arms(cells: Mapping[str, Cell]) -> dict[str, tuple[str, int]]:
     return {cell.arm: (cell.source, cell.seed) for cell in cells.values()}
 
 
-def objectives(cells: Mapping[str, Cell], arm: str) -> list[str]:
-    """Objectives that the cells of an arm are trained on, in a fixed order."""
-    return sorted({cell.objective for cell in cells.values() if cell.arm == arm})
+def objectives(cells: Mapping[str, Cell]) -> list[str]:
+    """Objectives that the cells are trained on, in a fixed order; every arm has pairs of each."""
+    return sorted({cell.objective for cell in cells.values()})

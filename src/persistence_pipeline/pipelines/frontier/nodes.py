@@ -9,6 +9,7 @@ import pandas as pd
 from persistence_pipeline.analysis.attainable import attainable_frontier
 from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.grid import grid_table
+from persistence_pipeline.analysis.headline import frontier_table, headline_metrics
 from persistence_pipeline.analysis.summary import cell_summaries, draw_means, frontier_summary, persistence_summary
 from persistence_pipeline.world.attainable import reachable_outcomes
 
@@ -41,3 +42,8 @@ def analyse(
         "persistence": persistence_summary(draws),
         "comparisons": cell_comparisons(headline),
     }
+
+
+def measure(analysis: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The numbers that are compared between commits, and the points of the frontier."""
+    return headline_metrics(analysis), frontier_table(analysis)

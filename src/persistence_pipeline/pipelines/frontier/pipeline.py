@@ -39,6 +39,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
         [
             node(nodes.summarise_grid, "scores", "grid", name="summarise_grid"),
             node(nodes.analyse, ["scores", "grid", "attainable", "params:analysis"], "analysis", name="analyse"),
+            node(nodes.measure, "analysis", ["metrics", "points"], name="measure"),
         ],
         namespace="study",
         parameters={"params:analysis": "params:analysis"},

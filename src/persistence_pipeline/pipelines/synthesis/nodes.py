@@ -14,7 +14,7 @@ from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Objective, PreferencePair, Trajectory
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.study import Arm
+from persistence_pipeline.study import Arm, CaseSet
 from persistence_pipeline.training.source import SourceSettings, make_source
 from persistence_pipeline.training.warm_start import WarmStartSettings
 from persistence_pipeline.world.cases import Case
@@ -37,9 +37,11 @@ class PairingRule(BaseModel):
     """For ``both``: the gap demanded of both metrics, or of their sum with neither worse."""
 
 
-def make_cases(world: WorldSettings, seed: int) -> tuple[list[Case], pd.DataFrame]:
+def make_cases(world: WorldSettings, case_set: CaseSet) -> tuple[list[Case], pd.DataFrame]:
     """Generate the cases of one seed, and their table."""
-    cases = generate_cases(world, seed)
+    if case_set.conflict_share is not None:
+        world = world.model_copy(update={"conflict_share": case_set.conflict_share})
+    cases = generate_cases(world, case_set.seed)
     return cases, case_table(cases)
 
 

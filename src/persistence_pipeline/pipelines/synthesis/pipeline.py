@@ -17,17 +17,18 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     arms = grid.arms(cells)
     parts = [_cases(seed) for seed in sorted({seed for _, seed in arms.values()})]
     parts += [_source(source) for source in sorted({source for source, _ in arms.values()})]
-    parts += [_arm(arm, *origin, grid.objectives(cells, arm)) for arm, origin in arms.items()]
+    parts += [_arm(arm, *origin, grid.objectives(cells)) for arm, origin in arms.items()]
     return Pipeline(parts, tags="synthesis")
 
 
 def _cases(seed: int) -> Pipeline:
     name = seed_name(seed)
-    make = node(nodes.make_cases, ["params:world", "params:seed"], ["cases", "case_table"], name="make_cases")
+    names = ["params:world", "params:case_set"]
+    make = node(nodes.make_cases, names, ["cases", "case_table"], name="make_cases")
     return Pipeline(
         [make],
         namespace=name,
-        parameters={"params:world": "params:world", "params:seed": f"params:seeds.{name}"},
+        parameters={"params:world": "params:world", "params:case_set": f"params:seeds.{name}"},
     )
 
 
@@ -48,9 +49,14 @@ def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
         ["checkpoint", "cases", "params:candidates", "params:arm"],
         ["candidates", "candidate_table"],
         name="roll_out_candidates",
+        tags="candidates",
     )
     score = node(
-        nodes.score_candidates, ["cases", "candidates", "params:arm"], "candidate_scores", name="score_candidates"
+        nodes.score_candidates,
+        ["cases", "candidates", "params:arm"],
+        "candidate_scores",
+        name="score_candidates",
+        tags="candidates",
     )
     pairs = [
         node(
@@ -58,6 +64,7 @@ def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
             ["candidate_scores", "candidates", f"params:pairing.{objective}", "params:arm"],
             [f"pair_table_{objective}", f"pairs_{objective}", f"pair_rejections_{objective}"],
             name=f"make_pairs_{objective}",
+            tags="pairs",
         )
         for objective in objectives
     ]
@@ -66,6 +73,7 @@ def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
         ["candidate_scores", *(f"pair_table_{objective}" for objective in objectives)],
         "pair_audit",
         name="audit_pairs",
+        tags="pairs",
     )
     shared = ["params:candidates", *(f"params:pairing.{objective}" for objective in objectives)]
     return Pipeline(

@@ -14,7 +14,7 @@ from persistence_pipeline.study import Cell, seed_name
 def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     """One check per arm."""
     cells = grid.active_cells() if cells is None else cells
-    parts = [_arm(arm, seed, grid.objectives(cells, arm)) for arm, (_, seed) in grid.arms(cells).items()]
+    parts = [_arm(arm, seed, grid.objectives(cells)) for arm, (_, seed) in grid.arms(cells).items()]
     return Pipeline(parts, tags="validation")
 
 

@@ -1,0 +1,145 @@
+"""The table of cells that a study's pipelines are built from.
+
+A cell is one trained checkpoint. Cells are unique: ``safety>helpfulness`` names the ``safety`` cell of the same
+source, beta and seed as its parent, so that stage is trained once and shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from persistence_pipeline.records import Objective
+
+Ordering = Literal["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
+Reference = Literal["previous", "source"]
+ORDERINGS: tuple[Ordering, ...] = get_args(Ordering)
+
+
+class StudyError(ValueError):
+    """The study spec or the table of cells does not make sense."""
+
+
+class CaseSet(BaseModel):
+    """The cases of one seed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int = Field(ge=0)
+    conflict_share: float | None = Field(None, ge=0, le=1)
+    """Share of the hazard cases that are conflicting; none: that of the world's settings."""
+
+
+class Arm(BaseModel):
+    """A source on the cases of one seed: where candidates and pairs come from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    seed: int = Field(ge=0)
+
+    @property
+    def name(self) -> str:
+        """Name of the arm; also its namespace in Kedro."""
+        return f"{self.source}_s{self.seed}"
+
+    def provenance(self) -> dict[str, Any]:
+        """As for a cell; the source's ordering is ``source`` and its beta NaN."""
+        return {"cell": self.name, "source": self.source, "ordering": "source", "beta": float("nan")}
+
+
+class Cell(BaseModel):
+    """One checkpoint of the grid: one DPO stage from its parent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    ordering: Ordering
+    objective: Objective
+    parent: str | None = None
+    """Name of the cell that this stage starts from; none: the source."""
+    beta: float = Field(gt=0)
+    seed: int = Field(ge=0)
+    reference: Reference = "previous"
+    loss: str = "sigmoid"
+
+    @property
+    def name(self) -> str:
+        """Name of the cell; also its namespace in Kedro and its key in DVC."""
+        return cell_name(self.source, self.beta, self.seed, self.ordering)
+
+    @property
+    def arm(self) -> str:
+        """Name of the arm whose candidates and pairs it is trained on."""
+        return Arm(source=self.source, seed=self.seed).name
+
+    @property
+    def starts_from(self) -> str:
+        """Whose checkpoint the stage starts from: the parent's or the source's."""
+        return self.parent or self.source
+
+    def provenance(self) -> dict[str, Any]:
+        """Columns that say which checkpoint a score belongs to."""
+        return {"cell": self.name, "source": self.source, "ordering": self.ordering, "beta": self.beta}
+
+
+def seed_name(seed: int) -> str:
+    """Name of a seed's cases."""
+    return f"seed{seed}"
+
+
+def cell_name(source: str, beta: float, seed: int, ordering: str) -> str:
+    """Name of the cell with these factors."""
+    written = f"{beta:g}".replace(".", "p")
+    return f"{source}_b{written}_s{seed}_{ordering.replace('>', '_then_')}"
+
+
+def parse_cells(table: Mapping[str, Mapping[str, object] | None]) -> dict[str, Cell]:
+    """Cells from the parameters; an empty entry is a cell of the base environment that this study does not have.
+
+    Raises:
+        StudyError: naming the cell and the field.
+    """
+    return check_cells({name: parse_cell(name, fields) for name, fields in table.items() if fields is not None})
+
+
+def parse_cell(name: str, fields: Mapping[str, object]) -> Cell:
+    """One cell from its fields.
+
+    Raises:
+        StudyError: naming the cell and the field.
+    """
+    try:
+        return Cell.model_validate(dict(fields))
+    except ValidationError as error:
+        raise StudyError(f"cell {name}: {first_fault(error)}") from None
+
+
+def check_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """The cells, if every parent exists, stands on the same arm, and there is no circle.
+
+    Raises:
+        StudyError: naming the cell.
+    """
+    for name, cell in cells.items():
+        if cell.parent in cells and cells[str(cell.parent)].arm != cell.arm:
+            raise StudyError(f"cell {name}: its parent {cell.parent!r} has another source or seed")
+        seen = [name]
+        parent = cell.parent
+        while parent is not None:
+            if parent not in cells:
+                raise StudyError(f"cell {seen[-1]}: its parent {parent!r} is not in the table")
+            if parent in seen:
+                raise StudyError(f"cell {name}: circle of parents {' -> '.join([*seen, parent])}")
+            seen.append(parent)
+            parent = cells[parent].parent
+    return dict(cells)
+
+
+def first_fault(error: ValidationError) -> str:
+    """Field, what was expected and what was found."""
+    fault = error.errors()[0]
+    where = ".".join(map(str, fault["loc"])) or "document"
+    return f"{where}: {fault['msg']}, got {fault['input']!r}"

@@ -1,0 +1,123 @@
+"""Which files of the package a piece of code depends on, read from its import statements.
+
+A node function stands for what its own body names, not for all that its ``nodes.py`` imports; from there on, whole
+modules count, with everything that they import anywhere and the templates that lie beside them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = __name__.partition(".")[0]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def files_behind(functions: Iterable[tuple[str, str]], modules: Iterable[str] = ()) -> list[Path]:
+    """Files of the package that these functions and modules depend on, relative to the package's parent.
+
+    Args:
+        functions: Module and name of functions; their modules are counted as files only.
+        modules: Modules with everything that they import.
+    """
+    starts = set(modules)
+    files = set()
+    for module, name in functions:
+        files.add(_path(module))
+        starts |= _named_in(module, name)
+    reached = _closure(starts)
+    files |= {_path(module) for module in reached}
+    files |= {path for module in reached for path in _templates(_path(module).parent)}
+    return sorted(path.relative_to(ROOT.parent) for path in files)
+
+
+def _closure(starts: Iterable[str]) -> set[str]:
+    """These modules, all that they import, and the packages that hold them."""
+    reached: set[str] = set()
+    waiting = list(starts)
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += [module.rpartition(".")[0]] if "." in module else []
+            waiting += _imports(module)
+    return reached
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    return frozenset(target for node in _statements(_tree(module)) for target, _ in _targets(module, node))
+
+
+def _named_in(module: str, name: str) -> set[str]:
+    """Modules whose names a function uses, directly or through other definitions of its module."""
+    tree = _tree(module)
+    imported = {bound: target for node in _statements(tree) for target, bound in _targets(module, node)}
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined |= {
+        target.id: node
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }  # type: ignore[dict-item]
+    found: set[str] = set()
+    waiting, seen = [name], set()
+    while waiting:
+        current = waiting.pop()
+        if current in imported:
+            found.add(imported[current])
+        if current in defined and current not in seen:
+            seen.add(current)
+            waiting += [node.id for node in ast.walk(defined[current]) if isinstance(node, ast.Name)]
+    return found
+
+
+def _targets(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
+    """Modules of the package that a statement imports, and the name it binds."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if alias.name.partition(".")[0] == PACKAGE:
+                yield alias.name, alias.asname or PACKAGE
+        return
+    base = node.module or ""
+    if node.level:
+        package = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
+        parts = package.split(".")[: len(package.split(".")) - node.level + 1]
+        base = ".".join([*parts, *([base] if base else [])])
+    if base.partition(".")[0] != PACKAGE:
+        return
+    for alias in node.names:
+        inner = f"{base}.{alias.name}"
+        yield (inner if _exists(inner) else base), alias.asname or alias.name
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Import statements wherever they stand, but for those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        else:
+            yield from _statements(node)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_path(module).read_text("utf-8"))
+
+
+def _path(module: str) -> Path:
+    place = ROOT.parent.joinpath(*module.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def _exists(module: str) -> bool:
+    return _path(module).is_file()
+
+
+def _templates(package: Path) -> list[Path]:
+    return [path for path in (package / "templates").rglob("*") if path.is_file()]

@@ -1,0 +1,193 @@
+"""``dvc.yaml`` of a study: ``stages.yml`` with the study's names, its parameter files and its code filled in.
+
+Each stage runs a slice of the Kedro pipelines. What the template says about a slice's data and parameters is compared
+with Kedro's graph by a test; the code that it depends on is read from its imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from persistence_pipeline.study.cells import Cell, seed_name
+from persistence_pipeline.study.code import PACKAGE, ROOT, files_behind
+
+if TYPE_CHECKING:
+    from kedro.pipeline import Pipeline
+
+HEADER = """\
+# Written by `make cells` from the study spec, the stages' template and the code; do not edit by hand.
+# docs/reproducibility.md explains it.
+"""
+TABLES = ("cells", "arms", "seeds")
+"""Parameters that a study's own table defines whole."""
+NOT_IN_ALL = ("parameters_published.yml", "parameters_cells.yml")
+"""Parameter files of which a report needs no more than it gets through its cells."""
+CODE_FIELDS = ("type", "record", "validator")
+"""Fields of a catalog entry that name code."""
+KINDS = {"${seeds}": "seed", "<source>": "source", "${arms}": "arm", "${stages}": "cell"}
+"""What a stage stands once for, by what its ``foreach`` runs over."""
+IN_MEMORY = {"{default}": {"type": "kedro.io.MemoryDataset"}}
+Stage = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One environment's study."""
+
+    conf: Path
+    env: str
+    cells: Mapping[str, Cell]
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """The environment's configuration, as a run with ``--env`` reads it."""
+        from kedro.config import OmegaConfigLoader
+
+        return OmegaConfigLoader(str(self.conf), env=self.env, base_env="base", default_run_env="base")
+
+    def names(self, kind: str) -> list[str]:
+        """All sources, arms, seeds, cells or objectives of the study."""
+        cells = self.cells.values()
+        names = {
+            "source": [cell.source for cell in cells],
+            "arm": [cell.arm for cell in cells],
+            "seed": [seed_name(seed) for seed in sorted(cell.seed for cell in cells)],
+            "cell": list(self.cells),
+            "objective": sorted(cell.objective for cell in cells),
+        }
+        return list(dict.fromkeys(names[kind]))
+
+    def parameter_files(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Files in which the study's parameters are, relative to the project, the base environment's first."""
+        for folder in dict.fromkeys((self.conf / "base", self.conf / self.env)):
+            for path in sorted(folder.glob("parameters*.yml")):
+                yield str(path.relative_to(self.conf.parent)), yaml.safe_load(path.read_text("utf-8")) or {}
+
+
+def write_dvc_file(study: Study) -> Path:
+    """Write the study's ``dvc.yaml``: at the root for the base environment, else beside the environment's spec."""
+    target = (study.conf.parent if study.env == "base" else study.conf / study.env) / "dvc.yaml"
+    target.write_text(render_dvc_file(study), encoding="utf-8")
+    return target
+
+
+def render_dvc_file(study: Study) -> str:
+    """The study's ``dvc.yaml`` as text."""
+    template = yaml.safe_load((files(__package__) / "stages.yml").read_text("utf-8"))
+    stages = {name: _fill(study, stage) for name, stage in template.items()}
+    table = "parameters_cells.yml" if study.env != "base" else f"{study.conf.name}/base/parameters_cells.yml"
+    variables = [table, {"env": study.env, "data": str(study.config["globals"]["data"])}]
+    return HEADER + yaml.safe_dump({"vars": variables, "stages": stages}, sort_keys=False, width=115)
+
+
+def _fill(study: Study, stage: Stage) -> Stage:
+    """A stage of the template for this study."""
+    over = stage.get("foreach")
+    if over:
+        names = study.names(KINDS[over])
+        return {
+            "foreach": names if over.startswith("<") else over,
+            "do": _fill_one(study, stage["do"], example=names[0]),
+        }
+    return _fill_one(study, stage, example="")
+
+
+def _fill_one(study: Study, stage: Stage, example: str) -> Stage:
+    parts = {part: _repeat(study, entries) for part, entries in stage.items() if part != "cmd"}
+    command = re.sub(r"\$\{(key|item)\}", example, stage["cmd"])
+    code = [str(path) for path in code_of(study, command)]
+    parts["deps"] = [path for dep in parts["deps"] for path in (code if dep == "CODE" else [dep])]
+    parts["params"] = _by_file(study, parts["params"])
+    return {"cmd": stage["cmd"], **({} if study.env == "base" else {"wdir": "../.."}), **parts}
+
+
+def _repeat(study: Study, entries: Iterable[Any]) -> list[Any]:
+    """The entries; one that names a kind stands once for each of that kind."""
+    repeated = []
+    for entry in entries:
+        kind = re.search(r"<(\w+)>", entry) if isinstance(entry, str) else None
+        repeated += [entry.replace(kind[0], name) for name in study.names(kind[1])] if kind else [entry]
+    return repeated
+
+
+# -- parameters ------------------------------------------------------------------------------------------
+
+
+def _by_file(study: Study, names: Iterable[str]) -> list[dict[str, list[str] | None]]:
+    """Parameters as keys of the files that define them."""
+    keys: dict[str, list[str] | None] = {}
+    for file, content in study.parameter_files():
+        if list(names) == ["ALL"]:
+            if not file.endswith(NOT_IN_ALL):
+                keys[file] = None
+            continue
+        own = file == f"{study.conf.name}/{study.env}/parameters_cells.yml"
+        defined = [_defined(study, content, name) for name in names if (name.split(".")[0] in TABLES) <= own]
+        found = [key for key in defined if key]
+        if found:
+            keys[file] = list(dict.fromkeys(found))
+    return [{file: found} for file, found in keys.items()]
+
+
+def _defined(study: Study, content: Mapping[str, Any], name: str) -> str | None:
+    """The key of this parameter in a file: itself, or what it is part of where the file has only some of its kind."""
+    general, variable, _ = name.partition(".${")
+    if not variable:
+        return name if _has(content, name) else None
+    kind = {"training": "objective", "sources": "source", "cells": "cell", "arms": "arm", "seeds": "seed"}[general]
+    present = [_has(content, f"{general}.{one}") for one in study.names(kind)]
+    return name if all(present) else general if any(present) else None
+
+
+def _has(content: Mapping[str, Any], name: str) -> bool:
+    value: Any = content
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+# -- code ------------------------------------------------------------------------------------------------
+
+
+def code_of(study: Study, command: str) -> list[Path]:
+    """Files of the package that the Kedro slice of a command depends on, relative to the project.
+
+    These are what its node functions, its datasets, their records and validators import, and the modules that wire it.
+    """
+    options = dict(argument.removeprefix("--").split("=", 1) for argument in shlex.split(command)[2:])
+    steps = options["pipelines"].split(",")
+    nodes = _slice(study, steps, options.get("namespaces"), options.get("tags")).nodes
+    functions = [(node.func.__module__, node.func.__name__) for node in nodes]
+    found = set(files_behind(functions, _dataset_modules(study, {name for n in nodes for name in n.inputs + n.outputs})))
+    wiring = ["pipelines/grid.py", *(f"pipelines/{step}/pipeline.py" for step in steps)]
+    found |= {Path(PACKAGE) / path for path in wiring}
+    return sorted(ROOT.parent.relative_to(study.conf.parent) / path for path in found)
+
+
+def _slice(study: Study, steps: Iterable[str], namespace: str | None, tag: str | None) -> Pipeline:
+    from kedro.pipeline import Pipeline
+
+    modules = [importlib.import_module(f"{PACKAGE}.pipelines.{step}") for step in steps]
+    whole = Pipeline([module.create_pipeline(study.cells) for module in modules])
+    return whole.filter(node_namespaces=[namespace] if namespace else None, tags=[tag] if tag else None)
+
+
+def _dataset_modules(study: Study, datasets: Iterable[str]) -> set[str]:
+    """Modules of the package that the catalog entries of these datasets name."""
+    from kedro.io import CatalogConfigResolver
+
+    resolver = CatalogConfigResolver(dict(study.config["catalog"]), default_runtime_patterns=IN_MEMORY)
+    named = {str(resolver.resolve_pattern(name).get(field, "")) for name in datasets for field in CODE_FIELDS}
+    return {name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}.")}
