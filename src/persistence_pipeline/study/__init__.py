@@ -1,7 +1,8 @@
 """What a study consists of: cells, arms, case sets.
 
-Running pipelines read ``cells.py`` alone. How a compact spec becomes the table of cells is in ``spec.py``, how the
-table becomes ``dvc.yaml`` in ``stages.py`` and ``code.py``, how its stages run side by side in ``side_by_side.py``.
+Running pipelines read ``cells.py`` alone. How a compact spec becomes the table of cells is in ``spec.py``, how
+the table becomes ``dvc.yaml`` in ``stages.py`` and ``code.py``, how its stages run side by side in
+``side_by_side.py``.
 """
 
 from persistence_pipeline.study.cells import (

@@ -47,7 +47,8 @@ def _expand(conf: Path, env: str, changes: list[str]) -> None:
 def _sources(conf: Path, env: str) -> set[str]:
     """Names of the sources that an environment knows."""
     paths = [conf / folder / "parameters_sources.yml" for folder in ("base", env)]
-    return {name for path in paths if path.is_file() for name in yaml.safe_load(path.read_text("utf-8"))["sources"]}
+    found = [yaml.safe_load(path.read_text("utf-8")) for path in paths if path.is_file()]
+    return {name for content in found for name in content["sources"]}
 
 
 def _with(spec: StudySpec, changes: list[str]) -> StudySpec:

@@ -55,14 +55,7 @@ def _named_in(module: str, name: str) -> set[str]:
     """Modules whose names a function uses, directly or through other definitions of its module."""
     tree = _tree(module)
     imported = {bound: target for node in _statements(tree) for target, bound in _targets(module, node)}
-    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    defined |= {
-        target.id: node
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }  # type: ignore[dict-item]
+    defined = _definitions(tree)
     found: set[str] = set()
     waiting, seen = [name], set()
     while waiting:
@@ -72,6 +65,19 @@ def _named_in(module: str, name: str) -> set[str]:
         if current in defined and current not in seen:
             seen.add(current)
             waiting += [node.id for node in ast.walk(defined[current]) if isinstance(node, ast.Name)]
+    return found
+
+
+def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
+    """Functions, classes and constants of a module by name."""
+    found: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign):
+            found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found[node.target.id] = node
     return found
 
 

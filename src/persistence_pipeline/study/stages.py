@@ -1,7 +1,7 @@
 """``dvc.yaml`` of a study: ``stages.yml`` with the study's names, its parameter files and its code filled in.
 
-Each stage runs a slice of the Kedro pipelines. What the template says about a slice's data and parameters is compared
-with Kedro's graph by a test; the code that it depends on is read from its imports.
+Each stage runs a slice of the Kedro pipelines. What the template says about a slice's data and parameters is
+compared with Kedro's graph by a test; the code that it depends on is read from its imports.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Study:
     def names(self, kind: str) -> list[str]:
         """All sources, arms, seeds, cells or objectives of the study."""
         cells = self.cells.values()
-        names = {
+        names: dict[str, list[str]] = {
             "source": [cell.source for cell in cells],
             "arm": [cell.arm for cell in cells],
             "seed": [seed_name(seed) for seed in sorted(cell.seed for cell in cells)],
@@ -140,7 +140,7 @@ def _by_file(study: Study, names: Iterable[str]) -> list[dict[str, list[str] | N
 
 
 def _defined(study: Study, content: Mapping[str, Any], name: str) -> str | None:
-    """The key of this parameter in a file: itself, or what it is part of where the file has only some of its kind."""
+    """The key of this parameter in a file; where the file has only some of its kind, the key of them all."""
     general, variable, _ = name.partition(".${")
     if not variable:
         return name if _has(content, name) else None
@@ -164,13 +164,14 @@ def _has(content: Mapping[str, Any], name: str) -> bool:
 def code_of(study: Study, command: str) -> list[Path]:
     """Files of the package that the Kedro slice of a command depends on, relative to the project.
 
-    These are what its node functions, its datasets, their records and validators import, and the modules that wire it.
+    These are what its node functions, its datasets, their records and validators import, and what wires it.
     """
     options = dict(argument.removeprefix("--").split("=", 1) for argument in shlex.split(command)[2:])
     steps = options["pipelines"].split(",")
     nodes = _slice(study, steps, options.get("namespaces"), options.get("tags")).nodes
     functions = [(node.func.__module__, node.func.__name__) for node in nodes]
-    found = set(files_behind(functions, _dataset_modules(study, {name for n in nodes for name in n.inputs + n.outputs})))
+    datasets = {name for node in nodes for name in node.inputs + node.outputs}
+    found = set(files_behind(functions, _dataset_modules(study, datasets)))
     wiring = ["pipelines/grid.py", *(f"pipelines/{step}/pipeline.py" for step in steps)]
     found |= {Path(PACKAGE) / path for path in wiring}
     return sorted(ROOT.parent.relative_to(study.conf.parent) / path for path in found)
