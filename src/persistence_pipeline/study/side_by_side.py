@@ -1,0 +1,208 @@
+"""A study's stages side by side: several ``dvc repro``, each on stages that no other touches.
+
+DVC itself runs one stage after the other, and two runs that share a stage stop each other. Here the cells are
+divided by what they stand on: case sets and sources first, then arms, then each first stage with the stages that
+start from it. A plain ``dvc repro`` ends the run, so nothing can be left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.study.cells import Cell, parse_cells, seed_name
+
+ARM_STAGES = ("candidates", "pairs", "validate", "rollout_source", "score_source")
+CELL_STAGES = ("train", "rollout", "score")
+DVC = (sys.executable, "-m", "dvc")
+SHOWN_LINES = 15
+"""Last lines of a failed job's output that are shown."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stages that one process runs one after the other."""
+
+    name: str
+    stages: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    """Names of the jobs that must have ended well."""
+
+
+def plan(cells: Mapping[str, Cell]) -> list[Job]:
+    """The jobs of a study; together with ``frontier`` and ``report`` they hold every stage once."""
+    first = {cell.source: f"source@{cell.source}" for cell in cells.values()}
+    first |= {seed_name(cell.seed): f"cases@{seed_name(cell.seed)}" for cell in cells.values()}
+    jobs = [Job(name, (stage,)) for name, stage in first.items()]
+    for arm, cell in {cell.arm: cell for cell in cells.values()}.items():
+        stages = tuple(f"{stage}@{arm}" for stage in ARM_STAGES)
+        jobs.append(Job(arm, stages, (cell.source, seed_name(cell.seed))))
+    for name, cell in cells.items():
+        if cell.parent is None:
+            stages = tuple(f"{stage}@{one}" for one in _family(cells, name) for stage in CELL_STAGES)
+            jobs.append(Job(name, stages, (cell.arm,)))
+    return jobs
+
+
+def _family(cells: Mapping[str, Cell], name: str) -> Iterator[str]:
+    """A cell and all that start from it, parents first."""
+    yield name
+    for child, cell in cells.items():
+        if cell.parent == name:
+            yield from _family(cells, child)
+
+
+def needed(jobs: Sequence[Job], changed: set[str]) -> list[Job]:
+    """Jobs with a changed stage, and those that come after one."""
+    chosen: dict[str, Job] = {}
+    for job in jobs:
+        if changed.intersection(job.stages) or any(name in chosen for name in job.after):
+            chosen[job.name] = job
+    return list(chosen.values())
+
+
+class Workers:
+    """Runs DVC in processes of their own, at most as many at once as there are places.
+
+    Args:
+        project: Root of the project.
+        dvc_file: The study's ``dvc.yaml``, relative to it.
+        places: Environment variables of each place.
+    """
+
+    def __init__(self, project: Path, dvc_file: str, places: Sequence[Mapping[str, str]]) -> None:
+        self._project, self._dvc_file = project, dvc_file
+        self._logs = project / ".dvc" / "tmp" / "side_by_side"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' `kedro`
+        self._environment = {**os.environ, "PATH": path}
+        self.places: SimpleQueue[Mapping[str, str]] = SimpleQueue()
+        for place in places:
+            self.places.put(place)
+
+    def changed(self) -> set[str]:
+        """Names of the stages that DVC calls changed, without those that will be changed by them."""
+        said = self._dvc(["status", "--json", self._dvc_file], stdout=subprocess.PIPE, check=True).stdout
+        return {name.rpartition(":")[2] for name in json.loads(said or "{}")}
+
+    def run(self, job: Job) -> int:
+        """Run one job in the next free place; its output goes to a log. Returns the exit status."""
+        targets = [f"{self._dvc_file}:{stage}" for stage in job.stages]
+        arguments = ["--wait-for-lock", "repro", "--single-item", *targets]
+        place = self.places.get()
+        try:
+            with self.log(job).open("wb") as log:
+                return self._dvc(arguments, place, stdout=log, stderr=subprocess.STDOUT).returncode
+        finally:
+            self.places.put(place)
+
+    def finish(self) -> int:
+        """Reproduce what is left of the study, in this process's output. Returns the exit status."""
+        return self._dvc(["repro", self._dvc_file]).returncode
+
+    def log(self, job: Job) -> Path:
+        """Where a job's output goes."""
+        return self._logs / f"{job.name}.txt"
+
+    def _dvc(
+        self, arguments: Sequence[str], place: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        environment = {**self._environment, **(place or {})}
+        return subprocess.run([*DVC, *arguments], cwd=self._project, env=environment, **options)  # noqa: S603
+
+
+def run_jobs(jobs: Sequence[Job], workers: Workers, ended: Callable[[Job, int], None]) -> list[Job]:
+    """Run the jobs as their order allows; a failed job stops only those that come after it.
+
+    Args:
+        jobs: Jobs; those that they come after and that are not among them count as done.
+        workers: What runs them.
+        ended: Called with each job that has ended and its exit status.
+
+    Returns:
+        Jobs that failed or, because of that, did not start.
+    """
+    names = {job.name for job in jobs}
+    waiting, done = list(jobs), set[str]()
+    running: dict[Future[int], Job] = {}
+    failed: list[Job] = []
+    with ThreadPoolExecutor(workers.places.qsize()) as pool:
+        while True:
+            ready = [job for job in waiting if done.issuperset(names.intersection(job.after))]
+            running |= {pool.submit(workers.run, job): job for job in ready}
+            waiting = [job for job in waiting if job not in ready]
+            if not running:
+                return failed + waiting
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                ended(job, future.result())
+                if future.result() == 0:
+                    done.add(job.name)
+                else:
+                    failed.append(job)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Reproduce a study with several processes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m persistence_pipeline.study.side_by_side", description=main.__doc__
+    )
+    parser.add_argument("--env", default="base", help="the study's environment")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
+    parser.add_argument("--gpus", default="", help="one process for each of these CUDA devices, e.g. 0,1,2,3")
+    options = parser.parse_args(argv)
+    if options.jobs < 1:
+        parser.error("--jobs must be at least 1")
+    project = Path.cwd()
+    folder = "conf/" + options.env
+    dvc_file = "dvc.yaml" if options.env == "base" else f"{folder}/dvc.yaml"
+    table = yaml.safe_load((project / folder / "parameters_cells.yml").read_text("utf-8"))["cells"]
+    gpus = [name for name in options.gpus.split(",") if name]
+    places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
+    workers = Workers(project, dvc_file, places)
+    jobs = needed(plan(parse_cells(table)), workers.changed())
+    progress = _Progress(workers, len(jobs))
+    left = run_jobs(jobs, workers, progress)
+    if left:
+        raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")
+    raise SystemExit(workers.finish())
+
+
+class _Progress:
+    """One line for each job that ends."""
+
+    def __init__(self, workers: Workers, total: int) -> None:
+        from rich.console import Console
+
+        self._workers, self._total, self._ended = workers, total, 0
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._started = perf_counter()
+
+    def __call__(self, job: Job, status: int) -> None:
+        self._ended += 1
+        spent = perf_counter() - self._started
+        left = spent / self._ended * (self._total - self._ended)
+        outcome = "done" if status == 0 else f"failed with exit status {status}"
+        self._console.print(
+            f"{self._ended}/{self._total} {job.name}: {outcome}; {spent:.0f} s, about {left:.0f} s left"
+        )
+        if status:
+            log = self._workers.log(job)
+            lines = log.read_text("utf-8", errors="replace").splitlines()[-SHOWN_LINES:]
+            self._console.print("\n".join([f"  the last lines of {log}:", *(f"  | {line}" for line in lines)]))
+
+
+if __name__ == "__main__":
+    main()
