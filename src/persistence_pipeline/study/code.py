@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def files_behind(functions: Iterable[tuple[str, str]], modules: Iterable[str] = ()) -> list[Path]:
     """Files of the package that these functions and modules depend on, relative to the package's parent.
 
+    Empty files are left out: DVC warns of each.
+
     Args:
         functions: Module and name of functions; their modules are counted as files only.
         modules: Modules with everything that they import.
@@ -30,7 +32,7 @@ def files_behind(functions: Iterable[tuple[str, str]], modules: Iterable[str] = 
     reached = _closure(starts)
     files |= {_path(module) for module in reached}
     files |= {path for module in reached for path in _templates(_path(module).parent)}
-    return sorted(path.relative_to(ROOT.parent) for path in files)
+    return sorted(path.relative_to(ROOT.parent) for path in files if path.stat().st_size)
 
 
 def _closure(starts: Iterable[str]) -> set[str]:

@@ -32,6 +32,8 @@ TABLES = ("cells", "arms", "seeds")
 """Parameters that a study's own table defines whole."""
 NOT_IN_ALL = ("parameters_published.yml", "parameters_cells.yml")
 """Parameter files of which a report needs no more than it gets through its cells."""
+FORMATS = ("_record", "_table", "_json")
+"""Entries of the catalog that say how files are written."""
 CODE_FIELDS = ("type", "record", "validator")
 """Fields of a catalog entry that name code."""
 KINDS = {"${seeds}": "seed", "<source>": "source", "${arms}": "arm", "${stages}": "cell"}
@@ -107,7 +109,7 @@ def _fill_one(study: Study, stage: Stage, example: str) -> Stage:
     command = re.sub(r"\$\{(key|item)\}", example, stage["cmd"])
     code = [str(path) for path in code_of(study, command)]
     parts["deps"] = [path for dep in parts["deps"] for path in (code if dep == "CODE" else [dep])]
-    parts["params"] = _by_file(study, parts["params"])
+    parts["params"] = [{f"{study.conf.name}/base/catalog.yml": list(FORMATS)}, *_by_file(study, parts["params"])]
     return {"cmd": stage["cmd"], **({} if study.env == "base" else {"wdir": "../.."}), **parts}
 
 

@@ -1,0 +1,238 @@
+"""Committed tables and ``dvc.yaml`` files, held against the specs and against Kedro's graph.
+
+Stages are read as DVC reads them and their commands as Kedro's command line reads them, so that nothing here trusts
+what wrote the files.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.pipeline import Pipeline
+
+from persistence_pipeline.study import Cell, parse_cells
+from persistence_pipeline.study.__main__ import _sources
+from persistence_pipeline.study.spec import expand, load_spec, render_cells
+from persistence_pipeline.study.stages import FORMATS, Study, code_of, render_dvc_file
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
+STUDIES = sorted(path.parent.name for path in CONF.glob("*/study.yml"))
+EVERYWHERE = {"threads"}
+"""Parameters that hooks apply to every run."""
+WITHOUT_EFFECT = {"scratch", "offline"}
+"""Parameters that change where a run works, not what it makes."""
+
+
+def _dvc_file(env: str) -> Path:
+    return ROOT / "dvc.yaml" if env == "base" else CONF / env / "dvc.yaml"
+
+
+@dataclass(frozen=True)
+class DvcStage:
+    """A stage as DVC resolves it; paths relative to the project."""
+
+    name: str
+    command: str
+    reads: frozenset[str]
+    code: frozenset[str]
+    writes: frozenset[str]
+    parameters: frozenset[tuple[str, str]]
+    """File and key; key ``*`` for a whole file."""
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """What Kedro's command line makes of the command."""
+        from kedro.framework.cli.project import run
+
+        program, verb, *arguments = shlex.split(self.command)
+        assert (program, verb) == ("kedro", "run")
+        return dict(run.make_context("run", arguments).params)
+
+
+def _stages(env: str) -> dict[str, DvcStage]:
+    from dvc.dependency.param import ParamsDependency
+    from dvc.repo import Repo
+
+    def relative(item: Any) -> str:
+        return str(Path(item.fs_path).relative_to(ROOT))
+
+    with Repo(str(ROOT)) as repo:
+        stages = {}
+        for stage in repo.stage.load_all(str(_dvc_file(env))):
+            parameters = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
+            paths = {relative(dep) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
+            code = {path for path in paths if path.startswith("src/")}
+            keys = {(relative(dep), key) for dep in parameters for key in (dep.params or ["*"])}
+            writes = frozenset(relative(out) for out in stage.outs)
+            assert Path(stage.wdir) == ROOT
+            stages[stage.name] = DvcStage(
+                stage.name, stage.cmd, frozenset(paths - code), frozenset(code), writes, frozenset(keys)
+            )
+        return stages
+
+
+class KedroStudy:
+    """An environment's pipelines, catalog and parameters, straight from Kedro."""
+
+    def __init__(self, env: str) -> None:
+        from kedro.config import OmegaConfigLoader
+        from kedro.io import DataCatalog
+
+        self.env = env
+        self.config = OmegaConfigLoader(str(CONF), env=env, base_env="base", default_run_env="base")
+        self.catalog = DataCatalog.from_config(self.config["catalog"])
+        self.cells: dict[str, Cell] = parse_cells(self.config["parameters"]["cells"])
+        self._pipelines: dict[str, Pipeline] = {}
+
+    def slice(self, options: Mapping[str, Any]) -> Pipeline:
+        """The nodes that a run with these options runs; other selections are not used in ``dvc.yaml``."""
+        assert options["env"] == self.env
+        used = {key for key, value in options.items() if value and value is not True}
+        assert used <= {"env", "pipelines", "namespaces", "tags", "conf_source", "runner"}, used
+        whole = Pipeline([self._pipeline(name) for name in options["pipelines"]])
+        return whole.filter(node_namespaces=options["namespaces"] or None, tags=options["tags"] or None)
+
+    def _pipeline(self, name: str) -> Pipeline:
+        from importlib import import_module
+
+        if name not in self._pipelines:
+            module = import_module(f"persistence_pipeline.pipelines.{name}")
+            self._pipelines[name] = module.create_pipeline(self.cells)
+        return self._pipelines[name]
+
+    def paths(self, names: set[str]) -> set[str]:
+        """Files of datasets, relative to the project."""
+        return {str(self.catalog.get(name)._filepath) for name in names if not _is_parameter(name)}
+
+
+def _is_parameter(name: str) -> bool:
+    return name == "parameters" or name.startswith("params:")
+
+
+@pytest.fixture(scope="module", params=STUDIES)
+def env(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def stages(env: str) -> dict[str, DvcStage]:
+    return _stages(env)
+
+
+@pytest.fixture(scope="module")
+def kedro(env: str) -> KedroStudy:
+    return KedroStudy(env)
+
+
+@pytest.fixture(scope="module")
+def slices(stages: dict[str, DvcStage], kedro: KedroStudy) -> dict[str, Pipeline]:
+    return {name: kedro.slice(stage.options) for name, stage in stages.items()}
+
+
+def test_tables_and_dvc_files_follow_from_the_specs(env: str) -> None:
+    spec = load_spec(CONF / env / "study.yml")
+    cells = expand(spec, _sources(CONF, env))
+    base = expand(load_spec(CONF / "base" / "study.yml"), _sources(CONF, "base"))
+    hint = "run `make cells` and commit what it writes"
+    assert (CONF / env / "parameters_cells.yml").read_text() == render_cells(cells, spec, base), hint
+    assert _dvc_file(env).read_text() == render_dvc_file(Study(CONF, env, cells)), hint
+
+
+def test_dvc_and_kedro_know_the_same_cells(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
+    trained = {name.partition("@")[2] for name in stages if name.startswith("train@")}
+    assert trained == set(kedro.cells)
+
+
+def test_every_node_is_run_by_exactly_one_stage(slices: dict[str, Pipeline], kedro: KedroStudy) -> None:
+    from persistence_pipeline.pipelines import compose
+
+    run = sorted(node.name for pipeline in slices.values() for node in pipeline.nodes)
+    assert run == sorted(node.name for node in compose.study(kedro.cells).nodes)
+
+
+def test_stages_declare_what_their_slices_read_and_write(
+    stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
+) -> None:
+    for name, stage in stages.items():
+        assert kedro.paths(set(slices[name].inputs())) == stage.reads, name
+        assert kedro.paths(set(slices[name].all_outputs())) == stage.writes, name
+
+
+def test_nothing_is_hidden_in_the_catalog(slices: dict[str, Pipeline], kedro: KedroStudy) -> None:
+    """Beside path and code, an entry has only what the shared templates of the catalog say."""
+    catalog = yaml.safe_load((CONF / "base" / "catalog.yml").read_text())
+    templates = [catalog[name] for name in FORMATS]
+    for pipeline in slices.values():
+        for name in pipeline.datasets():
+            if not _is_parameter(name):
+                entry = kedro.catalog._config_resolver.resolve_pattern(name)
+                shared = {
+                    k: v for k, v in entry.items() if k not in {"filepath", "record", "validator", "metadata"}
+                }
+                assert len(shared) == 1 or shared in templates, name
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for part, inner in value.items():
+            yield from _leaves(inner, f"{key}.{part}" if key else str(part))
+    else:
+        yield key
+
+
+def _parameter_files(env: str) -> dict[str, dict[str, Any]]:
+    folders = dict.fromkeys((CONF / "base", CONF / env))
+    paths = [path for folder in folders for path in sorted(folder.glob("parameters*.yml"))]
+    return {str(path.relative_to(ROOT)): yaml.safe_load(path.read_text()) or {} for path in paths}
+
+
+def _within(key: str, names: set[str]) -> bool:
+    return "*" in names or any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def test_stages_declare_the_parameters_of_their_slices_and_no_others(
+    env: str, stages: dict[str, DvcStage], slices: dict[str, Pipeline]
+) -> None:
+    """Leaf by leaf: whichever file defines a value that a slice is given, the stage depends on it there."""
+    own = f"conf/{env}/parameters_cells.yml"
+    defined = [(file, leaf) for file, content in _parameter_files(env).items() for leaf in _leaves(content)]
+    replaced = {leaf for file, leaf in defined if file == own}
+    for name, stage in stages.items():
+        assert {("conf/base/catalog.yml", key) for key in FORMATS} <= stage.parameters
+        inputs = {i.removeprefix("params:") for i in slices[name].inputs() if _is_parameter(i)}
+        used = (inputs - WITHOUT_EFFECT) | EVERYWHERE
+        for file, leaf in defined:
+            if file.endswith("/parameters_cells.yml") and (file != own and leaf in replaced):
+                continue  # the study's own table has the last word
+            declared = _within(leaf, {key for where, key in stage.parameters if where == file})
+            if "parameters" in used:  # the report: all but what reaches it through its cells or not at all
+                expected = not file.endswith(("parameters_cells.yml", "parameters_published.yml"))
+            else:
+                expected = _within(leaf, used)
+            assert declared == expected, (name, file, leaf)
+
+
+def test_stages_declare_the_code_that_they_run(env: str, stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
+    study = Study(CONF, env, kedro.cells)
+    seen: dict[tuple[str, ...], frozenset[str]] = {}
+    for name, stage in stages.items():
+        kind = tuple([name.partition("@")[0]])
+        if kind not in seen:
+            seen[kind] = frozenset(str(path) for path in code_of(study, stage.command))
+        assert stage.code == seen[kind], name
+        assert all((ROOT / path).is_file() for path in stage.code)
+
+
+def test_metrics_are_small_and_in_git_and_everything_else_in_the_cache(env: str) -> None:
+    document = yaml.safe_load(_dvc_file(env).read_text())
+    uncached = [out for stage in document["stages"].values() for out in stage.get("metrics", [])]
+    assert uncached == [{"${data}/08_reporting/metrics.json": {"cache": False}}]
+    assert _dvc_file(env).read_text().count("cache: false") == 1

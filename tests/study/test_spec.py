@@ -1,0 +1,126 @@
+"""The study spec: what it expands to, and the specs that are refused with the cell named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from persistence_pipeline.study import StudyError, parse_cells
+from persistence_pipeline.study.__main__ import main
+from persistence_pipeline.study.spec import expand, load_spec, parse_spec, tables
+
+KNOWN = ("llama", "gpt2")
+ONE: dict[str, Any] = {"sources": ["llama"], "orderings": ["safety"], "betas": [0.1], "seeds": [0]}
+
+
+def _cells(**changes: Any) -> dict[str, Any]:
+    return expand(parse_spec({**ONE, **changes}, "study.yml"), KNOWN)
+
+
+def test_the_product_of_the_factors_with_one_cell_for_each_checkpoint() -> None:
+    orderings = ["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
+    cells = _cells(sources=["llama", "gpt2"], orderings=orderings, betas=[0.1, 0.05], seeds=[0, 1, 2])
+    assert len(cells) == 2 * 5 * 2 * 3
+    assert cells["gpt2_b0p05_s2_safety_then_helpfulness"].parent == "gpt2_b0p05_s2_safety"
+    assert cells["gpt2_b0p05_s2_safety_then_helpfulness"].objective == "helpfulness"
+    names = list(cells)
+    assert all(cell.parent is None or names.index(cell.parent) < names.index(name) for name, cell in cells.items())
+    assert all(name == cell.name for name, cell in cells.items())
+
+
+def test_a_parent_comes_along_although_its_ordering_is_not_asked_for() -> None:
+    assert list(_cells(orderings=["safety>helpfulness"])) == [
+        "llama_b0p1_s0_safety",
+        "llama_b0p1_s0_safety_then_helpfulness",
+    ]
+
+
+def test_the_factors_of_the_whole_study_reach_cells_and_cases() -> None:
+    spec = parse_spec({**ONE, "reference": "source", "loss": "ipo", "conflict_share": 0.25}, "study.yml")
+    cells = expand(spec, KNOWN)
+    (cell,) = cells.values()
+    assert (cell.reference, cell.loss) == ("source", "ipo")
+    assert tables(cells, spec)["seeds"] == {"seed0": {"seed": 0, "conflict_share": 0.25}}
+
+
+def test_a_single_cell_beside_the_product() -> None:
+    name = "llama_b0p2_s0_safety_then_helpfulness"
+    fields = {"source": "llama", "beta": 0.2, "seed": 0, "ordering": "safety>helpfulness"}
+    cells = _cells(extra={name: {**fields, "parent": "llama_b0p1_s0_safety"}})
+    assert cells[name].parent == "llama_b0p1_s0_safety" and cells[name].objective == "helpfulness"
+
+
+def test_cells_of_the_base_environment_do_not_join_another_study() -> None:
+    spec = parse_spec(ONE, "study.yml")
+    cells = expand(spec, KNOWN)
+    table = tables(cells, spec, base=["other", *cells])
+    assert table["cells"]["other"] is None and list(parse_cells(table["cells"])) == list(cells)
+    assert "other" not in table["stages"]
+
+
+X = "llama_b0p2_s0_safety_then_helpfulness"
+Y = "llama_b0p3_s0_helpfulness_then_safety"
+STAGED = {"source": "llama", "seed": 0}
+IN_A_CIRCLE = {
+    X: {**STAGED, "beta": 0.2, "ordering": "safety>helpfulness", "parent": Y},
+    Y: {**STAGED, "beta": 0.3, "ordering": "helpfulness>safety", "parent": X},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"extra": {X: {**IN_A_CIRCLE[X], "parent": "nobody"}}}, f"cell {X}: its parent 'nobody' is not in"),
+        ({"extra": IN_A_CIRCLE}, f"cell {X}: circle of parents {X} -> {Y} -> {X}"),
+        ({"betas": [0.1, 0.1]}, "betas names 0.1 twice"),
+        ({"betas": [0.1, 0.10000001]}, "cell llama_b0p1_s0_safety: two cells would have this name"),
+        (
+            {"extra": {"llama_b0p1_s0_safety": {**STAGED, "beta": 0.1, "ordering": "safety"}}},
+            "cell llama_b0p1_s0_safety: the product of the factors already has a cell of this name",
+        ),
+        ({"sources": ["llama", "gemma"]}, "cell gemma_b0p1_s0_safety: unknown source 'gemma'; known: ['gpt2', 'l"),
+        ({"betas": [-0.1]}, "cell llama_b-0p1_s0_safety: beta: Input should be greater than 0"),
+        ({"seeds": [-1]}, "cell llama_b0p1_s-1_safety: seed: Input should be greater than or equal to 0"),
+        ({"extra": {X: {**STAGED, "beta": 0.2}}}, f"cell {X}: ordering: expected, but missing"),
+        (
+            {"extra": {"mine": {**STAGED, "beta": 0.2, "ordering": "both"}}},
+            "cell mine: its factors give it the name llama_b0p2_s0_both",
+        ),
+        (
+            {"seeds": [0, 1], "extra": {X: {**IN_A_CIRCLE[X], "parent": "llama_b0p1_s1_safety"}}},
+            f"cell {X}: its parent 'llama_b0p1_s1_safety' has another source or seed",
+        ),
+        ({"orderings": ["sideways"]}, "study.yml: orderings.0: Input should be 'safety'"),
+        ({"colour": "red"}, "study.yml: colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_bad_spec_is_refused_and_the_cell_named(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        _cells(**changes)
+    assert expected in str(caught.value)
+
+
+def test_names_of_folders_never_clash() -> None:
+    spec = parse_spec({**ONE, "sources": ["llama", "llama_s0"]}, "study.yml")
+    with pytest.raises(StudyError, match="arm llama_s0: a source has this name already"):
+        expand(spec, ["llama", "llama_s0"])
+
+
+def test_two_entries_of_one_name_in_the_file_are_refused(tmp_path: Path) -> None:
+    spec = tmp_path / "study.yml"
+    spec.write_text(yaml.safe_dump(ONE) + f"extra:\n  {X}: {{}}\n  {X}: {{}}\n")
+    with pytest.raises(StudyError, match=f"{X!r} is given twice"):
+        load_spec(spec)
+
+
+def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path) -> None:
+    base = tmp_path / "conf" / "base"
+    base.mkdir(parents=True)
+    (base / "parameters_sources.yml").write_text("sources: {llama: {}}\n")
+    (base / "study.yml").write_text(yaml.safe_dump({**ONE, "sources": ["gemma"]}))
+    with pytest.raises(SystemExit, match=r"^error: cell gemma_b0p1_s0_safety: unknown source"):
+        main(["--conf", str(tmp_path / "conf")])
+    assert sorted(path.name for path in base.iterdir()) == ["parameters_sources.yml", "study.yml"]
