@@ -1,7 +1,7 @@
 """Committed tables and ``dvc.yaml`` files, held against the specs and against Kedro's graph.
 
-Stages are read as DVC reads them and their commands as Kedro's command line reads them, so that nothing here trusts
-what wrote the files.
+Stages are read as DVC reads them and their commands as Kedro's command line reads them, so that nothing here
+trusts what wrote the files.
 """
 
 from __future__ import annotations
@@ -222,9 +222,9 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
 
 def test_stages_declare_the_code_that_they_run(env: str, stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
     study = Study(CONF, env, kedro.cells)
-    seen: dict[tuple[str, ...], frozenset[str]] = {}
+    seen: dict[str, frozenset[str]] = {}
     for name, stage in stages.items():
-        kind = tuple([name.partition("@")[0]])
+        kind = name.partition("@")[0]
         if kind not in seen:
             seen[kind] = frozenset(str(path) for path in code_of(study, stage.command))
         assert stage.code == seen[kind], name
