@@ -32,8 +32,6 @@ TABLES = ("cells", "arms", "seeds")
 """Parameters that a study's own table defines whole."""
 NOT_IN_ALL = ("parameters_published.yml", "parameters_cells.yml")
 """Parameter files of which a report needs no more than it gets through its cells."""
-FORMATS = ("_record", "_table", "_json")
-"""Entries of the catalog that say how files are written."""
 CODE_FIELDS = ("type", "record", "validator")
 """Fields of a catalog entry that name code."""
 KINDS = {"${seeds}": "seed", "<source>": "source", "${arms}": "arm", "${stages}": "cell"}
@@ -68,6 +66,13 @@ class Study:
             "objective": sorted(cell.objective for cell in cells),
         }
         return list(dict.fromkeys(names[kind]))
+
+    def entries(self, datasets: Iterable[str]) -> list[dict[str, Any]]:
+        """Catalog entries of datasets."""
+        from kedro.io import CatalogConfigResolver
+
+        resolver = CatalogConfigResolver(dict(self.config["catalog"]), default_runtime_patterns=IN_MEMORY)
+        return [resolver.resolve_pattern(name) for name in datasets]
 
     def parameter_files(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Files in which the study's parameters are, relative to the project, the base environment's first."""
@@ -109,7 +114,7 @@ def _fill_one(study: Study, stage: Stage, example: str) -> Stage:
     command = re.sub(r"\$\{(key|item)\}", example, stage["cmd"])
     code = [str(path) for path in code_of(study, command)]
     parts["deps"] = [path for dep in parts["deps"] for path in (code if dep == "CODE" else [dep])]
-    parts["params"] = [{f"{study.conf.name}/base/catalog.yml": list(FORMATS)}, *_by_file(study, parts["params"])]
+    parts["params"] = [*_formats(study, command), *_by_file(study, parts["params"])]
     return {"cmd": stage["cmd"], **({} if study.env == "base" else {"wdir": "../.."}), **parts}
 
 
@@ -160,7 +165,7 @@ def _has(content: Mapping[str, Any], name: str) -> bool:
     return True
 
 
-# -- code ------------------------------------------------------------------------------------------------
+# -- code and formats ------------------------------------------------------------------------------------
 
 
 def code_of(study: Study, command: str) -> list[Path]:
@@ -168,29 +173,36 @@ def code_of(study: Study, command: str) -> list[Path]:
 
     These are what its node functions, its datasets, their records and validators import, and what wires it.
     """
-    options = dict(argument.removeprefix("--").split("=", 1) for argument in shlex.split(command)[2:])
-    steps = options["pipelines"].split(",")
-    nodes = _slice(study, steps, options.get("namespaces"), options.get("tags")).nodes
+    nodes = _slice(study, command).nodes
     functions = [(node.func.__module__, node.func.__name__) for node in nodes]
-    datasets = {name for node in nodes for name in node.inputs + node.outputs}
-    found = set(files_behind(functions, _dataset_modules(study, datasets)))
+    entries = study.entries({name for node in nodes for name in node.inputs + node.outputs})
+    named = {str(entry.get(field, "")) for entry in entries for field in CODE_FIELDS}
+    modules = {name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}.")}
+    steps = _options(command)["pipelines"].split(",")
     wiring = ["pipelines/grid.py", *(f"pipelines/{step}/pipeline.py" for step in steps)]
-    found |= {Path(PACKAGE) / path for path in wiring}
+    found = {*files_behind(functions, modules), *(Path(PACKAGE) / path for path in wiring)}
     return sorted(ROOT.parent.relative_to(study.conf.parent) / path for path in found)
 
 
-def _slice(study: Study, steps: Iterable[str], namespace: str | None, tag: str | None) -> Pipeline:
+def _formats(study: Study, command: str) -> list[dict[str, list[str]]]:
+    """Shared entries of the catalog (`_table` and the like) that say how the outputs of a command are written."""
+    file = study.conf / "base" / "catalog.yml"
+    shared = {name: entry for name, entry in yaml.safe_load(file.read_text("utf-8")).items() if name[0] == "_"}
+    written = study.entries(_slice(study, command).all_outputs())
+    used = [name for name, shape in shared.items() if any(shape.items() <= entry.items() for entry in written)]
+    return [{str(file.relative_to(study.conf.parent)): used}] if used else []
+
+
+def _options(command: str) -> dict[str, str]:
+    """Options of a `kedro run --name=value ...`."""
+    return dict(argument.removeprefix("--").split("=", 1) for argument in shlex.split(command)[2:])
+
+
+def _slice(study: Study, command: str) -> Pipeline:
     from kedro.pipeline import Pipeline
 
-    modules = [importlib.import_module(f"{PACKAGE}.pipelines.{step}") for step in steps]
+    options = _options(command)
+    modules = [importlib.import_module(f"{PACKAGE}.pipelines.{step}") for step in options["pipelines"].split(",")]
+    namespace, tag = options.get("namespaces"), options.get("tags")
     whole = Pipeline([module.create_pipeline(study.cells) for module in modules])
     return whole.filter(node_namespaces=[namespace] if namespace else None, tags=[tag] if tag else None)
-
-
-def _dataset_modules(study: Study, datasets: Iterable[str]) -> set[str]:
-    """Modules of the package that the catalog entries of these datasets name."""
-    from kedro.io import CatalogConfigResolver
-
-    resolver = CatalogConfigResolver(dict(study.config["catalog"]), default_runtime_patterns=IN_MEMORY)
-    named = {str(resolver.resolve_pattern(name).get(field, "")) for name in datasets for field in CODE_FIELDS}
-    return {name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}.")}
