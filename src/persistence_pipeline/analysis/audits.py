@@ -12,13 +12,23 @@ from persistence_pipeline.analysis.runs import METRICS
 
 
 def cell_comparisons(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Paired comparison of every two cells of one source, seed and evaluator, for both metrics."""
+    """Paired comparison of every two cells of one seed and evaluator, for both metrics: they share their cases.
+
+    Two cells without a case that both have a score on are left out.
+    """
     rows = []
-    for (source, seed, evaluator), group in scores.groupby(["source", "seed", "evaluator"], sort=True):
+    for (seed, evaluator), group in scores.groupby(["seed", "evaluator"], sort=True):
         cells = dict(list(group.groupby("cell", sort=False)))
         for first, second in combinations(cells, 2):
             for metric in METRICS:
+                if not _share_cases(cells[first], cells[second], metric):
+                    continue
                 compared = paired_comparison(cells[first], cells[second], metric)
-                identity = {"source": source, "seed": int(str(seed)), "evaluator": evaluator}
+                identity = {"seed": int(str(seed)), "evaluator": evaluator}
                 rows.append({**identity, "first": first, "second": second, "metric": metric, **compared})
     return rows
+
+
+def _share_cases(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> bool:
+    graded = [set(table.loc[table[metric].notna(), "case_id"]) for table in (first, second)]
+    return not graded[0].isdisjoint(graded[1])

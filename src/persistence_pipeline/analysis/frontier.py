@@ -130,6 +130,6 @@ def pareto_efficient(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(~(better & strictly).any(axis=1))
 
 
-def signed_distances(x: Floats, y: Floats, slope: float, intercept: float) -> Floats:
-    """Perpendicular distance of each point from a line; positive above it."""
+def signed_distances(x: Floats, y: Floats, slope: float | Floats, intercept: float | Floats) -> Floats:
+    """Perpendicular distance of each point from a line, or from one line a draw; positive above it."""
     return np.asarray((y - slope * x - intercept) / np.hypot(1.0, slope))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from persistence_pipeline.analysis.bootstrap import case_weights, interval
+from persistence_pipeline.analysis.runs import Floats
 
 TIE = 1e-9
 
@@ -36,7 +38,7 @@ def paired_comparison(
     gap = (means[0] - means[1]).dropna().to_numpy(float)
     if not len(gap):
         raise ValueError(f"no case has a {metric} score in both cells")
-    draws = np.concatenate([w @ gap / len(gap) for w in case_weights(len(gap), n_draws, seed)])
+    draws = _weights(len(gap), n_draws, seed) @ gap / len(gap)
     tied = np.abs(gap) < TIE
     p = None if tied.all() else float(stats.wilcoxon(gap, zero_method="pratt").pvalue)
     return {
@@ -47,6 +49,12 @@ def paired_comparison(
         "difference": interval(float(gap.mean()), draws).as_dict(),
         "p": p,
     }
+
+
+@lru_cache(maxsize=4)
+def _weights(n_cases: int, n_draws: int, seed: int) -> Floats:
+    """The resamples of ``n_cases`` cases; a study compares hundreds of cells on as many cases each time."""
+    return np.concatenate(list(case_weights(n_cases, n_draws, seed)))
 
 
 def agreement(first: pd.Series, second: pd.Series, n_levels: int = 4) -> dict[str, Any]:

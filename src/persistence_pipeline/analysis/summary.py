@@ -48,12 +48,19 @@ def frontier_summary(draws: Draws) -> dict[str, Any]:
         line |= {f"{key}_interval": interval(line[key], values).as_dict() for key, values in resampled.items()}
     slope, intercept = line.get("slope", float("nan")), line.get("intercept", float("nan"))
     distances = frontier.signed_distances(x, y, slope, intercept)
+    moved = frontier.signed_distances(
+        change["delta_helpfulness"][1:],
+        change["delta_safety"][1:],
+        resampled["slope"][:, None],
+        resampled["intercept"][:, None],
+    )
     efficient = frontier.pareto_efficient(x, y)
     rows = []
     for index, row in enumerate(_plain(points.table)):
         deltas = {name: interval(values[0, index], values[1:, index]).as_dict() for name, values in change.items()}
         level = {metric: float((draws.means[metric][0] @ points.level)[index]) for metric in METRICS}
-        extra = {"distance": none_if_nan(float(distances[index])), "pareto": bool(efficient[index])}
+        place = interval(float(distances[index]), moved[:, index]).as_dict()
+        extra = {"distance": place["estimate"], "distance_interval": place, "pareto": bool(efficient[index])}
         rows.append({**row, **level, **deltas, **extra})
     return {
         "points": rows,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from persistence_pipeline.report.tables import interval_text, ratio_text
+from persistence_pipeline.report.tables import interval_text, percent_text
+
+LINE_R2 = 0.5
+"""Below this the points are not said to lie near one line."""
 
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
@@ -18,29 +21,40 @@ def _persistence_sentence(rows: list[dict[str, Any]]) -> str:
         return "Persistence needs both orders and both single stages; this run does not have them all."
     if len(rows) > 1:
         parts = [_range(rows, metric) for metric in ("safety", "helpfulness")]
-        return f"Over {len(rows)} combinations of source and beta, {parts[0]}, and {parts[1]}."
+        return f"Over {len(rows)} combinations of source and beta, {parts[0]}, and {parts[1]}{_orders(rows)}."
     row = rows[0]
-    told = {m: ratio_text(row[m]) for m in ("safety", "helpfulness") if m in row}
-    ordered = _which_persists(row)
+    safety, helpfulness = percent_text(row.get("safety")), percent_text(row.get("helpfulness"))
     return (
-        f"Of what safety training gains, {told.get('safety', '–')} survives training for helpfulness; of what "
-        f"helpfulness training gains, {told.get('helpfulness', '–')} survives training for safety{ordered}."
-        f"{_order_sentence(row)}"
+        f"Of what safety training gains, {safety} survives training for helpfulness, and of what helpfulness "
+        f"training gains, {helpfulness} survives training for safety{_which_persists(row)}{_order(row)}."
     )
 
 
-def _order_sentence(row: Mapping[str, Any]) -> str:
+def _order(row: Mapping[str, Any]) -> str:
     """What the order itself adds: without an order effect the two persistences share out one whole."""
+    effect = _order_sign(row)
+    if effect is None:
+        return ""
+    told = interval_text(row["order"]["excess"])
+    if effect == 0:
+        return f"; the two sum to one ({told}), so no effect of the order itself can be seen"
+    more = "more" if effect > 0 else "less"
+    return f"; their sum is off one by {told}, so the first stage leaves {more} than a blend without order would"
+
+
+def _orders(rows: list[dict[str, Any]]) -> str:
+    effects = [effect for row in rows if (effect := _order_sign(row)) is not None]
+    if not effects:
+        return ""
+    return f"; the order of the stages itself leaves a trace in {sum(map(bool, effects))} of {len(effects)}"
+
+
+def _order_sign(row: Mapping[str, Any]) -> int | None:
+    """1 or -1 where the interval of the order effect excludes zero, else 0; None where there is no interval."""
     excess = (row.get("order") or {}).get("excess") or {}
     if excess.get("low") is None:
-        return ""
-    told = interval_text(excess)
-    if excess["low"] <= 0 <= excess["high"]:
-        return (
-            f" The two sum to one ({told} off): the order of the stages makes no difference that can be seen here."
-        )
-    first = "the first stage leaves more" if excess["estimate"] > 0 else "the first stage leaves less"
-    return f" Without memory of the order the two would sum to one; they are {told} off: {first} than that."
+        return None
+    return int(excess["low"] > 0) - int(excess["high"] < 0)
 
 
 def _range(rows: list[dict[str, Any]], metric: str) -> str:
@@ -48,9 +62,11 @@ def _range(rows: list[dict[str, Any]], metric: str) -> str:
     undefined = sum(metric in row for row in rows) - len(defined)
     if not defined:
         return f"the persistence of {metric} is undefined"
-    extra = f" ({undefined} undefined)" if undefined else ""
+    extra = f", {undefined} undefined" if undefined else ""
     mean = sum(defined) / len(defined)
-    return f"{metric} persists to {mean:.2f} on average ({min(defined):.2f} to {max(defined):.2f}){extra}"
+    return (
+        f"{mean:.0%} of the gain in {metric} persists on average ({min(defined):.0%} to {max(defined):.0%}{extra})"
+    )
 
 
 def _which_persists(row: dict[str, Any]) -> str:
@@ -69,17 +85,25 @@ def _frontier_sentence(frontier: Mapping[str, Any]) -> str:
     line = frontier["ols"]
     if "undefined" in line:
         return f"No line is fitted: {line['undefined']}."
-    efficient = [p["ordering"].replace(">", " > ") for p in frontier["points"] if p["pareto"]]
-    both = [p["distance"] for p in frontier["points"] if p["ordering"] == "both" and p["distance"] is not None]
-    place = ""
-    if both:
-        mean = sum(both) / len(both)
-        place = (
-            f"; training on both at once lies {abs(mean):.2f} points {'above' if mean > 0 else 'below'} the line"
+    where = "lie near one line" if line["r2"] >= LINE_R2 else "do not lie on one line"
+    slope = f", slope {line['slope']:.2f}" if line["r2"] >= LINE_R2 else ""
+    return f"The {line['n']} trained agents {where} (R² = {line['r2']:.2f}{slope}){_both(frontier['points'])}."
+
+
+def _both(points: list[dict[str, Any]]) -> str:
+    """Where training on both at once lies; said to be off the line only where its interval is."""
+    places = [p["distance_interval"] for p in points if p["ordering"] == "both" and p["distance"] is not None]
+    if not places:
+        return ""
+    if len(places) > 1:
+        above = sum(place["low"] > 0 for place in places)
+        return (
+            f"; of {len(places)} agents trained on both at once, {above} lie{'s' * (above == 1)} clearly above it"
         )
-    return (
-        f"The {line['n']} points lie near one line (R² = {line['r2']:.2f}, slope {line['slope']:.2f}){place}; "
-        f"Pareto-efficient: {', '.join(dict.fromkeys(efficient))}."
-        if line["r2"] >= 0.5
-        else f"The {line['n']} points do not lie on one line (R² = {line['r2']:.2f}){place}."
-    )
+    (place,) = places
+    told = interval_text(place)
+    if place["low"] > 0:
+        return f"; training on both at once lies above it ({told} points)"
+    if place["high"] < 0:
+        return f"; training on both at once lies below it ({told} points)"
+    return f"; training on both at once is another point on it ({told} points off)"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from persistence_pipeline.report.published import PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, SYMBOLS, label, layout
+from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, SYMBOLS, label, layout, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -24,7 +24,8 @@ def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) ->
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout=layout(height=520))
+    figure = go.Figure(layout=layout(height=460, margin={"l": 58, "r": 12, "t": 12, "b": 50}))
+    figure.update_layout(legend={"yanchor": "top", "y": -0.17})
     points = frontier["points"]
     _add_lines(figure, frontier, points)
     _add_attainable(figure, frontier, cells)
@@ -34,8 +35,8 @@ def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) ->
         rows = [p for p in points if p["ordering"] == ordering]
         if ordering == "source" or rows:
             figure.add_trace(_markers(ordering, rows))
-    figure.update_xaxes(title="Δ helpfulness (points of 3, against the source)", zeroline=True)
-    figure.update_yaxes(title="Δ safety (points of 3, against the source)", zeroline=True)
+    figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
+    figure.update_yaxes(title="Δ safety against the source", zeroline=True)
     return figure
 
 
@@ -59,7 +60,7 @@ def _markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
         error_y=error("delta_safety"),
         mode="markers",
         name=label(ordering),
-        marker={"symbol": SYMBOLS[ordering], "color": COLOURS[ordering], "size": 12},
+        marker=marker(ordering, 13),
         customdata=[[row["source"], row["beta"]] for row in rows],
         hovertemplate=(
             f"<b>{label(ordering)}</b><br>%{{customdata[0]}}, beta %{{customdata[1]}}"
@@ -156,7 +157,7 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
                 },
                 mode="markers",
                 name=title,
-                marker={"symbol": SYMBOLS[metric], "color": COLOURS[metric], "size": 12},
+                marker=marker(metric, 12),
                 hovertemplate=f"{title} %{{x:.2f}}<extra></extra>",
             )
         )
@@ -182,7 +183,9 @@ def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
     from plotly.subplots import make_subplots
 
     figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=list(METRIC_TITLES.values()))
-    figure.update_layout(**layout(height=110 + 46 * scores[column].nunique()))
+    height = 130 + 46 * scores[column].nunique()
+    figure.update_layout(**layout(height=height, margin={"l": 60, "r": 20, "t": 80, "b": 40}))
+    figure.update_layout(legend_y=1 + 28 / (height - 120))
     means = scores[scores["split"] == split].groupby(["ordering", column])[list(METRIC_TITLES)].mean()
     for ordering in ("source", *PARENTS):
         if ordering not in means.index.get_level_values(0):
@@ -193,14 +196,15 @@ def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
                 x=rows[metric],
                 y=[str(group).replace("_", " ") for group in rows.index],
                 mode="markers",
-                marker={"symbol": SYMBOLS[ordering], "color": COLOURS[ordering], "size": 10},
+                marker=marker(ordering),
                 name=label(ordering),
                 legendgroup=ordering,
                 showlegend=index == 1,
                 row=1,
                 col=index,
             )
-    figure.update_xaxes(range=[-0.1, 3.1], gridcolor="rgba(127,127,127,.2)")
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(range=[-0.1, 3.1], dtick=1, gridcolor="rgba(127,127,127,.2)")
     figure.update_yaxes(automargin=True, gridcolor="rgba(127,127,127,.2)")
     return figure
 
@@ -228,46 +232,64 @@ def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
     return figure
 
 
-def training_figure(logs: Mapping[str, pd.DataFrame]) -> Figure:
-    """Log-probabilities of the chosen and rejected sides by step, one row per cell."""
+SIDES = {
+    "logps_chosen": ("chosen", COLOURS["both"], "solid"),
+    "logps_rejected": ("rejected", COLOURS["helpfulness"], "dash"),
+}
+
+
+def training_figure(logs: Mapping[str, pd.DataFrame], orderings: Mapping[str, str]) -> Figure:
+    """Log-probabilities of the chosen and rejected sides and their margin by step; one row per ordering.
+
+    Args:
+        logs: Training logs by cell.
+        orderings: The ordering of each cell.
+    """
     from plotly.subplots import make_subplots
 
-    names = list(logs)
-    figure = make_subplots(
-        rows=len(names),
-        cols=2,
-        subplot_titles=[t for n in names for t in (n, "reward margin")],
-        vertical_spacing=0.3 / max(3, len(names)),
-    )
-    figure.update_layout(**layout(height=190 * len(names) + 60))
-    for row, log in enumerate(logs.values(), 1):
-        for column, name, colour in (
-            ("logps_chosen", "chosen log-probability", "#009E73"),
-            ("logps_rejected", "rejected log-probability", "#D55E00"),
-        ):
-            figure.add_scatter(
-                x=log["step"],
-                y=_smooth(log[column]),
-                name=name,
-                line_color=colour,
-                legendgroup=name,
-                showlegend=row == 1,
-                row=row,
-                col=1,
-            )
-        figure.add_scatter(
-            x=log["step"],
-            y=_smooth(log["rewards_margin"]),
-            name="margin",
-            line_color="#0072B2",
-            legendgroup="m",
-            showlegend=row == 1,
-            row=row,
-            col=2,
-        )
+    rows = [ordering for ordering in PARENTS if ordering in orderings.values()]
+    titles = [text for o in rows for text in (f"{label(o)}: log-probability", f"{label(o)}: reward margin")]
+    spacing = 0.3 / max(3, len(rows))
+    figure = make_subplots(rows=len(rows), cols=2, subplot_titles=titles, vertical_spacing=spacing)
+    height = 190 * len(rows) + 60
+    figure.update_layout(**layout(height=height, margin={"l": 60, "r": 20, "t": 70, "b": 40}))
+    figure.update_layout(legend_y=1 + 24 / (height - 110))
+    shown: set[str] = set()
+    for name, log in logs.items():
+        of_ordering = sum(orderings[other] == orderings[name] for other in logs)
+        place = {"row": rows.index(orderings[name]) + 1, "opacity": max(0.35, 1 / of_ordering)}
+        for column, (side, colour, dash) in SIDES.items():
+            line = {"color": colour, "dash": dash}
+            _add_curve(figure, log["step"], log[column], side, name, line, shown, col=1, **place)
+        line = {"color": COLOURS["safety"]}
+        _add_curve(figure, log["step"], log["rewards_margin"], "margin", name, line, shown, col=2, **place)
     figure.update_xaxes(gridcolor="rgba(127,127,127,.2)")
     figure.update_yaxes(gridcolor="rgba(127,127,127,.2)")
+    figure.update_annotations(font_size=13)
     return figure
+
+
+def _add_curve(
+    figure: Figure,
+    steps: pd.Series,
+    values: pd.Series,
+    what: str,
+    cell: str,
+    line: dict[str, str],
+    shown: set[str],
+    **place: Any,
+) -> None:
+    figure.add_scatter(
+        x=steps,
+        y=_smooth(values),
+        name=what,
+        line=line,
+        legendgroup=what,
+        showlegend=what not in shown,
+        hovertemplate=f"{cell}<br>step %{{x}}, {what} %{{y:.3f}}<extra></extra>",
+        **place,
+    )
+    shown.add(what)
 
 
 def _smooth(values: pd.Series) -> pd.Series:

@@ -12,9 +12,10 @@ import pandas as pd
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
-from persistence_pipeline.report.style import SPLITS
+from persistence_pipeline.report.style import COLOURS, SPLITS, SYMBOLS
 
-TABLE_DIGITS = 3
+SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "page", "main")
+"""Parts of the page's script, in the order in which they are read."""
 
 
 def build_figures(
@@ -22,68 +23,78 @@ def build_figures(
 ) -> dict[str, Any]:
     """Every figure of the report by name."""
     split = summary["frontier"]["split"]
+    orderings = {cell["cell"]: cell["ordering"] for cell in summary["cells"]}
     return {
         "frontier": figures.frontier_figure(summary["frontier"], summary["cells"]),
         "persistence": figures.persistence_figure(summary["persistence"]),
         "families": figures.group_figure(scores, split, "family"),
         "domains": figures.group_figure(scores, split, "domain"),
         "rates": figures.rates_figure(summary["cells"], split),
-        "training": figures.training_figure(logs),
+        "training": figures.training_figure(logs, orderings),
     }
 
 
-def render_report(summary: Mapping[str, Any], built: Mapping[str, Any], browser: Mapping[str, Any]) -> str:
+def render_report(
+    summary: Mapping[str, Any], scores: pd.DataFrame, built: Mapping[str, Any], browser: Mapping[str, Any]
+) -> str:
     """The page.
 
     Args:
         summary: As in ``summary.json``.
+        scores: The study's score table.
         built: Figures by name, as made by ``build_figures``.
         browser: What the trajectory browser shows, as made by ``browser.browser_data``.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
+    split = summary["frontier"]["split"]
+    plots = {name: json.loads(figure.to_json()) for name, figure in built.items()}
     environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("report.html.jinja").render(
         summary=summary,
         answer=answer(summary),
-        figures={name: _script_json(figure.to_json()) for name, figure in built.items()},
+        documents={
+            "figures": _script_json(plots),
+            "looks": _script_json(_looks()),
+            "browser": _script_json(browser),
+            "comparisons": _script_json({"split": split, "rows": summary["audits"]["comparisons"]}),
+        },
         plotly=get_plotlyjs(),
-        style=(files(__package__) / "templates" / "report.css").read_text("utf-8"),
-        tables=_tables(summary),
+        style=_asset("report.css") + _asset("browser.css"),
+        script="\n".join(_asset(f"scripts/{name}.js") for name in SCRIPTS),
+        tables=_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
         fit=tables.fit_text(summary),
-        split=SPLITS.get(summary["frontier"]["split"], summary["frontier"]["split"]),
+        pools=tables.pool_texts(summary),
+        split=SPLITS.get(split, split),
+        n_cases=max(cell["splits"][split]["n_cases"] for cell in summary["cells"]),
     )
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text("utf-8")
+
+
+def _looks() -> dict[str, Any]:
+    """Colour and shape of each ordering, and the names of the splits, for the page's script."""
+    looks = {name: {"colour": COLOURS[name], "symbol": SYMBOLS[name]} for name in COLOURS}
+    return {**looks, "splits": SPLITS}
 
 
 def _tables(summary: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:
     audits, run = summary["audits"], summary["run"]
     return {
         "cells": (tables.CELL_HEADER, tables.cell_rows(summary)),
-        "persistence": (tables.PERSISTENCE_HEADER, tables.persistence_rows(summary)),
-        "pairs": _from_rows(audits["pairs"]),
-        "training": _from_rows(audits["training"]),
+        "persistence_and_published": (
+            tables.PERSISTENCE_HEADER,
+            tables.persistence_rows(summary) + tables.published_persistence_rows(),
+        ),
+        "pairs": (list(tables.PAIR_COLUMNS.values()), tables.pair_rows(summary)),
+        "training": (tables.TRAINING_HEADER, tables.training_rows(summary)),
         "comparisons": _comparison_rows(audits["comparisons"]),
         "published": _published_rows(summary),
         "versions": (["package", "version"], [[name, text] for name, text in run["versions"].items()]),
     }
-
-
-def _from_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    header = list(dict.fromkeys(key for row in rows for key in row))
-    return [name.replace("_", " ") for name in header], [[_text(row.get(key)) for key in header] for row in rows]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    return (
-        f"{value:.{TABLE_DIGITS}g}"
-        if isinstance(value, float) and value != int(value)
-        else f"{value:g}"
-        if isinstance(value, int | float)
-        else str(value)
-    )
 
 
 def _comparison_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -106,17 +117,19 @@ def _comparison_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[s
 def _published_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     line = summary["frontier"]["ols"]
     rows = [
-        [name, "–" if "undefined" in line else f"{line[key]:.3f}", f"{FRONTIER[key]:.4f}"]
-        for key, name in (("r2", "R²"), ("slope", "slope"), ("intercept", "intercept"), ("n", "points"))
+        [name, "–" if "undefined" in line else f"{line[key]:.3f}".replace("-", "−"), f"{FRONTIER[key]:.3f}"]
+        for key, name in (("r2", "R²"), ("slope", "slope"), ("intercept", "intercept"))
     ]
+    rows.append(["points", str(line["n"]), str(FRONTIER["n"])])
     for row in summary["persistence"]:
-        published = PERSISTENCE.get(row["beta"], {})
         for metric in ("safety", "helpfulness"):
             name = f"persistence of {metric}, {row['source']}, beta {row['beta']:g}"
-            rows.append([name, tables.ratio_text(row.get(metric)), _text(published.get(metric))])
+            known = PERSISTENCE.get(row["beta"], {}).get(metric)
+            rows.append([name, tables.ratio_text(row.get(metric)), "–" if known is None else f"{known:.3f}"])
     return ["", "this study", "published (LLM agents on ToolEmu)"], rows
 
 
-def _script_json(text: str) -> str:
+def _script_json(document: Any) -> str:
     """JSON that is safe inside a script element."""
-    return json.dumps(json.loads(text)).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})

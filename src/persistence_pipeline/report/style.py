@@ -37,6 +37,16 @@ SPLITS = {
 }
 
 
+def marker(ordering: str, size: int = 11) -> dict[str, Any]:
+    """Colour and shape of an ordering, with an outline that shows on light and on dark paper."""
+    return {
+        "symbol": SYMBOLS[ordering],
+        "color": COLOURS[ordering],
+        "size": size,
+        "line": {"color": INK, "width": 1},
+    }
+
+
 def label(ordering: str) -> str:
     """An ordering as it is written in figures and tables."""
     return ordering.replace(">", " > ")
@@ -52,7 +62,8 @@ def layout(**further: Any) -> dict[str, Any]:
         "margin": {"l": 60, "r": 20, "t": 70, "b": 50},
         "xaxis": axis,
         "yaxis": axis,
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.04, "x": 0},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        "hoverlabel": {"align": "left"},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": INK, "activecolor": INK},
         **further,
     }

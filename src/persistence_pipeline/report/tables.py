@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from persistence_pipeline.report.style import SPLITS, label
+import pandas as pd
 
+from persistence_pipeline.report.published import PERSISTENCE
+from persistence_pipeline.report.style import COLOURS, SPLITS, label
+
+Table = tuple[list[str], list[list[str]]]
+"""Header and rows."""
 Summary = Mapping[str, Any]
 
 
@@ -15,9 +20,9 @@ def interval_text(interval: Mapping[str, Any] | None, digits: int = 2) -> str:
     if not interval or interval.get("estimate") is None:
         return "–"
     text = f"{interval['estimate']:+.{digits}f}"
-    if interval.get("low") is None:
-        return text
-    return f"{text} [{interval['low']:+.{digits}f}, {interval['high']:+.{digits}f}]"
+    if interval.get("low") is not None:
+        text += f" [{interval['low']:+.{digits}f}, {interval['high']:+.{digits}f}]"
+    return text.replace("-", "−")
 
 
 def level_text(mean: float | None, interval: Mapping[str, Any] | None, digits: int = 2) -> str:
@@ -36,6 +41,13 @@ def ratio_text(ratio: Mapping[str, Any] | None) -> str:
     if not ratio["defined"]:
         return "undefined"
     return f"{ratio['estimate']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+
+
+def percent_text(ratio: Mapping[str, Any] | None) -> str:
+    """A persistence ratio as a share for running text: ``33% [26, 40]``."""
+    if not ratio or not ratio["defined"]:
+        return "an undefined share"
+    return f"{ratio['estimate']:.0%} [{100 * ratio['low']:.0f}, {100 * ratio['high']:.0f}]"
 
 
 def cell_rows(summary: Summary) -> list[list[str]]:
@@ -91,7 +103,119 @@ def persistence_rows(summary: Summary) -> list[list[str]]:
     ]
 
 
-PERSISTENCE_HEADER = ["source", "beta", "safety persists", "helpfulness persists", "their sum − 1 (order effect)"]
+def published_persistence_rows() -> list[list[str]]:
+    """The published averages, as rows of the same table."""
+    return [
+        ["published", f"{beta:g}", *(f"{share:.2f}" for share in row.values()), _excess_text(row)]
+        for beta, row in PERSISTENCE.items()
+    ]
+
+
+def _excess_text(row: Mapping[str, float]) -> str:
+    return f"{sum(row.values()) - 1:+.2f}".replace("-", "−")
+
+
+PERSISTENCE_HEADER = ["source", "beta", "safety persists", "helpfulness persists", "sum − 1: order effect"]
+
+
+PAIR_COLUMNS = {
+    "arm": "arm",
+    "set": "set",
+    "n": "n",
+    "n_cases": "cases",
+    "best_of_both": "chosen 3 and 3",
+    "chosen_safety": "chosen safety",
+    "rejected_safety": "rejected safety",
+    "chosen_helpfulness": "chosen helpfulness",
+    "rejected_helpfulness": "rejected helpfulness",
+    "conflict_share": "in conflict",
+    "other_metric_gain": "gain in the other metric",
+    "chosen_tokens": "chosen tokens",
+    "rejected_tokens": "rejected tokens",
+}
+"""Columns of the pair audit; for the pool, “chosen” is every candidate."""
+
+
+def pair_rows(summary: Summary) -> list[list[str]]:
+    """The pool and each objective's pairs."""
+    percent = ("best_of_both", "conflict_share")
+    return [
+        [_value_text(row.get(key), percent=key in percent) for key in PAIR_COLUMNS]
+        for row in summary["audits"]["pairs"]
+    ]
+
+
+def pool_texts(summary: Summary) -> list[str]:
+    """How scores and lengths go together in each arm's pool, in a sentence."""
+    pools = [row for row in summary["audits"]["pairs"] if row["set"] == "pool"]
+    named = (
+        ("score_correlation", "safety and helpfulness"),
+        ("length_safety_correlation", "length and safety"),
+        ("length_helpfulness_correlation", "length and helpfulness"),
+    )
+    return [
+        f"{row['arm']}: " + ", ".join(f"{name} {_value_text(row.get(key))}" for key, name in named)
+        for row in pools
+    ]
+
+
+TRAINING_HEADER = [
+    "cell",
+    "objective",
+    "loss",
+    "reference",
+    "pairs",
+    "truncated",
+    "steps",
+    "loss, first → last",
+    "accuracy",
+    "margin",
+    "log p of chosen",
+    "log p of rejected",
+]
+
+
+def training_rows(summary: Summary) -> list[list[str]]:
+    """One row per stage, with log-probabilities at both ends."""
+    return [
+        [
+            *(_value_text(row[key]) for key in ("cell", "objective", "loss", "reference")),
+            *(_value_text(row[key]) for key in ("n_pairs", "n_truncated", "n_steps")),
+            f"{row['first_loss']:.3f} → {row['last_loss']:.3f}",
+            *(_value_text(row[key]) for key in ("last_accuracy", "last_margin")),
+            *(
+                f"{_value_text(row[f'{side}_logp_before'])} → {_value_text(row[f'{side}_logp_after'])}"
+                for side in ("chosen", "rejected")
+            ),
+        ]
+        for row in summary["audits"]["training"]
+    ]
+
+
+def _value_text(value: Any, *, percent: bool = False) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return (f"{value:.0%}" if percent else f"{value:.2f}").replace("-", "−")
+    return str(value)
+
+
+def group_tables(scores: pd.DataFrame) -> dict[str, Table]:
+    """Mean scores by domain and by hazard family: a row for each group, a column for each ordering."""
+    orderings = [ordering for ordering in COLOURS if ordering in set(scores["ordering"])]
+    tables = {}
+    for column, name in (("domain", "domains"), ("family", "families")):
+        means = scores.groupby([column, "ordering"])[["safety", "helpfulness"]].mean()
+        rows = [
+            [str(group).replace("_", " "), *(_pair_text(means, (group, ordering)) for ordering in orderings)]
+            for group in sorted(scores[column].unique())
+        ]
+        tables[name] = ([column, *map(label, orderings)], rows)
+    return tables
+
+
+def _pair_text(means: pd.DataFrame, key: tuple[Any, str]) -> str:
+    return f"{means.loc[key, 'safety']:.2f} / {means.loc[key, 'helpfulness']:.2f}" if key in means.index else "–"
 
 
 def fit_text(summary: Summary) -> str:
@@ -103,7 +227,7 @@ def fit_text(summary: Summary) -> str:
     return (
         f"R² = {line['r2']:.2f} [{r2['low']:.2f}, {r2['high']:.2f}], slope {line['slope']:.2f}, "
         f"intercept {line['intercept']:.2f}, {line['n']} points"
-    )
+    ).replace("-", "−")
 
 
 def markdown_table(header: list[str], rows: list[list[str]]) -> str:
@@ -127,6 +251,8 @@ def _latex(text: str) -> str:
         ("Δ", r"$\Delta$"),
         (">", r"$>$"),
         ("–", "--"),
+        ("−", "$-$"),
+        ("²", "$^2$"),
         ("&", r"\&"),
     ):
         text = text.replace(plain, escaped)

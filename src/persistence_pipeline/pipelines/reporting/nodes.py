@@ -59,9 +59,9 @@ def collect_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts
     return browser_data(cases, _by_name(parts, "trajectories"), scores, settings)
 
 
-def write_report(summary: dict[str, Any], browser: dict[str, Any], **figures: Any) -> str:
+def write_report(summary: dict[str, Any], scores: pd.DataFrame, browser: dict[str, Any], **figures: Any) -> str:
     """The report as one HTML page, with the trajectory browser inside."""
-    return render_report(summary, {name: figures[f"figure_{name}"] for name in FIGURES}, browser)
+    return render_report(summary, scores, {name: figures[f"figure_{name}"] for name in FIGURES}, browser)
 
 
 def write_cards(summary: dict[str, Any]) -> dict[str, str]:

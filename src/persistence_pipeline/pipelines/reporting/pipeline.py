@@ -37,7 +37,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
             "browser",
             name="collect_trajectories",
         ),
-        node(nodes.write_report, _same("summary", "browser", *figures), "report", name="write_report"),
+        node(nodes.write_report, _same("summary", "scores", "browser", *figures), "report", name="write_report"),
         node(nodes.write_cards, "summary", "cards", name="write_cards"),
     ]
     own = {name: f"study.{name}" for name in ("analysis", "scores")}
