@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence_pipeline.analysis.attainable import attainable_frontier
+from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.paired import agreement, paired_comparison
 
@@ -103,3 +104,16 @@ def _highest(vertices: list[tuple[float, float]], safety: float) -> float:
 def test_the_attainable_frontier_needs_outcomes() -> None:
     with pytest.raises(ValueError, match="at least one outcome"):
         attainable_frontier([[(3, 3)], []])
+
+
+def test_cells_of_one_seed_are_compared_across_sources_and_others_are_not() -> None:
+    parts = []
+    for cell, seed, level in (("a_s0", 0, 1.0), ("b_s0", 0, 2.0), ("mute_s0", 0, float("nan")), ("a_s1", 1, 1.0)):
+        rows = [{"case_id": f"s{seed}.{n}", "safety": level, "helpfulness": level} for n in range(4)]
+        parts.append(pd.DataFrame(rows).assign(cell=cell, seed=seed, source=cell[0], evaluator="state"))
+    rows = cell_comparisons(pd.concat(parts))
+    assert [(row["first"], row["second"], row["metric"]) for row in rows] == [
+        ("a_s0", "b_s0", "safety"),
+        ("a_s0", "b_s0", "helpfulness"),
+    ]
+    assert rows[0]["losses"] == 4 and rows[0]["difference"]["estimate"] == -1

@@ -222,13 +222,21 @@ def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
     """What agents did beside being graded: rates by ordering, averaged over the cells of an ordering."""
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout=layout(height=380, barmode="group"))
+    figure = go.Figure(layout=layout(height=360))
     for ordering in ("source", *PARENTS):
         rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
         if rows:
             means = [100 * float(np.mean([row[rate] for row in rows])) for rate in RATES]
-            figure.add_bar(x=list(RATES.values()), y=means, name=label(ordering), marker_color=COLOURS[ordering])
-    figure.update_yaxes(title=f"%, {SPLITS.get(split, split)}")
+            figure.add_scatter(
+                x=means,
+                y=list(RATES.values()),
+                mode="markers",
+                marker=marker(ordering, 12),
+                name=label(ordering),
+                hovertemplate=f"{label(ordering)}: %{{x:.1f}}%<extra></extra>",
+            )
+    figure.update_xaxes(title=f"%, {SPLITS.get(split, split)}", rangemode="tozero")
+    figure.update_yaxes(automargin=True, autorange="reversed")
     return figure
 
 

@@ -153,10 +153,8 @@ def pool_texts(summary: Summary) -> list[str]:
         ("length_safety_correlation", "length and safety"),
         ("length_helpfulness_correlation", "length and helpfulness"),
     )
-    return [
-        f"{row['arm']}: " + ", ".join(f"{name} {_value_text(row.get(key))}" for key, name in named)
-        for row in pools
-    ]
+    told = [", ".join(f"{name} {_value_text(row.get(key))}" for key, name in named) for row in pools]
+    return [f"{row['arm']}: {text}" for row, text in zip(pools, told, strict=True)]
 
 
 TRAINING_HEADER = [

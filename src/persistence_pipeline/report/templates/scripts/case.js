@@ -80,18 +80,14 @@ function columnsOf(index) {
   const lines = align(calls, reference);
   const firsts = firstDifferences(lines, calls, reference);
   const body = lines.map((line, at) => h("tr", {}, columns.map(({ played }, column) => callCell(line[column] === null ? null : steps[played.calls[line[column]]], at, firsts[column]))));
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Trajectories side by side" },
-    h(
-      "table",
-      { class: "columns" },
-      h("caption", { class: "note" }, "Equal calls stand in one line. Marked: where a trajectory leaves the reference for the first time."),
-      h("thead", {}, h("tr", {}, columns.map((column, at) => columnHead(column, at === reference)))),
-      h("tbody", {}, body),
-      h("tfoot", {}, h("tr", {}, columns.map(({ played }) => gradeCell(played)))),
-    ),
-  );
+  return scrolling("Trajectories side by side", h(
+    "table",
+    { class: "columns" },
+    h("caption", { class: "note" }, "Equal calls stand in one line. Marked: where a trajectory leaves the reference for the first time."),
+    h("thead", {}, h("tr", {}, columns.map((column, at) => columnHead(column, at === reference)))),
+    h("tbody", {}, body),
+    h("tfoot", {}, h("tr", {}, columns.map(({ played }) => gradeCell(played)))),
+  ));
 }
 
 function columnHead({ cell, played }, isReference) {

@@ -40,6 +40,11 @@ function select(name, label, options, value, change) {
   return h("label", {}, h("span", {}, label), h("select", { name, change: (event) => change(event.target.value) }, choices));
 }
 
+/** A wide table in a region that scrolls by itself, also by keyboard. */
+function scrolling(label, table) {
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
+}
+
 function plural(n, word) {
   return `${n.toLocaleString("en")} ${word}${n === 1 ? "" : word.endsWith("y") ? "" : "s"}`;
 }

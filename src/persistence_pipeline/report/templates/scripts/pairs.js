@@ -38,7 +38,13 @@ function pairTables(first, second) {
   const rows = evaluators.flatMap((evaluator, index) => ["safety", "helpfulness"].map((metric) => pairRow(first, second, metric, evaluator, index)));
   return [
     h("p", { class: "pair-names" }, icon(first.ordering), ` ${first.label}  against  `, icon(second.ordering), ` ${second.label}`),
-    h("table", { class: "pairs" }, h("caption", { class: "note" }, `On ${split}. Won: cases on which the first scores higher, averaged over samples. Counts lead to the cases.`), h("thead", {}, h("tr", {}, header.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)),
+    scrolling("Won, lost and tied", h(
+      "table",
+      { class: "pairs" },
+      h("caption", { class: "note" }, `On ${split}. Won: cases on which the first scores higher, averaged over samples. Counts lead to the cases.`),
+      h("thead", {}, h("tr", {}, header.map((name) => h("th", { scope: "col" }, name)))),
+      h("tbody", {}, rows),
+    )),
     h("p", { class: "note" }, "Difference: mean over cases of first minus second, with a 95% interval from resampled cases. p: Wilcoxon signed-rank test (Pratt), two-sided, not corrected for the number of comparisons."),
   ];
 }
@@ -75,7 +81,7 @@ function overview(first, second) {
     h("thead", {}, h("tr", {}, h("td", {}), shown.map((cell) => h("th", { scope: "col" }, icon(cell.ordering), " ", cell.label)))),
     h("tbody", {}, shown.map((row) => h("tr", {}, h("th", { scope: "row" }, icon(row.ordering), " ", row.label), shown.map((column) => differenceCell(row, column, metric, evaluator))))),
   );
-  return [h("h2", {}, "All of the group"), ...["safety", "helpfulness"].map((metric) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Differences in ${metric}` }, table(metric)))];
+  return [h("h2", {}, "All of the group"), ...["safety", "helpfulness"].map((metric) => scrolling(`Differences in ${metric}`, table(metric)))];
 }
 
 function differenceCell(row, column, metric, evaluator) {

@@ -1,0 +1,167 @@
+"""A study of the default size whose agents are scripts, its report, and a real browser to open it in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from persistence_pipeline.pipelines.frontier import nodes as frontier
+from persistence_pipeline.pipelines.reporting import nodes as reporting
+from persistence_pipeline.preferences.audit import audit_pairs
+from persistence_pipeline.preferences.pairing import pair_candidates
+from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.report.browser import ReportSettings
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.study import Arm, Cell
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.scoring import score
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
+
+ROOT = Path(__file__).resolve().parents[2]
+BEHAVIOURS = {
+    "source": ("clumsy", "careless"),
+    "safety": ("cautious", "refusing"),
+    "helpfulness": ("careless", "careless"),
+    "both": ("careful", "careless"),
+    "safety>helpfulness": ("careful", "clumsy"),
+    "helpfulness>safety": ("asking", "careless"),
+}
+"""What each cell does in its two samples."""
+HOSTILE = (
+    "<script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 2'>",
+    "</script><svg onload=window.hacked=3>",
+    "{{ 7 * 7 }} {% raw %} ${window.hacked = 4}",
+    "\u2028]]><!-- <style>body{display:none}</style>",
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished study: its parts and its page."""
+
+    cases: list[Case]
+    scores: pd.DataFrame
+    summary: dict[str, Any]
+    figures: dict[str, Any]
+    browser: dict[str, Any]
+    page: Path
+
+
+def _players() -> dict[str, Cell | Arm]:
+    cells = [
+        Cell(source="llama", ordering=ordering, objective=ordering.split(">")[-1], beta=0.1, seed=0)  # type: ignore[arg-type]
+        for ordering in BEHAVIOURS
+        if ordering != "source"
+    ]
+    arm = Arm(source="llama", seed=0)
+    return {arm.name: arm, **{cell.name: cell for cell in cells}}
+
+
+def _play(cases: list[Case], name: str, behaviours: tuple[str, ...]) -> list[Trajectory]:
+    played = []
+    for sample, behaviour in enumerate(behaviours):
+        episodes = [Episode(case, policy=name, seed=0, sample=sample) for case in cases]
+        played += [episode.trajectory() for episode in ScriptedPolicy(behaviour).play(episodes)]
+    return sorted(played, key=lambda t: (t.case_id, t.sample))
+
+
+def _with_hostile_text(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """The first trajectories say and see what would do harm if it were read as markup."""
+    changed = list(trajectories)
+    for index, text in enumerate(HOSTILE):
+        messages = list(changed[index].messages)
+        call = ToolCall(name=text, arguments={"target": text})
+        messages[1:1] = [
+            Message(role="assistant", content=text),
+            Message(role="tool", content=text),
+            Message(role="assistant", tool_calls=(call,)),
+            Message(role="tool", content=text),
+        ]
+        changed[index] = changed[index].model_copy(update={"messages": tuple(messages), "effects": ()})
+    return changed
+
+
+def build_study(target: Path, world: WorldSettings) -> Study:
+    """Play, grade, analyse and report, by the functions that the pipelines call."""
+    cases = [case for case in generate_cases(world, 0) if case.split != "train"]
+    # The case that its trajectories are of, too. Its id sorts first.
+    cases = sorted(cases, key=lambda case: case.case_id)
+    cases[0] = cases[0].model_copy(update={"instruction": HOSTILE[0]})
+    players = _players()
+    played = {
+        name: _play(cases, name, BEHAVIOURS[str(player.provenance()["ordering"])])
+        for name, player in players.items()
+    }
+    scores = pd.concat(
+        [score(cases, played[name], player.provenance()) for name, player in players.items()], ignore_index=True
+    )
+    played["llama_s0"] = _with_hostile_text(played["llama_s0"])
+    scores.loc[scores.index[:5], "reasons"] = list(HOSTILE)
+    settings = {"split": "test_combination", "n_draws": 200, "seed": 0}
+    grid = frontier.summarise_grid(scores)
+    analysis = frontier.analyse(scores, grid, frontier.find_attainable(settings, cases), settings)
+    summary, logs = _summary(analysis, scores, [name for name in players if name != "llama_s0"])
+    drawn = reporting.draw_figures(summary, scores, **{f"training_log__{n}": log for n, log in logs.items()})
+    figures = dict(zip(reporting.FIGURES, drawn, strict=True))
+    trajectories = {f"trajectories__{name}": group for name, group in played.items()}
+    browser = reporting.collect_trajectories(scores, ReportSettings(), cases__seed0=cases, **trajectories)
+    page = target / "report.html"
+    named = {f"figure_{name}": figure for name, figure in figures.items()}
+    page.write_text(reporting.write_report(summary, scores, browser, **named), encoding="utf-8")
+    return Study(cases, scores, summary, figures, browser, page)
+
+
+def _summary(
+    analysis: dict[str, Any], scores: pd.DataFrame, cells: list[str]
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """The summary, with audits of pairs made from the scores and with invented training logs."""
+    pool = scores[scores["cell"] == "llama_s0"]
+    pairs, _ = pair_candidates(pool, "safety", min_gap=1, min_chosen=1, max_per_case=2, seed=0)
+    log = pd.DataFrame({"step": range(1, 41)})
+    for column, start, end in (("logps_chosen", -3, -2), ("logps_rejected", -3, -5), ("rewards_margin", 0, 0.3)):
+        log[column] = [start + (end - start) * step / 40 for step in log["step"]]
+    numbers = ("first_loss", "last_loss", "last_accuracy", "last_margin")
+    report: dict[str, Any] = {"objective": "safety", "loss": "sigmoid", "reference": "previous", "beta": 0.1}
+    report |= {"seed": 0, "n_pairs": 10, "n_truncated": 0, "n_steps": 40, **dict.fromkeys(numbers, 0.5)}
+    report |= {f"{side}_logp_{when}": -2.0 for side in ("chosen", "rejected") for when in ("before", "after")}
+    parts = {f"training_report__{name}": report for name in cells}
+    summary = reporting.summarise(
+        analysis, scores, {"cells": {}}, pair_audit__llama_s0=audit_pairs(pool, [pairs]), **parts
+    )
+    return summary, dict.fromkeys(cells, log)
+
+
+@pytest.fixture(scope="session")
+def scripted_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """As many trajectories as the default study has."""
+    parameters = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text("utf-8"))
+    return build_study(tmp_path_factory.mktemp("report"), WorldSettings.model_validate(parameters["world"]))
+
+
+def chromium_path() -> str | None:
+    """Debian's Chromium, or another one that is installed."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A running browser. Not for a whole session: while it runs, its thread has an event loop."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = chromium_path()
+    if path is None:
+        pytest.skip("chromium is not installed (.ci/run installs it)")
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses its sandbox to root
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=sandbox)
+        yield browser
+        browser.close()

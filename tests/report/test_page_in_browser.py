@@ -1,0 +1,342 @@
+"""The report in a real browser, opened from disk: what it asks for, what its views do, what it never does."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.report.conftest import HOSTILE, Study
+
+from persistence_pipeline.analysis.paired import paired_comparison
+
+S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
+CASE = "s0.test_combination.files.irreversible_act.0001.hazard"
+ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs")
+Open = Callable[..., Any]
+SERIOUS = {"serious", "critical"}
+CONTROLS = """() => {
+  const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")];
+  const closed = "details:not([open]) > :not(summary)";
+  window.missed = new Set(all.filter((e) => e.checkVisibility() && !e.disabled && !e.closest(closed)));
+  document.addEventListener("focusin", (event) => missed.delete(event.target));
+  return missed.size;
+}"""
+"""Counts what can be operated, and keeps in ``missed`` what has not had the focus yet."""
+
+
+@pytest.fixture
+def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
+    """Opens the page at an address; afterwards nothing may have been asked for or complained about."""
+    pages, complaints, requests = [], [], []
+
+    def open_at(address: str = "", **options: Any) -> Any:
+        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
+        page.goto(scripted_study.page.as_uri() + address)
+        pages.append(page)
+        return page
+
+    yield open_at
+    for page in pages:
+        page.close()
+    assert complaints == []
+    assert set(requests) <= {scripted_study.page.as_uri()}, "a report needs no network and no other file"
+
+
+def _go(page: Any, address: str) -> None:
+    """Follows a link within the page."""
+    page.evaluate("address => { location.hash = address; }", address)
+    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
+
+
+def _wait_for_address(page: Any, part: str) -> None:
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(page).to_have_url(re.compile(re.escape(part)))
+
+
+def _counts(page: Any) -> tuple[int, int]:
+    """Cases and trajectories that pass the filters, as the page says."""
+    found = re.match(r"([\d,]+) cases?, ([\d,]+) of", page.inner_text("#counts"))
+    assert found
+    cases, trajectories = (int(group.replace(",", "")) for group in found.groups())
+    return cases, trajectories
+
+
+# -- opening ---------------------------------------------------------------------------------------------
+
+
+def test_it_opens_at_once_and_is_small(open_page: Open, scripted_study: Study) -> None:
+    assert scripted_study.page.stat().st_size < 15_000_000
+    seconds = []
+    for _ in range(5):
+        page = open_page()
+        page.wait_for_selector("#plot-frontier .main-svg")
+        seconds.append(page.evaluate("performance.now()") / 1000)
+        if seconds[-1] < 2:
+            break
+    assert min(seconds) < 2, seconds
+
+
+def test_the_first_screen_holds_answer_frontier_and_persistence(open_page: Open) -> None:
+    page = open_page()
+    figure = "#plot-frontier .main-svg >> nth=0"
+    for selector in (".answer >> nth=0", ".answer >> nth=1", figure, "table.intervals"):
+        box = page.locator(selector).bounding_box()
+        assert box and box["y"] + box["height"] <= 800, selector
+    assert page.locator(".answer").count() == 2
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+def test_nothing_sticks_out_sideways(open_page: Open, width: int, scheme: str) -> None:
+    page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    for address in ADDRESSES:
+        _go(page, address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+def test_print_has_every_figure_in_dark_ink(open_page: Open) -> None:
+    page = open_page(color_scheme="dark")
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".plot").count() == page.locator(".plot:has(.main-svg)").count() == 6
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    fill = page.locator("#plot-frontier .xtick text").first.evaluate("e => getComputedStyle(e).fill")
+    assert fill == "rgb(55, 65, 81)"
+    assert not page.locator("header.bar").is_visible()
+
+
+# -- trajectories ----------------------------------------------------------------------------------------
+
+
+def test_filters_count_what_the_scores_say(open_page: Open, scripted_study: Study) -> None:
+    page, scores = open_page("#trajectories"), scripted_study.scores
+    assert _counts(page) == (scores["case_id"].nunique(), len(scores))
+    wanted = scores
+    for name, value, column in (
+        ("split", "test_combination", "split"),
+        ("domain", "mail", "domain"),
+        ("family", "scope_overreach", "family"),
+        ("helpfulness", "3", "helpfulness"),
+        ("stop", "finish", "stop_reason"),
+    ):
+        page.select_option(f"select[name={name}]", value)
+        wanted = wanted[wanted[column].astype(str).str.removesuffix(".0") == value]
+        assert _counts(page) == (wanted["case_id"].nunique(), len(wanted)), name
+    page.select_option("select[name=kind]", "conflicting")
+    wanted = wanted[wanted["conflicting"]]
+    assert _counts(page) == (wanted["case_id"].nunique(), len(wanted))
+    page.click("button[name=reset]")
+    assert _counts(page)[1] == len(scores)
+
+
+def test_cells_are_shown_and_hidden(open_page: Open, scripted_study: Study) -> None:
+    page = open_page("#trajectories?safety=0")
+    page.click(f"#cell-{S}")
+    unsafe = scripted_study.scores.query("safety < 1")
+    assert _counts(page)[1] == len(unsafe[unsafe["cell"] != S])
+    page.locator("#cases .row").first.click()
+    assert page.locator("table.columns thead th").count() == 5
+
+
+def test_text_is_found_in_calls_observations_and_reasons(open_page: Open, scripted_study: Study) -> None:
+    page = open_page("#trajectories")
+    page.fill("input[name=q]", "stray write on")
+    _wait_for_address(page, "q=stray")
+    told = scripted_study.scores["reasons"].str.contains("stray write on")
+    assert 0 < _counts(page)[1] == told.sum()
+    page.keyboard.type(" nothing")
+    _wait_for_address(page, "nothing")
+    assert _counts(page) == (0, 0), "the field kept the focus"
+
+
+def test_scores_that_differ(open_page: Open, scripted_study: Study) -> None:
+    page = open_page(f"#trajectories?cells={S},{H}")
+    page.check("input[name=differ]")
+    compared = scripted_study.scores.query("cell in [@S, @H]")
+    means = compared.groupby(["case_id", "cell"])[["safety", "helpfulness"]].mean()
+    differ = (means.unstack("cell").T.groupby(level=0).nunique() > 1).any()
+    assert _counts(page)[0] == differ.sum()
+
+
+def test_a_case_stands_side_by_side_with_the_first_difference_marked(
+    open_page: Open, scripted_study: Study
+) -> None:
+    """The careful agent looks and mends before it acts; the careless one acts at once."""
+    group = [case for case in scripted_study.cases if case.template_group == "files/irreversible_act"]
+    case = next(case for case in group if case.hazard and not case.conflicting)
+    page = open_page(f"#trajectories?cells={H},{BOTH}&case={case.case_id}&sample=0")
+    assert page.locator("table.columns thead th").count() == 2
+    rows = [
+        [cell.inner_text().split("\n") for cell in row.locator("td").all()]
+        for row in page.locator("table.columns tbody tr").all()
+    ]
+    assert rows[0][0] == ["–"] and rows[0][1][0] == "first difference"
+    assert rows[0][1][1].startswith("file_info(") and rows[1][1][0].startswith("backup_file(")
+    assert rows[2][0][0] == rows[2][1][0] and rows[2][0][0].startswith("delete_file("), "equal calls in one line"
+    assert "made blind; " in rows[2][0][-1] and rows[2][0][-1].endswith("was sole")
+    assert rows[2][1][-1] == "after a check or an answer"
+    assert page.locator(".first-difference").count() == 1
+    grades = page.locator("table.columns tfoot td").all_inner_texts()
+    assert "severe harm" in grades[0] and "no point lost" in grades[1]
+    page.click("text=compare with")
+    assert page.locator("table.columns thead th").nth(1).locator("button").inner_text() == "reference"
+    first = page.locator("table.columns tbody tr").first.locator("td").first
+    assert "first difference" in first.inner_text(), "now the careless one is marked"
+
+
+def test_alignment_loses_nothing_and_matches_equal_calls(open_page: Open) -> None:
+    """In every column all calls in order; the reference's calls beside as many equal ones as can be."""
+    page = open_page()
+    rng = random.Random(0)
+    for _ in range(100):
+        columns = [[rng.choice("abcd") for _ in range(rng.randrange(7))] for _ in range(3)]
+        lines = page.evaluate("([columns, reference]) => align(columns, reference)", [columns, 1])
+        for column, calls in enumerate(columns):
+            assert [line[column] for line in lines if line[column] is not None] == list(range(len(calls)))
+            pairs = [(line[1], line[column]) for line in lines if None not in (line[1], line[column])]
+            equal = sum(columns[1][left] == calls[right] for left, right in pairs)
+            assert equal >= _longest_common(columns[1], calls), (columns, lines)
+        assert all(any(call is not None for call in line) for line in lines)
+        assert len(lines) <= sum(map(len, columns))
+
+
+def _longest_common(first: list[str], second: list[str]) -> int:
+    """Length of a longest common subsequence, by trying all of the first's subsequences."""
+
+    def within(wanted: tuple[str, ...]) -> bool:
+        rest = iter(second)
+        return all(call in rest for call in wanted)
+
+    sizes = range(len(first), 0, -1)
+    return next((n for n in sizes if any(within(w) for w in itertools.combinations(first, n))), 0)
+
+
+def test_every_view_can_be_linked_to(open_page: Open) -> None:
+    page = open_page("#trajectories")
+    page.select_option("select[name=domain]", "home")
+    page.locator("#cases .row").nth(2).click()
+    page.click("text=sample 1")
+    other = open_page(page.evaluate("location.hash"))
+    assert other.inner_text("#case") == page.inner_text("#case")
+    assert other.inner_text("#counts") == page.inner_text("#counts")
+    other.locator("#cases .row").nth(3).click()
+    other.go_back()
+    assert other.inner_text("#case") == page.inner_text("#case"), "back leads to the case before"
+
+
+def test_a_point_of_the_frontier_leads_to_its_trajectories(open_page: Open) -> None:
+    page = open_page()
+    page.wait_for_selector("#plot-frontier .main-svg")
+    page.evaluate("openPoint({ customdata: ['llama', 0.1, 'safety'] })")
+    page.wait_for_selector("#view-trajectories:not([hidden])")
+    assert f"cells={S}" in page.evaluate("location.hash")
+
+
+def test_thousands_of_trajectories_stay_fluent(open_page: Open, scripted_study: Study) -> None:
+    page = open_page("#trajectories")
+    page.focus("#cases")
+    taken = page.evaluate(
+        """() => {
+          const list = document.getElementById("cases");
+          const start = performance.now();
+          for (let i = 0; i < 20; i += 1) list.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));
+          document.body.offsetHeight;
+          return (performance.now() - start) / 20;
+        }"""
+    )
+    assert taken < 200, f"{taken:.0f} ms from one case to the next"
+    page.keyboard.press("End")
+    assert page.locator("#cases .row").count() < 60
+    n = scripted_study.scores["case_id"].nunique()
+    chosen = page.locator("#cases .row[aria-selected=true]")
+    assert chosen.get_attribute("aria-posinset") == chosen.get_attribute("aria-setsize") == str(n)
+
+
+# -- two cells -------------------------------------------------------------------------------------------
+
+
+def test_two_cells_are_compared_as_the_analysis_does(open_page: Open, scripted_study: Study) -> None:
+    headline = scripted_study.scores.query("split == 'test_combination'")
+    first, second = (headline[headline["cell"] == name] for name in (H, S))
+    page = open_page(f"#pairs?first={H}&second={S}")
+    table = page.locator("table.pairs >> nth=0")
+    shown = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
+    for cells, metric in zip(shown, ("safety", "helpfulness"), strict=True):
+        found = paired_comparison(first, second, metric)
+        counts = [found[key] for key in ("n_cases", "wins", "losses", "ties")]
+        assert cells[:4] == list(map(str, counts))
+        assert cells[4].replace("−", "-") == f"{found['difference']['estimate']:+.2f}"
+    won = table.locator("tbody tr >> nth=1").locator("a").first
+    n = int(won.inner_text())
+    won.click()
+    assert _counts(page)[0] == n, "the count leads to the cases"
+    page.click("button[name=pair]")
+    assert _counts(page)[0] == headline["case_id"].nunique()
+
+
+# -- safety of the page, accessibility -------------------------------------------------------------------
+
+
+def test_what_models_wrote_stays_text(open_page: Open, scripted_study: Study) -> None:
+    page = open_page()
+    for number, text in enumerate(HOSTILE):
+        case = scripted_study.cases[number // 2].case_id
+        _go(page, f"#trajectories?case={case}&sample={number % 2}")
+        shown = page.locator("#case").evaluate("element => element.textContent")
+        assert shown.count(text) >= 4, f"text, call, observation and reason show {text!r} as it is"
+        assert page.evaluate("window.hacked") is None
+        inside = "#view-trajectories"
+        assert page.locator(f"{inside} script, {inside} img, {inside} style, {inside} [onload]").count() == 0
+    _go(page, f"#trajectories?case={scripted_study.cases[0].case_id}")
+    assert HOSTILE[0] in page.inner_text("#case h2") and HOSTILE[0] in page.inner_text("#cases")
+
+
+def test_an_address_cannot_smuggle_markup_in(open_page: Open) -> None:
+    bad = "%3Cimg%20src=x%20onerror=window.hacked=1%3E"
+    page = open_page()
+    trajectories = f"#trajectories?q={bad}&case={bad}&pair={bad},b,c,won"
+    for address in (trajectories, f"#pairs?first={bad}&second={bad}", f"#{bad}"):
+        _go(page, address)
+        assert page.evaluate("window.hacked") is None and page.locator("img").count() == 0
+
+
+def test_the_keyboard_reaches_everything(open_page: Open) -> None:
+    page = open_page()
+    for address in ADDRESSES:
+        _go(page, address)
+        page.evaluate("document.activeElement.blur()")
+        wanted = page.evaluate(CONTROLS)
+        for _ in range(wanted + 5):
+            page.keyboard.press("Tab")
+        assert wanted > 5 and page.evaluate("[...missed].map((e) => e.outerHTML.slice(0, 200))") == [], address
+
+
+def test_arrow_keys_walk_through_the_cases(open_page: Open) -> None:
+    page = open_page("#trajectories")
+    page.focus("#cases")
+    for key, position in (("ArrowDown", "1"), ("ArrowDown", "2"), ("ArrowUp", "1")):
+        page.keyboard.press(key)
+        chosen = page.locator("#cases .row[aria-selected=true]")
+        assert chosen.get_attribute("aria-posinset") == position
+        assert page.get_attribute("#cases", "aria-activedescendant") == chosen.get_attribute("id")
+    assert page.locator("table.columns").count() == 1
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_serious_fault(open_page: Open, width: int, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    for address in ADDRESSES:
+        _go(page, address)
+        page.evaluate("for (const name in figures) draw(name)")
+        result = axe.run(page).response
+        assert len(result["passes"]) > 10, "the check ran"
+        faults = [fault for fault in result["violations"] if fault["impact"] in SERIOUS]
+        told = [(fault["id"], node["html"][:200]) for fault in faults for node in fault["nodes"]]
+        assert not told, (address, told)
