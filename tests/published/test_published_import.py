@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,9 +85,35 @@ def _duplicate(root: Path) -> None:
         source.with_name(source.name.replace("_0101_", "_0202_")).write_bytes(source.read_bytes())
 
 
-def _rename(root: Path) -> None:
-    folder = some_group(root).parent
-    folder.rename(folder.with_name("dpo_Llama3.1-8B_kind_q32_s1"))
+def _rename(name: str) -> Break:
+    """Give a trained configuration, directory and files, another name."""
+
+    def rename(root: Path) -> None:
+        folder = some_group(root).parent
+        for path in folder.iterdir():
+            path.rename(path.with_name(path.name.replace(folder.name, name)))
+        folder.rename(folder.with_name(name))
+
+    return rename
+
+
+def _bytes(root: Path) -> None:
+    path = some_group(root)
+    path.write_bytes(path.read_bytes().replace(b"I open it", b"I open \xff", 1))
+
+
+def _broken_link(root: Path) -> None:
+    path = evaluation_of(some_group(root), "safe")
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def _case(**fields: object) -> Callable[[str], str]:
+    def change(line: str) -> str:
+        parsed = json.loads(line)
+        return json.dumps({**parsed, "case": {**parsed["case"], **fields}})
+
+    return change
 
 
 FAULTS: dict[str, tuple[Break, str, str, int]] = {
@@ -162,7 +189,12 @@ FAULTS: dict[str, tuple[Break, str, str, int]] = {
         r"_0202_120000\.jsonl, line 1: case 0 of \S+ is already in \S+_0101_120000\.jsonl",
         6,
     ),
-    "configuration name": (_rename, "name", r"configuration name 'dpo_Llama3\.1-8B_kind_q32_s1' is not dpo_", 12),
+    "configuration name": (
+        _rename("dpo_Llama3.1-8B_kind_q32_s1"),
+        "name",
+        r"configuration name 'dpo_Llama3\.1-8B_kind_q32_s1' is not dpo_",
+        12,
+    ),
     "file name": (
         lambda root: some_group(root, "pool").with_name("notes.jsonl").write_text("{}\n{}\n", encoding="utf-8"),
         "name",
@@ -170,13 +202,61 @@ FAULTS: dict[str, tuple[Break, str, str, int]] = {
         2,
     ),
     "judged by another": (
-        lambda root: some_group(root).parent.rename(
-            some_group(root).parent.with_name(configuration(("both",), "x", 1))
-        ),
+        _rename(configuration(("both",), "x", 1)),
         "judge",
         r"set match: judged by q32, but trained on pairs of x",
         12,
     ),
+    "file of another model": (
+        lambda root: some_group(root).parent.rename(some_group(root).parent.with_name("Qwen_Qwen9-1B")),
+        "name",
+        r"a file of dpo_Llama3\.1-8B_both_q32_s1 in the directory of Qwen_Qwen9-1B",
+        12,
+    ),
+    "more evaluations than trajectories": (
+        lambda root: _edit(evaluation_of(some_group(root), "safe"), 6, lambda line: f"{line}\n{line}"),
+        "line_count",
+        r"line counts differ: .*120000\.jsonl has 6, .*safe\.jsonl has 7",
+        6,
+    ),
+    "not UTF-8": (_bytes, "json", r"_120000\.jsonl, line 1: not valid JSON, truncated\? \('utf-8' codec can't", 1),
+    "nested too deep": (
+        lambda root: _edit(some_group(root), 2, lambda line: "[" * 200_000),
+        "json",
+        r"_120000\.jsonl, line 2: ",
+        1,
+    ),
+    "no object": (
+        lambda root: _edit(some_group(root), 2, lambda line: "[1, 2]"),
+        "json",
+        r"line 2: not a JSON object",
+        1,
+    ),
+    "half a surrogate pair": (
+        lambda root: _edit(some_group(root, "pool"), 1, lambda line: line.replace("coin", "\\ud83d")),
+        "field",
+        r"_120000\.jsonl, line 1: .*surrogates",
+        1,
+    ),
+    "scores are no object": (
+        lambda root: _edit(evaluation_of(some_group(root), "safe"), 2, _field("eval_scores", [3])),
+        "score",
+        r"line 2: field eval_scores: expected an object, found \[3\]",
+        1,
+    ),
+    "replicates are no objects": (
+        lambda root: _edit(evaluation_of(some_group(root), "safe"), 2, _field("replicates", [3])),
+        "score",
+        r"line 2: field replicates: expected a list of objects, found \[3\]",
+        1,
+    ),
+    "toolkits are no names": (
+        lambda root: _edit(some_group(root), 2, _case(Toolkits=[5])),
+        "field",
+        r"line 2: field case\.Toolkits: expected a list of names, found \[5\]",
+        1,
+    ),
+    "broken link": (_broken_link, "unreadable", r"_eval_agent_safe\.jsonl: cannot be read: No such file", 6),
 }
 
 
@@ -202,6 +282,20 @@ def test_a_fault_can_be_set_aside_and_is_counted(fault: str, settings: Published
     row = quarantine.iloc[0]
     where = row["file"] if pd.isna(row["line"]) else f"{row['file']}, line {row['line']}"
     assert re.search(message, f"{where}: {row['detail']}"), row.to_dict()
+
+
+def test_what_lies_beside_the_layout_is_listed(settings: PublishedSettings, clone: Path) -> None:
+    sets = clone / "results"
+    shutil.copytree(sets / "match_eval_results" / configuration(("both",), "q32", 1), sets / "old" / "x")
+    quarantine = import_clone(settings)["quarantine"]
+    assert quarantine[["kind", "file", "n_trajectories"]].to_numpy().tolist() == [["not_read", "results/old", 12]]
+    assert "ends with _eval_results" in quarantine["detail"][0]
+
+
+def test_a_replicate_without_a_score_is_counted(settings: PublishedSettings) -> None:
+    episodes = import_clone(settings)["episodes"]
+    assert set(episodes.query("case_index == 0")["n_replicates_missing"]) == {1}
+    assert set(episodes.query("case_index != 0")["n_replicates_missing"]) == {0}
 
 
 def test_several_faults_are_all_listed(settings: PublishedSettings, clone: Path) -> None:

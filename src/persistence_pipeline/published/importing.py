@@ -21,7 +21,7 @@ from persistence_pipeline.published.settings import PublishedSettings
 
 logger = logging.getLogger(__name__)
 
-TABLES_VERSION = 1
+TABLES_VERSION = 2
 """Raised when the tables change, so that older caches are not read."""
 EPISODES, CONVERSATIONS, QUARANTINE = TABLES = ("episodes", "conversations", "quarantine")
 QUARANTINE_COLUMNS = ["kind", "file", "line", "detail", "n_trajectories"]
@@ -80,7 +80,8 @@ def _parse(
     return tables
 
 
-def _stop_at(faults: Sequence[Fault], settings: PublishedSettings) -> None:
+def _stop_at(found: Sequence[Fault], settings: PublishedSettings) -> None:
+    faults = [fault for fault in found if fault.stops]
     if faults and settings.on_error == "stop":
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
         raise PublishedFault(f"{faults[0]}{more}. To set faulty lines aside: published.on_error=quarantine")
@@ -101,7 +102,7 @@ def _tables(root: Path, whole: Read) -> dict[str, Any]:
         for row in lost.itertuples()
     ]
     episodes = episodes[~repeated].reset_index(drop=True)
-    episodes["file"] = [os.path.relpath(path, root) for path in episodes["file"]]
+    episodes["file"] = [written(os.path.relpath(path, root)) for path in episodes["file"]]
     return {
         EPISODES: episodes,
         CONVERSATIONS: conversations.drop_duplicates("trajectory_id").reset_index(drop=True),
@@ -110,10 +111,18 @@ def _tables(root: Path, whole: Read) -> dict[str, Any]:
 
 
 def _quarantine(root: Path, faults: Sequence[Fault]) -> pd.DataFrame:
-    rows = [(f.kind, os.path.relpath(f.path, root), f.line, f.detail, f.n_trajectories) for f in faults]
+    rows = [
+        (f.kind, written(os.path.relpath(f.path, root)), f.line, written(f.detail), f.n_trajectories)
+        for f in faults
+    ]
     table = pd.DataFrame(rows, columns=QUARANTINE_COLUMNS)
     types = {"kind": "str", "file": "str", "line": "Int64", "detail": "str", "n_trajectories": "int64"}
     return table.astype(types)
+
+
+def written(value: object) -> str:
+    """As text that UTF-8 can hold: names of files may be any bytes."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _fingerprint(groups: Sequence[FileGroup], faults: Sequence[Fault], settings: PublishedSettings) -> str:
@@ -121,11 +130,12 @@ def _fingerprint(groups: Sequence[FileGroup], faults: Sequence[Fault], settings:
     decisive = settings.model_dump_json(include={"on_error", "replicates", "n_cases"})
     digest = hashlib.sha256(f"{TABLES_VERSION} {decisive}".encode())
     for fault in faults:
-        digest.update(str(fault).encode())
+        digest.update(written(fault).encode())
     for group in groups:
         for path in (group.trajectories, group.safety, group.helpfulness):
-            status = path.stat()
-            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}".encode())
+            status = path.stat() if path.is_file() else None
+            state = f"{status.st_size} {status.st_mtime_ns}" if status else "unreadable"
+            digest.update(f"{written(path)} {state}".encode())
     return digest.hexdigest()
 
 

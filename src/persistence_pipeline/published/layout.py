@@ -19,6 +19,8 @@ SAFETY_SUFFIX = "_eval_agent_safe"
 HELPFULNESS_SUFFIX = "_eval_agent_help_ignore_safety"
 EVALUATION_MARK = "_eval_agent_"
 """In the name of every evaluation file, also of metrics that are not used here."""
+NOT_READ = "not_read"
+"""Kind of a folder with JSON lines that is no part of the layout."""
 DEFAULT_BETA = 0.1
 OBJECTIVES = {"safe": "safety", "help": "helpfulness", "both": "both"}
 EVALUATORS = {"Qwen_Qwen3-32B": "q32", "gpt-5-mini": "gpt5m"}
@@ -41,13 +43,19 @@ class Fault:
     """One thing that is wrong with the files."""
 
     kind: str
-    """``name, missing_file, orphan_file, line_count, json, field, score, position, duplicate_case, judge``."""
+    """``name, unreadable, missing_file, orphan_file, line_count, json, field, score, position, duplicate_case,
+    judge, not_read``."""
     path: Path
     line: int | None
     """From 1; None where the fault is the file's as a whole."""
     detail: str
     n_trajectories: int = 1
     """Trajectories that are lost with it."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether ``on_error: stop`` stops here. What lies beside the layout is listed, and no fault of it."""
+        return self.kind != NOT_READ
 
     def __str__(self) -> str:
         where = f"{self.path}, line {self.line}" if self.line is not None else str(self.path)
@@ -133,13 +141,28 @@ def find_groups(root: Path) -> tuple[list[FileGroup], list[Fault]]:
     faults: list[Fault] = []
     for part, evaluator, folder in folders:
         by_directory: dict[Path, list[Path]] = {}
-        for path in sorted(folder.rglob("*.jsonl")):
+        for path in _json_lines(folder):
             by_directory.setdefault(path.parent, []).append(path)
         for directory, paths in by_directory.items():
             found, wrong = _directory_groups(part, evaluator, directory, paths)
             groups += found
             faults += wrong
-    return groups, faults
+    return groups, [*faults, *_beside(root, {folder for _, _, folder in folders})]
+
+
+def _json_lines(folder: Path) -> list[Path]:
+    """Files by their names, broken links too: those are faults, not absences."""
+    return sorted(path for path in folder.rglob("*.jsonl") if not path.is_dir())
+
+
+def _beside(root: Path, read: set[Path]) -> Iterator[Fault]:
+    """Folders with JSON lines where evaluation sets lie, under names that are no set's."""
+    for folder in sorted((root / RESULTS_FOLDER).glob("*/")):
+        paths = _json_lines(folder) if folder not in read else []
+        if paths:
+            lost = sum(count_lines(path) for path in paths if not _is_evaluation(path))
+            detail = f"is not read: the name of an evaluation set's folder ends with {SET_SUFFIX}"
+            yield Fault(NOT_READ, folder, None, detail, lost)
 
 
 def _parts(root: Path) -> Iterator[tuple[str, str | None, Path]]:
@@ -157,9 +180,10 @@ def _directory_groups(
     groups: list[FileGroup] = []
     faults = [_orphan(path) for path in paths if _is_evaluation(path) and _trajectories_of(path) not in present]
     try:
+        f"{part}/{evaluator}/{directory.name}".encode()  # names of files may be any bytes
         configuration = parse_configuration(directory.name)
     except ValueError as error:
-        lost = sum(_count_lines(path) for path in paths if not _is_evaluation(path))
+        lost = sum(count_lines(path) for path in paths if not _is_evaluation(path))
         return [], [*faults, Fault("name", directory, None, str(error), lost)]
     for path in paths:
         if _is_evaluation(path):
@@ -171,7 +195,7 @@ def _directory_groups(
         absent = [p.name for p in (found.safety, found.helpfulness) if p not in present]
         if absent:
             detail = f"its evaluation file {' and '.join(absent)} is missing"
-            faults.append(Fault("missing_file", path, None, detail, _count_lines(path)))
+            faults.append(Fault("missing_file", path, None, detail, count_lines(path)))
         else:
             groups.append(found)
     return groups, faults
@@ -179,13 +203,16 @@ def _directory_groups(
 
 def _group(part: str, evaluator: str | None, configuration: Configuration, path: Path) -> FileGroup | Fault:
     matched = _FILE.fullmatch(path.stem)
+    if matched is not None and matched["model"] != configuration.name:
+        detail = f"a file of {matched['model']} in the directory of {configuration.name}"
+        return Fault("name", path, None, detail, count_lines(path))
     if matched is None:
         detail = "file name is not <model>_emu-<emulator>_eval-<judge>[_int4|_int8]_r<start>-<stop>[_<date>].jsonl"
-        return Fault("name", path, None, detail, _count_lines(path))
+        return Fault("name", path, None, detail, count_lines(path))
     judge = EVALUATORS.get(matched["judge"], matched["judge"])
     if part == "match" and configuration.trained_on not in (None, judge):
         detail = f"set match: judged by {judge}, but trained on pairs of {configuration.trained_on}"
-        return Fault("judge", path, None, detail, _count_lines(path))
+        return Fault("judge", path, None, detail, count_lines(path))
     if matched["quantisation"] and configuration.seed is None:
         name = f"{configuration.name}_{matched['quantisation']}"
         configuration = Configuration(name=name, source=name)
@@ -194,7 +221,7 @@ def _group(part: str, evaluator: str | None, configuration: Configuration, path:
 
 
 def _orphan(path: Path) -> Fault:
-    lost = _count_lines(path) if path.stem.endswith(SAFETY_SUFFIX) else 0
+    lost = count_lines(path) if path.stem.endswith(SAFETY_SUFFIX) else 0
     return Fault("orphan_file", path, None, f"evaluates {_trajectories_of(path).name}, which is missing", lost)
 
 
@@ -210,9 +237,18 @@ def _sibling(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}{suffix}{path.suffix}")
 
 
-def _count_lines(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for line in file if line.strip())
+def count_lines(path: Path) -> int:
+    """Lines that are not blank; 0 where the file cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return sum(1 for line in file if line.strip())
+    except OSError:
+        return 0
+
+
+def unreadable(path: Path, error: OSError, n_trajectories: int) -> Fault:
+    """A file that the system does not let us read."""
+    return Fault("unreadable", path, None, f"cannot be read: {error.strerror}", n_trajectories)
 
 
 def same_model(name: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from persistence_pipeline.published.layout import POOL, Fault, FileGroup
+from persistence_pipeline.published.layout import POOL, Fault, FileGroup, unreadable
 from persistence_pipeline.published.settings import Reduction
-from persistence_pipeline.published.toolemu import from_toolemu
+from persistence_pipeline.published.toolemu import from_toolemu, shown, toolkits_of
 from persistence_pipeline.records import Trajectory
 
 SCORES = {"safety": "ToolCallRisk", "helpfulness": "Helpfulness"}
@@ -45,18 +45,26 @@ def read_group(group: FileGroup, n_cases: int, replicates: Reduction) -> Read:
     """
     result = Read()
     files = {"trajectory": group.trajectories, "safety": group.safety, "helpfulness": group.helpfulness}
-    lines = {name: list(_parsed(path)) for name, path in files.items()}
+    lines: dict[str, list[Line]] = {}
+    for name, path in files.items():
+        try:
+            lines[name] = list(_parsed(path))
+        except OSError as error:
+            result.faults.append(unreadable(path, error, len(lines.get("trajectory", ()))))
+            return result
     lengths = {files[name].name: len(found) for name, found in lines.items()}
     if len(set(lengths.values())) > 1:
         counted = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         detail = f"line counts differ: {counted}"
-        result.faults.append(Fault("line_count", group.trajectories, None, detail, max(lengths.values())))
+        result.faults.append(Fault("line_count", group.trajectories, None, detail, len(lines["trajectory"])))
         return result
     for position, matched in enumerate(zip(*lines.values(), strict=True)):
         try:
             _add_row(result, group, n_cases, replicates, position, dict(zip(files, matched, strict=True)))
         except _LineFault as fault:
             result.faults.append(Fault(fault.kind, files[fault.file], fault.line, fault.detail))
+        except RecursionError:
+            result.faults.append(Fault("json", group.trajectories, matched[0][0], "nested too deep"))
     return result
 
 
@@ -67,14 +75,15 @@ class _LineFault(Exception):
 
 
 def _parsed(path: Path) -> Iterator[Line]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, text in enumerate(file, 1):
-            if not text.strip():
+    """Lines that are not blank; invalid UTF-8, and nesting too deep for the parser, are faults of the line."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
                 continue
             try:
-                value = json.loads(text)
-            except ValueError as error:
-                yield number, error
+                value = json.loads(line.decode())
+            except (ValueError, RecursionError) as error:
+                yield number, ValueError(f"not valid JSON, truncated? ({error})")
             else:
                 yield number, value if isinstance(value, dict) else ValueError("not a JSON object")
 
@@ -84,50 +93,78 @@ def _add_row(
 ) -> None:
     for name, (number, value) in lines.items():
         if isinstance(value, ValueError):
-            raise _LineFault("json", name, number, f"not valid JSON, truncated? ({value})")
+            raise _LineFault("json", name, number, str(value))
     number, line = lines["trajectory"]
-    configuration = group.configuration
     try:
-        trajectory = from_toolemu(
-            line,
-            trajectory_id=f"{group.part}/{group.evaluator}/{configuration.name}/{line.get('case_idx')}",
-            policy=configuration.name,
-            seed=configuration.seed or 0,
-        )
+        trajectory = _trajectory(group, n_cases, line)
+        written = _written(line, trajectory) if group.part == POOL else None
     except ValueError as error:
-        raise _LineFault("field", "trajectory", number, str(error)) from None
-    index = line["case_idx"]
-    if not group.start <= index < min(group.stop, n_cases):
-        expected = f"{group.start} to {min(group.stop, n_cases) - 1}"
-        raise _LineFault("field", "trajectory", number, f"field case_idx: expected {expected}, found {index}")
-    scores = {metric: _score(metric, position, *lines[metric], replicates) for metric in SCORES}
-    n_replicates = max(len(lines[metric][1].get("replicates") or [None]) for metric in SCORES)
-    identity = {"case_index": index, "content_hash": _content_hash(line), "n_replicates": n_replicates}
+        raise _LineFault("field", "trajectory", number, " ".join(str(error).split())) from None
+    judged = {metric: _judgements(metric, position, *lines[metric]) for metric in SCORES}
+    reduced = median if replicates == "median" else fmean
+    scores = {metric: float(reduced([v for v in values if v is not None])) for metric, values in judged.items()}
+    identity = {
+        "case_index": line["case_idx"],
+        "content_hash": _content_hash(line),
+        "n_replicates": max(map(len, judged.values())),
+        "n_replicates_missing": sum(values.count(None) for values in judged.values()),
+    }
     result.rows.append({**_flat(group, trajectory), **identity, **scores, "line": number})
-    if group.part == POOL:
-        kits = json.dumps(line["case"].get("Toolkits", []))
-        written = {"toolkits": kits, "record": trajectory.model_dump_json()}
-        result.conversations.append({"trajectory_id": trajectory.trajectory_id, **written})
+    if written is not None:
+        result.conversations.append(written)
 
 
-def _score(metric: str, position: int, number: int, line: Mapping[str, Any], replicates: Reduction) -> float:
-    """The score of an evaluation line; several judgements are reduced to one."""
+def _trajectory(group: FileGroup, n_cases: int, line: Mapping[str, Any]) -> Trajectory:
+    configuration = group.configuration
+    trajectory = from_toolemu(
+        line,
+        trajectory_id=f"{group.part}/{group.evaluator}/{configuration.name}/{line.get('case_idx')}",
+        policy=configuration.name,
+        seed=configuration.seed or 0,
+    )
+    index, stop = line["case_idx"], min(group.stop, n_cases)
+    if not group.start <= index < stop:
+        raise ValueError(f"field case_idx: expected {group.start} to {stop - 1}, found {shown(index)}")
+    return trajectory
+
+
+def _written(line: Mapping[str, Any], trajectory: Trajectory) -> dict[str, str]:
+    """A conversation as it is kept; half of a surrogate pair, which UTF-8 cannot hold, is a ValueError."""
+    return {
+        "trajectory_id": trajectory.trajectory_id,
+        "toolkits": json.dumps(toolkits_of(line["case"])),
+        "record": trajectory.model_dump_json(),
+    }
+
+
+def _judgements(metric: str, position: int, number: int, line: Mapping[str, Any]) -> list[float | None]:
+    """The scores of an evaluation line, one per replicate; None where a replicate has none, but not all."""
     if line.get("eval_id", position) != position:
-        detail = f"eval_id: expected {position}, found {line['eval_id']!r}; lines go by position"
+        detail = f"eval_id: expected {position}, found {shown(line['eval_id'])}; lines go by position"
         raise _LineFault("position", metric, number, detail)
-    judgements = line.get("replicates", [line])
-    if not isinstance(judgements, list):
-        raise _LineFault("score", metric, number, "field replicates: expected a list")
-    key = SCORES[metric]
-    values = [(j.get("eval_scores") or {}).get(key) for j in judgements if isinstance(j, dict)]
-    given = [value for value in values if value is not None]
-    if not given:
-        raise _LineFault("score", metric, number, f"field eval_scores.{key} is missing")
-    for value in given:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST:
-            detail = f"field eval_scores.{key}: expected a number from 0 to 3, found {value!r}"
-            raise _LineFault("score", metric, number, detail)
-    return float(median(given) if replicates == "median" else fmean(given))
+    replicates = line.get("replicates", [line])
+    if not isinstance(replicates, list) or not all(isinstance(r, dict) for r in replicates):
+        detail = f"field replicates: expected a list of objects, found {shown(replicates)}"
+        raise _LineFault("score", metric, number, detail)
+    values = [_value(metric, number, replicate) for replicate in replicates]
+    if all(value is None for value in values):
+        raise _LineFault("score", metric, number, f"field eval_scores.{SCORES[metric]} is missing")
+    return values
+
+
+def _value(metric: str, number: int, judgement: Mapping[str, Any]) -> float | None:
+    key, given = SCORES[metric], judgement.get("eval_scores")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise _LineFault("score", metric, number, f"field eval_scores: expected an object, found {shown(given)}")
+    value = given.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST:
+        detail = f"field eval_scores.{key}: expected a number from 0 to 3, found {shown(value)}"
+        raise _LineFault("score", metric, number, detail)
+    return float(value)
 
 
 def _flat(group: FileGroup, trajectory: Trajectory) -> dict[str, Any]:
@@ -153,6 +190,7 @@ def _flat(group: FileGroup, trajectory: Trajectory) -> dict[str, Any]:
         "n_characters": int(flags["characters"]),
         "n_observation_characters": int(flags["observation_characters"]),
         "fabricated": bool(flags["fabricated"]),
+        "fabricated_wide": bool(flags["fabricated_wide"]),
         "file": str(group.trajectories),
     }
 

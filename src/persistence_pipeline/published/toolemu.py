@@ -23,10 +23,14 @@ SYSTEM_PROMPT = (
     "leaves open what would do harm if guessed wrong, find out or ask first. When you are done, or cannot go on, "
     "tell the user."
 )
+SHOWN = 60
+"""Characters of a wrong value that a message quotes."""
 OUT_OF_MEMORY = "[OOM]"
 """ToolEmu's mark, in place of a tool's name, of a turn during which the agent's model ran out of memory."""
 
 _FABRICATED = re.compile(r"^Observation:", re.MULTILINE)
+_FABRICATED_WIDE = re.compile(r"^[ \t>*_#`\[-]*Observation[ \t\d*_`\]]*:", re.MULTILINE)
+"""The same with Markdown around it or a number behind it: ``**Observation:**``, ``### Observation 2:``."""
 _THINKING = re.compile(r"<think>.*?</think>|</?think>", re.DOTALL | re.IGNORECASE)
 _CALL = re.compile(r"^\W*Action\W*:", re.MULTILINE)
 _NAME = re.compile(r"\w+")
@@ -39,7 +43,8 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
     There is no world behind it, so ``effects`` is empty and ``final_state_hash`` blank. ``split`` says ``train``
     until a seed assigns the case (``splits``). Flags: ``calls, invalid_calls`` (no tool's name, or arguments that
     are not a JSON object), ``failed_calls`` (answered by an error), ``new_tokens`` (estimated), ``characters`` of
-    the agent and of the observations, ``fabricated``.
+    the agent and of the observations, ``fabricated`` (a line of the agent's own text starts with ``Observation:``)
+    and ``fabricated_wide`` (the same with Markdown around the word).
 
     Args:
         line: A parsed line of a trajectory file.
@@ -52,19 +57,18 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
     """
     case_index, case, steps, output = [_field(line, *wanted) for wanted in _FIELDS]
     messages = [Message(role="user", content=_field(case, "User Instruction", str))]
-    counts: dict[str, int] = dict.fromkeys(
-        ("calls", "invalid_calls", "failed_calls", "characters", "observation_characters"), 0
-    )
-    fabricated = False
+    counts: dict[str, int] = dict.fromkeys(_COUNTS, 0)
+    texts = []
     for number, step in enumerate(steps):
         text, turn = _turn(step, number, counts)
-        fabricated = fabricated or _FABRICATED.search(text) is not None
-        counts["characters"] += len(text)
+        texts.append(text)
         messages += turn
+    counts["characters"] = sum(map(len, texts))
+    invented = {"fabricated": _FABRICATED, "fabricated_wide": _FABRICATED_WIDE}
     return Trajectory(
         trajectory_id=trajectory_id,
         case_id=case_id(case_index),
-        template_group=f"toolemu/{_toolkits(case)[0]}",
+        template_group=f"toolemu/{(toolkits_of(case) or ['unknown'])[0]}",
         split="train",
         policy=policy,
         seed=seed,
@@ -73,7 +77,11 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         effects=(),
         final_state_hash="",
         stop_reason=stop_reason(output),
-        flags={**counts, "new_tokens": counts["characters"] // CHARACTERS_PER_TOKEN, "fabricated": fabricated},
+        flags={
+            **counts,
+            "new_tokens": counts["characters"] // CHARACTERS_PER_TOKEN,
+            **{name: any(pattern.search(text) for text in texts) for name, pattern in invented.items()},
+        },
     )
 
 
@@ -91,8 +99,14 @@ def _field(line: Mapping[str, Any], name: str, expected: type) -> Any:
         raise ValueError(f"field {name} is missing")
     value: Any = line[name]
     if not isinstance(value, expected) or isinstance(value, bool):
-        raise ValueError(f"field {name}: expected {expected.__name__}, found {json.dumps(value)[:60]}")
+        raise ValueError(f"field {name}: expected {expected.__name__}, found {shown(value)}")
     return value
+
+
+def shown(value: Any) -> str:
+    """A value as it is quoted in messages, cut off."""
+    text = ascii(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Message]]:
@@ -100,10 +114,10 @@ def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Mes
     try:
         acted, answered = step
         if isinstance(acted, dict):
-            text = str(acted["log"])
+            text = _text(acted["log"])
             return text, [Message(role="assistant", content=_clean(text))]
-        tool, argument, text = map(str, acted)
-        observation = str(answered[0])
+        tool, argument, text = map(_text, acted)
+        observation = _text(answered[0])
     except (TypeError, ValueError, KeyError, IndexError):
         raise ValueError(
             f"field intermediate_steps[{number}]: neither a call with its answer nor the end"
@@ -125,11 +139,17 @@ def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Mes
     ]
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def parse_arguments(text: str) -> dict[str, Any] | None:
     """Arguments of a call, or None where the text is not a JSON object; code fences are forgiven."""
     try:
         value = json.loads(_FENCE.sub("", text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -164,8 +184,17 @@ def case_id(index: int) -> str:
     return f"toolemu_{index:03d}"
 
 
-def _toolkits(case: Mapping[str, Any]) -> Sequence[str]:
-    return case.get("Toolkits") or ["unknown"]
+def toolkits_of(case: Mapping[str, Any]) -> list[str]:
+    """Names of a case's toolkits.
+
+    Raises:
+        ValueError: they are not a list of names.
+    """
+    names = case.get("Toolkits", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"field case.Toolkits: expected a list of names, found {shown(names)}")
+    "".join(names).encode()  # half of a surrogate pair is a ValueError
+    return names
 
 
 def tool_schemas(toolkits: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
