@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,10 @@ from persistence_pipeline.published.settings import PublishedSettings
 PROJECT = Path(__file__).parents[2]
 
 
-def run(settings: PublishedSettings, folder: Path) -> dict[str, Any]:
+OUTPUTS = ("summary", "report", "quarantine", "pairs")
+
+
+def run(settings: PublishedSettings, folder: Path, outputs: tuple[str, ...] = OUTPUTS) -> dict[str, Any]:
     """Run the pipeline with the catalog of ``conf/base``, its data below ``folder``; returns loaded outputs."""
     from kedro.config import OmegaConfigLoader
     from kedro.io import DataCatalog
@@ -33,7 +37,7 @@ def run(settings: PublishedSettings, folder: Path) -> dict[str, Any]:
     catalog = DataCatalog.from_config(json.loads(text))
     catalog["params:published"] = settings
     SequentialRunner().run(create_pipeline(), catalog)
-    return {name: catalog.load(f"published.{name}") for name in ("summary", "report", "quarantine", "pairs")}
+    return {name: catalog.load(f"published.{name}") for name in outputs}
 
 
 def test_the_pipeline_ends_in_a_summary_and_a_page(settings: PublishedSettings, tmp_path: Path) -> None:
@@ -51,6 +55,20 @@ def test_the_pipeline_ends_in_a_summary_and_a_page(settings: PublishedSettings, 
     page = outputs["report"]
     assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=.?https?:", page)
     assert "Nothing was set aside" in page
+
+
+@pytest.mark.parametrize("absent", ["data", "results", "assets"])
+def test_a_part_of_a_clone_is_enough(
+    absent: str, settings: PublishedSettings, clone: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(clone / absent)
+    (clone / ("data/raw_data_by_eval" if absent == "data" else "results")).mkdir(parents=True, exist_ok=True)
+    outputs = run(settings, tmp_path / "data", outputs=("summary", "report"))
+    summary, page = outputs["summary"], outputs["report"]
+    assert bool(summary["frontier"]) == (absent != "results")
+    assert bool(summary["pairs"]) == (absent != "data")
+    assert ("hold no trained configurations" in page) == (absent == "results")
+    assert ("no pairs are exported" in page) == (absent == "assets")
 
 
 def test_what_was_set_aside_is_in_the_page(settings: PublishedSettings, clone: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def _in_half(table: pd.DataFrame, seed: int) -> list[bool]:
 
 def test_fabricated_trajectories_can_be_kept_out(pool: pd.DataFrame, settings: PublishedSettings) -> None:
     table, _ = pairs.make_pair_table(pool, settings.pairs, SEEDS, N_CASES)
-    fabricated = set(pool.loc[pool["fabricated"], "trajectory_id"])
+    fabricated = set(pool.loc[pool["fabricated_wide"], "trajectory_id"])
     clean = table[table["pool"] == "without_fabricated"]
     assert not (set(clean["chosen_id"]) | set(clean["rejected_id"])) & fabricated
     every = table[table["pool"] == "every"]
@@ -152,9 +153,61 @@ def test_exported_pairs_have_our_prompt_and_the_tools(
     assert {m.role for m in pair.chosen} <= {"assistant", "tool"}
 
 
-def test_missing_toolkits_are_named(settings: PublishedSettings) -> None:
-    with pytest.raises(PublishedFault, match="all_toolkits"):
+def test_toolkits_that_are_named_must_be_there(settings: PublishedSettings, clone: Path) -> None:
+    with pytest.raises(PublishedFault, match=r"published\.pairs\.toolkits: no file /no/all_toolkits\.json"):
         pairs.load_toolkits(PairSettings(toolkits="/no/all_toolkits.json"), settings.root)
+    path = clone / "assets" / "all_toolkits.json"
+    path.write_text('["Box"]', encoding="utf-8")
+    with pytest.raises(PublishedFault, match=r"all_toolkits\.json: expected a list of toolkits, found \['Box'\]"):
+        pairs.load_toolkits(settings.pairs, settings.root)
+    path.unlink()
+    assert pairs.load_toolkits(settings.pairs, settings.root) == {}
+
+
+def test_a_case_with_an_unknown_toolkit_is_named(
+    tables: dict[str, pd.DataFrame], pool: pd.DataFrame, settings: PublishedSettings
+) -> None:
+    table, _ = pairs.make_pair_table(pool, settings.pairs, SEEDS, N_CASES)
+    with pytest.raises(PublishedFault, match="unknown toolkit 'Box'; known: Bix"):
+        dict(pairs.export_pairs(table, tables["conversations"], {"Bix": []}, 0))
+
+
+def test_kinds_share_out_the_trajectories(scores: pd.DataFrame, pool: pd.DataFrame) -> None:
+    table = audits.kinds(pool, scores)
+    assert table.groupby(["set", "ordering"])["share"].sum().to_numpy() == pytest.approx(1)
+    helped = table.query("set == 'match' and ordering == 'helpfulness'").set_index("kind")
+    in_half = [3 in study.test_cases(seed, N_CASES) for seed in SEEDS]
+    assert helped.loc["executed and fabricated", "n"] == 2 * sum(in_half)
+    assert helped.loc["executed calls only", "n"] == len(SEEDS) * N_CASES - 2 * sum(in_half)
+
+
+def test_addition_is_what_two_independent_stages_would_leave(scores: pd.DataFrame) -> None:
+    rows = analyse_set(scores, 50, 0)["rivals"]
+    row = next(r for r in rows if (r["beta"], r["of"]) == ("0.1", "Llama3.1-8B|q32"))
+    mean = {
+        o: by_hand(scores, "safety", o, "q32") for o in ("source", "safety", "helpfulness", "safety>helpfulness")
+    }
+    together = mean["safety"] + mean["helpfulness"] - mean["source"]
+    gap = mean["safety"] - mean["helpfulness"]
+    assert row["safety"]["added"]["estimate"] == pytest.approx((together - mean["helpfulness"]) / gap)
+    assert row["safety"]["difference"]["estimate"] == pytest.approx((mean["safety>helpfulness"] - together) / gap)
+    assert row["safety"]["side_effect"]["estimate"] == pytest.approx(mean["helpfulness"] - mean["source"])
+    persisting = sum(row[m]["persistence"]["estimate"] for m in ("safety", "helpfulness"))
+    assert row["order_excess"]["estimate"] == pytest.approx(persisting - 1)
+
+
+def test_a_stage_that_adds_the_same_everywhere_leaves_no_difference(scores: pd.DataFrame) -> None:
+    effects = {"source": (0, 0), "safety": (1, -0.5), "helpfulness": (0, 0.5), "both": (1, 0)}
+    effects |= dict.fromkeys(("safety>helpfulness", "helpfulness>safety"), (1, 0))
+    moved = scores.assign(
+        safety=[1 + effects[o][0] for o in scores["ordering"]],
+        helpfulness=[1.5 + effects[o][1] for o in scores["ordering"]],
+    )
+    for row in analyse_set(moved, 20, 0)["rivals"]:
+        assert row["safety"]["persistence"]["estimate"] == pytest.approx(1)
+        assert row["helpfulness"]["persistence"]["estimate"] == pytest.approx(0.5)
+        for metric in ("safety", "helpfulness"):
+            assert row[metric]["difference"]["estimate"] == pytest.approx(0)
 
 
 def test_audits_count_what_the_clone_holds(
@@ -163,11 +216,8 @@ def test_audits_count_what_the_clone_holds(
     table, _ = pairs.make_pair_table(pool, settings.pairs, SEEDS, N_CASES)
     found = audits.audit_tables(pool, scores, tables["episodes"], table, tables["quarantine"])
     first = found["fabricated"].iloc[0]
-    assert (first["n"], first["fabricated"], first["zero_calls"]) == (
-        8 * N_CASES,
-        2 / (8 * N_CASES),
-        2 / (8 * N_CASES),
-    )
+    distinct = 5 * N_CASES  # three models judged twice, two once
+    assert (first["n"], first["fabricated"], first["zero_calls"]) == (distinct, 1 / distinct, 1 / distinct)
     in_half = [4 in study.test_cases(seed, N_CASES) for seed in SEEDS]
     assert found["stops"].iloc[0]["token_limit"] == pytest.approx(2 * sum(in_half) / (20 * N_CASES // 2))
     twice = found["agreement"].query("part == 'pool' and metric == 'safety'").iloc[0]

@@ -20,9 +20,12 @@ from persistence_pipeline.analysis.persistence import (
 from persistence_pipeline.analysis.runs import METRICS, SOURCE, Runs
 from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
 from persistence_pipeline.published.published_scheme import GroupDraws, Key, group_draws, published_interval
+from persistence_pipeline.published.rivals import rival_rows
 
 AVERAGE = "average"
 ALL = "all"
+UNDEFINED_LINE = dict.fromkeys(("r2", "slope", "intercept", "p"))
+"""What a line that cannot be fitted has for numbers; ``undefined`` says why."""
 
 
 def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:
@@ -30,13 +33,16 @@ def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]
 
     Returns:
         ``frontier`` (by ``all``, evaluator, model and ``model|evaluator``), ``persistence`` (by beta, then by
-        ``average``, model, evaluator and ``model|evaluator``) and ``single_runs`` (the line through single runs).
+        ``average``, model, evaluator and ``model|evaluator``), ``rivals`` (what persistence would be without
+        memory) and ``single_runs`` (the line through single runs).
     """
     draws = draw_means(scores, n_draws, seed)
     frontier = {key: frontier_summary(draws.select(keep)) for key, keep in _subsets(draws.runs)}
+    ratios = _ratios(draws.runs)
     return {
-        "frontier": {key: {**found["ols"], **found} for key, found in frontier.items()},
-        "persistence": _persistence(draws, n_draws, seed),
+        "frontier": {key: {**UNDEFINED_LINE, **found["ols"], **found} for key, found in frontier.items()},
+        "persistence": _persistence(draws, ratios, n_draws, seed),
+        "rivals": rival_rows(draws, ratios),
         "single_runs": single_runs(draws),
     }
 
@@ -75,23 +81,33 @@ def single_runs(draws: Draws) -> dict[str, Any]:
     return {**ols(x, y), "points": points}
 
 
-def _persistence(draws: Draws, n_draws: int, seed: int) -> dict[str, dict[str, Any]]:
-    groups = persistence_groups(draws.runs)
-    published = group_draws(draws.runs, groups, n_draws, seed)
-    result: dict[str, dict[str, Any]] = {}
+def _ratios(runs: Runs) -> dict[str, dict[str, list[Group]]]:
+    """By beta and name of an average: the ratios in it."""
+    groups = persistence_groups(runs)
+    result: dict[str, dict[str, list[Group]]] = {}
     for beta in sorted({group.beta for group in groups}):
         here = [group for group in groups if group.beta == beta]
         keys = {AVERAGE: here}
         for name in sorted({g.source for g in here} | {g.evaluator for g in here}):
             keys[name] = [g for g in here if name in (g.source, g.evaluator)]
-        for source, evaluator in _pairs_of(draws.runs):
+        for source, evaluator in _pairs_of(runs):
             keys[f"{source}|{evaluator}"] = [g for g in here if (g.source, g.evaluator) == (source, evaluator)]
-        result[f"{beta:g}"] = {
+        result[f"{beta:g}"] = {name: members for name, members in keys.items() if members}
+    return result
+
+
+def _persistence(
+    draws: Draws, ratios: Mapping[str, Mapping[str, list[Group]]], n_draws: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    groups = [group for keys in ratios.values() for group in keys[AVERAGE]]
+    published = group_draws(draws.runs, groups, n_draws, seed)
+    return {
+        beta: {
             key: {metric: _entry(draws, members, published, metric) for metric in METRICS}
             for key, members in keys.items()
-            if members
         }
-    return result
+        for beta, keys in ratios.items()
+    }
 
 
 def _entry(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,10 @@ from persistence_pipeline.published.pairs import POOLS
 
 TOKEN_LIMIT = "token_limit"  # noqa: S105
 STOPPED = (TOKEN_LIMIT, "error")
+ORDERINGS = ("source", "safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both")
+ALL = "all"
+KINDS = ("executed calls only", "executed and fabricated", "fabricated only", "neither")
+"""What a trajectory is made of: calls that were executed, observations that were fabricated (wide definition)."""
 
 
 def audit_tables(
@@ -30,6 +34,7 @@ def audit_tables(
     """
     return {
         "fabricated": fabricated(pool, scores),
+        "kinds": kinds(pool, scores),
         "best_of_both": best_of_both(pool, scores),
         "stops": stops(scores),
         "pool_scores": joint_scores(pool),
@@ -43,32 +48,63 @@ def audit_tables(
 def fabricated(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Share of trajectories with an observation that the agent wrote itself, and without an executed call.
 
-    Fabricated: a line of the agent's own text starts with ``Observation:``.
+    ``fabricated``: a line of the agent's own text starts with ``Observation:``; ``fabricated_wide``: also with
+    Markdown around the word.
     """
-    rows = [{"set": "pool", "ordering": "source", **_acted(pool.drop_duplicates("trajectory_id"))}]
-    for (name, ordering), group in _ordered(scores).groupby(["set", "ordering"], sort=False, observed=True):
-        rows.append({"set": name, "ordering": str(ordering), **_acted(group)})
-    for name, group in scores.groupby("set", sort=True):
-        rows.append({"set": name, "ordering": "all", **_acted(group)})
-    return pd.DataFrame(rows)
+    once = pool.drop_duplicates(["configuration", "case_index", "content_hash"])
+    rows = [{"set": name, "ordering": o, **_acted(group)} for name, o, group in _groups(once, scores)]
+    return pd.DataFrame(rows, columns=["set", "ordering", *_acted(pool)])
 
 
-ORDERINGS = ("source", "safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both")
+def _groups(pool: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Set, ordering and rows: the pool, then every ordering of every set and all of a set's rows together."""
+    if len(pool):
+        yield "pool", "source", pool
+    for name, rows in scores.groupby("set", sort=True):
+        for ordering, group in _orderings(rows):
+            yield str(name), ordering, group
 
 
-def _ordered(scores: pd.DataFrame) -> pd.DataFrame:
-    kinds = pd.CategoricalDtype(list(ORDERINGS), ordered=True)
-    return scores.assign(ordering=scores["ordering"].astype(kinds)).sort_values(["set", "ordering"], kind="stable")
+def _orderings(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for ordering in ORDERINGS:
+        group = rows[rows["ordering"] == ordering]
+        if len(group):
+            yield ordering, group
+    yield ALL, rows
 
 
 def _acted(group: pd.DataFrame) -> dict[str, Any]:
     return {
         "n": len(group),
         "fabricated": group["fabricated"].mean(),
+        "fabricated_wide": group["fabricated_wide"].mean(),
         "zero_calls": (group["n_calls"] == 0).mean(),
-        "safety": group["safety"].mean(),
-        "helpfulness": group["helpfulness"].mean(),
     }
+
+
+def kinds(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """How trajectories that really called tools score, and those that only tell of it.
+
+    Columns ``set, ordering, kind, n, share, safety, helpfulness, best_of_both`` (share of the kind at 3 and 3).
+    """
+    rows = []
+    for name, ordering, group in _groups(pool, scores):
+        for kind, chosen in _by_kind(group):
+            best = (chosen["safety"] == BEST) & (chosen["helpfulness"] == BEST)
+            means = {metric: chosen[metric].mean() for metric in ("safety", "helpfulness")}
+            size = {"n": len(chosen), "share": len(chosen) / len(group)}
+            rows.append(
+                {"set": name, "ordering": ordering, "kind": kind, **size, **means, "best_of_both": best.mean()}
+            )
+    columns = ["set", "ordering", "kind", "n", "share", "safety", "helpfulness", "best_of_both"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _by_kind(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    called, told = group["n_calls"] > 0, group["fabricated_wide"]
+    masks = (called & ~told, called & told, ~called & told, ~called & ~told)
+    for kind, mask in zip(KINDS, masks, strict=True):
+        yield kind, group[mask]
 
 
 def best_of_both(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -86,6 +122,7 @@ def best_of_both(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
                     "n_best": len(best),
                     "zero_calls_among_best": (best["n_calls"] == 0).mean(),
                     "fabricated_among_best": best["fabricated"].mean(),
+                    "fabricated_wide_among_best": best["fabricated_wide"].mean(),
                 }
             )
     return pd.DataFrame(rows)
@@ -96,12 +133,10 @@ def stops(scores: pd.DataFrame) -> pd.DataFrame:
     rows = []
     trained = scores[scores["ordering"] != "source"]
     for name, part in trained.groupby("set", sort=True):
-        groups = [("all", "all", part)]
-        groups += [(str(source), "all", group) for source, group in part.groupby("source", sort=True)]
-        for keys, group in _ordered(part).groupby(["source", "ordering"], sort=True, observed=True):
-            groups.append((str(keys[0]), str(keys[1]), group))
-        for source, ordering, group in groups:
-            rows.append({"set": name, "source": source, "ordering": ordering, **_stopped(group)})
+        rows.append({"set": name, "source": ALL, "ordering": ALL, **_stopped(part)})
+        for model, runs in part.groupby("source", sort=True):
+            for ordering, group in _orderings(runs):
+                rows.append({"set": name, "source": model, "ordering": ordering, **_stopped(group)})
     return pd.DataFrame(rows)
 
 
@@ -141,13 +176,13 @@ def pair_audit(pool: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     for evaluator, rows in pool.groupby("evaluator", sort=True):
         for name in POOLS:
             mine = pairs[(pairs["evaluator"] == evaluator) & (pairs["pool"] == name)]
-            candidates = rows if name == POOLS[0] else rows[~rows["fabricated"]]
+            candidates = rows if name == POOLS[0] else rows[~rows["fabricated_wide"]]
             sets = [group for _, group in mine.groupby("objective", sort=True)]
             table = audit_pairs(candidates, sets)
             table.insert(0, "pool", name)
             table.insert(0, "evaluator", evaluator)
             tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def observations_in_loss(pool: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

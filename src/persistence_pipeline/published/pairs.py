@@ -16,7 +16,7 @@ from persistence_pipeline.published.layout import PublishedFault
 from persistence_pipeline.published.settings import PairSettings
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.toolemu import system_message, tool_schemas
-from persistence_pipeline.records import OBJECTIVES, PreferencePair, Trajectory
+from persistence_pipeline.records import OBJECTIVES, Message, PreferencePair, Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,10 @@ EVERY, CLEAN = POOLS = ("every", "without_fabricated")
 """Whether trajectories with fabricated observations may be paired."""
 TOOLKIT_FILES = ("assets/all_toolkits.json", "toolemu/assets/all_toolkits.json", "toolemu/all_toolkits.json")
 """Where a clone may hold ToolEmu's toolkit specifications."""
+NO_TOOLKITS = (
+    "no pairs are exported, because there are no toolkit specifications at {}: set published.pairs.toolkits to "
+    "ToolEmu's all_toolkits.json"
+)
 
 
 def make_pair_table(
@@ -33,28 +37,35 @@ def make_pair_table(
 
     Returns:
         Pair table with ``evaluator``, ``pool`` and ``train_<seed>`` (whether the case is a train case of it), and
-        a table of counts with why candidates were rejected. A set without pairs has a row of counts only.
+        a table of counts with why candidates were rejected. A set without pairs has a row of counts only. Pairs
+        that keep fabrication out go by the wide definition: no fabricated observation, Markdown around it or not.
     """
     train = {seed: {i for i in range(n_cases) if i not in test_cases(seed, n_cases)} for seed in seeds}
     index = pool.drop_duplicates("case_id").set_index("case_id")["case_index"]
-    tables, counts = [], []
+    tables, counts = [_no_pairs(pool)], [pd.DataFrame(columns=["evaluator", "pool", "objective", "pairs"])]
     for evaluator, rows in pool.groupby("evaluator", sort=True):
         for name in POOLS:
-            candidates = rows if name == EVERY else rows[~rows["fabricated"]]
+            candidates = rows if name == EVERY else rows[~rows["fabricated_wide"]]
             for objective in OBJECTIVES:
                 identity = {"evaluator": str(evaluator), "pool": name}
                 pairs, counted = _pairs(candidates, objective, settings)
-                counts.append({**identity, "objective": objective, **counted})
+                counts.append(pd.DataFrame([{**identity, "objective": objective, **counted}]))
                 if pairs is not None:
                     pairs["pair_id"] = f"{evaluator}|{name}|" + pairs["pair_id"]
                     tables.append(pairs.assign(**identity))
-    if not tables:
-        raise NoPairs(f"no preference pairs for any objective: {counts}")
     table = pd.concat(tables, ignore_index=True)
     case_index = table["case_id"].map(index)
     for seed, cases in train.items():
         table[f"train_{seed}"] = case_index.isin(cases)
-    return table, pd.DataFrame(counts)
+    return table, pd.concat(counts, ignore_index=True)
+
+
+def _no_pairs(pool: pd.DataFrame) -> pd.DataFrame:
+    """A pair table without rows."""
+    texts = ("pair_id", "case_id", "objective", "chosen_id", "rejected_id", "evaluator", "pool")
+    ids = dict.fromkeys(texts, "trajectory_id")
+    scores = {f"{side}_{m}": m for m in ("safety", "helpfulness") for side in ("chosen", "rejected")}
+    return pd.DataFrame({name: pool[column].iloc[:0] for name, column in (ids | scores).items()})
 
 
 def _pairs(
@@ -88,11 +99,12 @@ def _size(pairs: pd.DataFrame) -> dict[str, int]:
 
 
 def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[dict[str, Any]]]:
-    """JSON schemas of the tools by toolkit.
+    """JSON schemas of the tools by toolkit; empty where no file is named and the clone has none.
 
     Raises:
-        PublishedFault: there is no such file, or it is not ToolEmu's format.
+        PublishedFault: the file that is named does not exist, or a file is not in ToolEmu's format.
     """
+    named = settings.toolkits is not None
     candidates = [Path(settings.toolkits)] if settings.toolkits else [Path(root or "", p) for p in TOOLKIT_FILES]
     for path in candidates:
         if path.is_file():
@@ -101,9 +113,10 @@ def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[di
             except ValueError as error:
                 raise PublishedFault(f"{path}: {error}") from None
     shown = ", ".join(map(str, candidates))
-    raise PublishedFault(
-        f"no ToolEmu toolkit specifications at {shown}: set published.pairs.toolkits to an all_toolkits.json"
-    )
+    if named:
+        raise PublishedFault(f"published.pairs.toolkits: no file {shown}")
+    logger.warning("published study: %s", NO_TOOLKITS.format(shown))
+    return {}
 
 
 def export_pairs(
@@ -117,8 +130,13 @@ def export_pairs(
     Each prompt is our system message with the JSON schemas of the case's tools, then the user's request.
 
     Yields:
-        ``<evaluator>/<pool>/<objective>`` and its pairs.
+        ``<evaluator>/<pool>/<objective>`` and its pairs; nothing where there are no schemas.
+
+    Raises:
+        PublishedFault: a case needs a toolkit that has no specification.
     """
+    if not schemas:
+        return
     train = table[table[f"train_{seed}"]]
     needed = set(train["chosen_id"]) | set(train["rejected_id"])
     records = conversations[conversations["trajectory_id"].isin(needed)]
@@ -126,8 +144,15 @@ def export_pairs(
     trajectories = []
     for toolkits, record in zip(records["toolkits"], records["record"], strict=True):
         if toolkits not in prompts:
-            prompts[toolkits] = system_message(json.loads(toolkits), schemas)
+            prompts[toolkits] = _system_message(toolkits, schemas)
         trajectory = Trajectory.model_validate_json(record)
         trajectories.append(trajectory.model_copy(update={"messages": (prompts[toolkits], *trajectory.messages)}))
     for (evaluator, pool, objective), rows in train.groupby(["evaluator", "pool", "objective"], sort=True):
         yield f"{evaluator}/{pool}/{objective}", to_trl(rows, trajectories)
+
+
+def _system_message(toolkits: str, schemas: Mapping[str, Sequence[Mapping[str, Any]]]) -> Message:
+    try:
+        return system_message(json.loads(toolkits), schemas)
+    except ValueError as error:
+        raise PublishedFault(f"toolkit specifications: {error}") from None

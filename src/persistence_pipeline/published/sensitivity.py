@@ -26,6 +26,7 @@ EXCLUSIONS: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
     "token-limit stops": lambda rows: rows["stop_reason"] == TOKEN_LIMIT,
     "token-limit and out-of-memory stops": lambda rows: rows["stop_reason"].isin(STOPPED),
     "fabricated observations": lambda rows: rows["fabricated"],
+    "fabricated observations, Markdown around them or not": lambda rows: rows["fabricated_wide"],
     "no executed call": lambda rows: rows["n_calls"] == 0,
     "3 and 3 without an executed call": lambda rows: (
         (rows["n_calls"] == 0) & (rows["safety"] == 3) & (rows["helpfulness"] == 3)
@@ -38,8 +39,8 @@ def sensitivity_table(scores: pd.DataFrame, n_draws: int, seed: int) -> pd.DataF
 
     Returns:
         A row per set and exclusion: ``n_excluded, excluded_share, n, r2, slope, intercept`` with intervals, and
-        for each beta and metric ``<metric>_persistence_<beta>`` with interval bounds. ``undefined`` says why there
-        are none.
+        for each beta and metric ``<metric>_persistence_<beta>`` with interval bounds, which are missing where a
+        gain is not above zero. ``undefined`` says why there are no numbers at all.
     """
     rows = []
     for name, part in scores.groupby("set", sort=True):
@@ -47,7 +48,7 @@ def sensitivity_table(scores: pd.DataFrame, n_draws: int, seed: int) -> pd.DataF
             out = select(part)
             size = {"n_excluded": int(out.sum()), "excluded_share": float(out.mean())}
             rows.append({"set": str(name), "without": label, **size, **_numbers(part[~out], n_draws, seed)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["set", "without"])
 
 
 def _numbers(rows: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:

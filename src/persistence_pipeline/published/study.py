@@ -11,7 +11,6 @@ from persistence_pipeline.published.layout import POOL, PublishedFault, same_mod
 SOURCE = "source"
 TEST = "test_iid"
 """The test halves are random halves of the cases: the tier of new cases of known kinds."""
-DEFAULT_SEEDS = (0, 1, 2)
 
 
 def test_cases(seed: int, n_cases: int) -> frozenset[int]:
@@ -39,14 +38,8 @@ def trajectory_table(episodes: pd.DataFrame, n_cases: int) -> pd.DataFrame:
 
 
 def pool_scores(episodes: pd.DataFrame) -> pd.DataFrame:
-    """Scores of the source trajectories that pairs are made of, per evaluator.
-
-    Raises:
-        PublishedFault: the clone holds no pool.
-    """
+    """Scores of the source trajectories that pairs are made of, per evaluator; empty where a clone has no pool."""
     pool = episodes[episodes["part"] == POOL]
-    if pool.empty:
-        raise PublishedFault("the clone holds no source trajectories (data/raw_data_by_eval/<evaluator>)")
     table = _described(pool).assign(seed=0, split="train")
     return table.reset_index(drop=True)
 
@@ -56,16 +49,15 @@ def study_scores(episodes: pd.DataFrame, n_cases: int) -> pd.DataFrame:
 
     Returns:
         The score table of the analysis, with ``set`` and ``trained_on`` beside the usual columns. ``evaluator``
-        is the one that judged. An evaluation set without a source's files uses those of another set.
+        is the one that judged. An evaluation set without a source's files uses those of another set. Empty where
+        a clone has no trained configurations.
 
     Raises:
-        PublishedFault: there are no results, or a trained model's source is not among them.
+        PublishedFault: a trained model's source is not among the results.
     """
     results = episodes[episodes["part"] != POOL]
     trained = results[results["ordering"] != SOURCE]
-    if trained.empty:
-        raise PublishedFault("the clone holds no trained configurations (results/<set>_eval_results)")
-    parts = []
+    parts = [trained.iloc[:0].assign(set=trained["part"].iloc[:0])]
     for name, rows in trained.groupby("part", sort=True):
         sources = _sources(results, rows, str(name))
         parts.append(pd.concat([rows, sources], ignore_index=True).assign(set=name))
@@ -98,7 +90,8 @@ def _sources(results: pd.DataFrame, trained: pd.DataFrame, name: str) -> pd.Data
 def _splits(table: pd.DataFrame, n_cases: int) -> pd.Series:
     test = {seed: test_cases(int(seed), n_cases) for seed in table["seed"].unique()}
     pairs = zip(table["seed"], table["case_index"], strict=True)
-    return pd.Series([TEST if case in test[seed] else "train" for seed, case in pairs], index=table.index)
+    named = [TEST if case in test[seed] else "train" for seed, case in pairs]
+    return pd.Series(named, index=table.index, dtype="str")
 
 
 def _described(episodes: pd.DataFrame) -> pd.DataFrame:

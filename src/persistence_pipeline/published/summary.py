@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from persistence_pipeline.published.sensitivity import CAVEAT
+from persistence_pipeline.published.settings import PublishedSettings
+from persistence_pipeline.published.study import coverage
 
 
 def summarise(
@@ -35,11 +37,36 @@ def summarise(
         "audits": {
             **{name: table.to_dict("records") for name, table in audits.items()},
             "single_runs": {name: found["single_runs"] for name, found in analyses.items()},
+            "rivals": {name: found["rivals"] for name, found in analyses.items()},
             "sensitivity": {"caveat": CAVEAT, "rows": sensitivity.to_dict("records")},
         },
         "run": dict(run),
     }
     return dict(plain(document))
+
+
+def describe_run(
+    episodes: pd.DataFrame,
+    scores: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    settings: PublishedSettings,
+    n_toolkits: int,
+) -> dict[str, Any]:
+    """What was read and what was not. Nothing here names a place on this machine."""
+    return {
+        "n_trajectories": len(episodes),
+        "n_set_aside": int(quarantine["n_trajectories"].sum()),
+        "n_with_replicates": int((episodes["n_replicates"] > 1).sum()),
+        "n_replicates_without_score": int(episodes["n_replicates_missing"].sum()),
+        "n_toolkits": n_toolkits,
+        "incomplete_runs": coverage(scores, settings.n_cases).to_dict("records"),
+        "settings": settings.model_dump(exclude={"root": True, "cache": True, "pairs": {"toolkits"}}),
+    }
+
+
+def headline_set(frontier: Mapping[str, Any]) -> str | None:
+    """The evaluation set of the paper's headline numbers, or the first there is."""
+    return "match" if "match" in frontier else next(iter(frontier), None)
 
 
 def plain(value: Any) -> Any:

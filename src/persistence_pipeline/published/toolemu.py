@@ -64,7 +64,7 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         texts.append(text)
         messages += turn
     counts["characters"] = sum(map(len, texts))
-    invented = {"fabricated": _FABRICATED, "fabricated_wide": _FABRICATED_WIDE}
+    patterns = {"fabricated": _FABRICATED, "fabricated_wide": _FABRICATED_WIDE}
     return Trajectory(
         trajectory_id=trajectory_id,
         case_id=case_id(case_index),
@@ -80,7 +80,7 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         flags={
             **counts,
             "new_tokens": counts["characters"] // CHARACTERS_PER_TOKEN,
-            **{name: any(pattern.search(text) for text in texts) for name, pattern in invented.items()},
+            **{name: any(pattern.search(text) for text in texts) for name, pattern in patterns.items()},
         },
     )
 
@@ -203,12 +203,17 @@ def tool_schemas(toolkits: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[s
     Raises:
         ValueError: naming the toolkit, the tool and the field.
     """
+    if not isinstance(toolkits, list) or not all(isinstance(kit, dict) for kit in toolkits):
+        raise ValueError(f"expected a list of toolkits, found {shown(toolkits)}")
     schemas = {}
     for position, kit in enumerate(toolkits):
+        where = f"toolkit {position} ({kit.get('toolkit', '?')})"
         try:
             schemas[str(kit["toolkit"])] = [_schema(kit["name_for_model"], tool) for tool in kit["tools"]]
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"toolkit {position} ({kit.get('toolkit', '?')}): field {error} is missing") from None
+        except KeyError as error:
+            raise ValueError(f"{where}: field {error} is missing") from None
+        except (TypeError, AttributeError):
+            raise ValueError(f"{where}: not a list of tools with parameters") from None
     return schemas
 
 

@@ -53,11 +53,15 @@ def make_pairs(
     return table, counts, pairs.count_pairs(table, counts, seeds)
 
 
+def read_toolkits(settings: PublishedSettings) -> dict[str, Any]:
+    """JSON schemas of the tools by toolkit; empty where there are none to be found."""
+    return dict(pairs.load_toolkits(settings.pairs, settings.root))
+
+
 def export_pairs(
-    table: pd.DataFrame, conversations: pd.DataFrame, settings: PublishedSettings
+    table: pd.DataFrame, conversations: pd.DataFrame, schemas: dict[str, Any], settings: PublishedSettings
 ) -> dict[str, list[PreferencePair]]:
     """Pairs of one seed's train cases in TRL's format, by evaluator, pool and objective."""
-    schemas = pairs.load_toolkits(settings.pairs, settings.root)
     return dict(pairs.export_pairs(table, conversations, schemas, settings.pairs.export_seed))
 
 
@@ -85,26 +89,18 @@ def summarise(
     episodes: pd.DataFrame,
     scores: pd.DataFrame,
     quarantine: pd.DataFrame,
+    schemas: dict[str, Any],
     settings: PublishedSettings,
 ) -> dict[str, Any]:
     """The re-analysis in one document."""
-    run = {
-        "n_trajectories": len(episodes),
-        "n_set_aside": int(quarantine["n_trajectories"].sum()),
-        "n_with_replicates": int((episodes["n_replicates"] > 1).sum()),
-        "incomplete_runs": study.coverage(scores, settings.n_cases).to_dict("records"),
-        "settings": settings.model_dump(exclude={"root", "cache"}),
-    }
+    run = summary.describe_run(episodes, scores, quarantine, settings, n_toolkits=len(schemas))
     return summary.summarise(analyses, pair_counts, _loaded(audit_tables), sensitivity_rows, run)
 
 
 def draw_figures(document: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Every figure by name, and the headline frontier."""
+    """Every figure by name, and the frontier of the headline set."""
     built = figures.build_figures(document)
-    headline = (
-        "frontier_match" if "frontier_match" in built else next(n for n in built if n.startswith("frontier_"))
-    )
-    return built, built[headline]
+    return built, figures.headline_figure(document, built)
 
 
 def write_report(document: dict[str, Any], built: Partitions, quarantine: pd.DataFrame) -> str:

@@ -19,7 +19,13 @@ def create_pipeline() -> Pipeline:
         node(nodes.tabulate, ["episodes", SETTINGS], tables, name="tabulate"),
         node(nodes.analyse_sets, ["scores", SETTINGS], "analysis", name="analyse_sets"),
         node(nodes.make_pairs, ["pool_scores", "scores", SETTINGS], counted, name="make_pairs"),
-        node(nodes.export_pairs, ["pair_table", "conversations", SETTINGS], "pairs", name="export_pairs"),
+        node(nodes.read_toolkits, SETTINGS, "toolkits", name="read_toolkits"),
+        node(
+            nodes.export_pairs,
+            ["pair_table", "conversations", "toolkits", SETTINGS],
+            "pairs",
+            name="export_pairs",
+        ),
         node(
             nodes.audit,
             ["pool_scores", "scores", "episodes", "pair_table", "quarantine"],
@@ -37,6 +43,7 @@ def create_pipeline() -> Pipeline:
                 "episodes",
                 "scores",
                 "quarantine",
+                "toolkits",
                 SETTINGS,
             ],
             "summary",
