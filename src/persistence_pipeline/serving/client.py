@@ -1,0 +1,259 @@
+"""Chat requests and their replies, many at a time, each asked once.
+
+A reply is looked up in the journal by the hash of its request before the server is asked. The hash covers what is
+sent and the replicate, not the address: a server may move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import SecretStr
+
+from persistence_pipeline.serving.exchange import Exchange
+from persistence_pipeline.serving.faults import (
+    ModelUnknown,
+    NotJson,
+    RequestRefused,
+    ServerUnreachable,
+    ServingFault,
+)
+from persistence_pipeline.serving.journal import Journal
+from persistence_pipeline.serving.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+PATH = "/chat/completions"
+_STRUCTURE_WORDS = ("response_format", "json_schema", "guided", "grammar", "structured")
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What is asked. Messages and tools are OpenAI's dicts."""
+
+    messages: Sequence[Mapping[str, Any]]
+    max_tokens: int
+    temperature: float = 0.0
+    tools: Sequence[Mapping[str, Any]] = ()
+    stop: Sequence[str] = ()
+    seed: int | None = None
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the answer, for servers that can hold a model to it."""
+    replicate: str = ""
+    """Tells apart requests that are otherwise equal; not sent."""
+    fields: Mapping[str, Any] | None = None
+    """Further fields of this request alone."""
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """What was answered."""
+
+    content: str
+    tool_calls: tuple[tuple[str, str], ...]
+    """Name and arguments as the server wrote them: the arguments are text, and may be no JSON."""
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning: str = ""
+    """Thoughts that the server kept apart from the answer."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the limit of tokens ended it."""
+        return self.finish_reason == "length"
+
+
+@dataclass
+class Usage:
+    """What a client has asked for so far."""
+
+    requests: int = 0
+    from_journal: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ChatClient:
+    """Asks one model; safe to use from several threads.
+
+    Args:
+        settings: The server.
+        journal: File of the journal; None keeps none.
+        key: The key, where the caller has it; else it is taken from the environment that ``settings`` names.
+
+    Raises:
+        KeyRefused: the key's environment variable is not set.
+        JournalFault: the journal is damaged.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, journal: Path | None = None, key: SecretStr | None = None
+    ) -> None:
+        self.settings = settings
+        self.usage = Usage()
+        self._exchange = Exchange(settings, key or settings.key())
+        self._journal = Journal(journal) if journal is not None else None
+        self._slots = threading.BoundedSemaphore(settings.concurrency)
+        self._lock = threading.Lock()
+        self._structured = settings.structured == "json_schema"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections and journal."""
+        self._exchange.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    @property
+    def n_retries(self) -> int:
+        """Attempts beyond the first, so far."""
+        return self._exchange.n_retries
+
+    def check(self) -> None:
+        """See that the server answers and serves the model.
+
+        Raises:
+            ServerUnreachable: nothing usable answers at the address.
+            ModelUnknown: naming the models that are served.
+        """
+        served = self._exchange.served()
+        if served is None:
+            raise ServerUnreachable(
+                f"{self.settings.base_url}/models lists no models: start the server, or correct base_url"
+            )
+        if self.settings.model not in served:
+            raise ModelUnknown(
+                f"{self.settings.base_url} does not serve {self.settings.model!r}; "
+                f"it serves {', '.join(served) or 'nothing'}"
+            )
+
+    def ask(self, request: ChatRequest) -> ChatReply:
+        """The reply, from the journal or the server; waits for a free slot.
+
+        Raises:
+            ServingFault: the class says what went wrong.
+        """
+        key = self.request_key(request)
+        kept = self._journal.get(key) if self._journal is not None else None
+        if kept is not None:
+            reply = ChatReply(**{**kept, "tool_calls": tuple(map(tuple, kept["tool_calls"]))})
+            self._count(reply, from_journal=True)
+            return reply
+        with self._slots:
+            reply = self._ask(request)
+        if self._journal is not None:
+            self._journal.put(key, vars(reply))
+        self._count(reply, from_journal=False)
+        return reply
+
+    def ask_many(self, requests: Iterable[ChatRequest]) -> Iterator[tuple[int, ChatReply | ServingFault]]:
+        """Replies as they come, with the index of their request; ``settings.concurrency`` at a time.
+
+        A fault of one request alone takes the place of its reply.
+
+        Raises:
+            ServingFault: a fault that further requests would share; those not yet begun are not asked.
+        """
+        waiting = enumerate(requests)
+        running: dict[Future[ChatReply], int] = {}
+        pool = ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="chat")
+        try:
+            while True:
+                for index, request in waiting:
+                    running[pool.submit(self.ask, request)] = index
+                    if len(running) >= 2 * self.settings.concurrency:
+                        break
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), _outcome(future)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def request_key(self, request: ChatRequest) -> str:
+        """Hash under which the journal keeps the reply."""
+        written = json.dumps([self._body(request, True), request.replicate], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(written.encode()).hexdigest()
+
+    def _ask(self, request: ChatRequest) -> ChatReply:
+        structured = self._structured
+        try:
+            return self._parse(self._exchange.post(PATH, self._body(request, structured)))
+        except RequestRefused as error:
+            asked_for = structured and request.schema is not None
+            if not asked_for or not any(word in str(error) for word in _STRUCTURE_WORDS):
+                raise
+        logger.warning("%s refuses answers by schema; asking without", self.settings.base_url)
+        self._structured = False
+        return self._parse(self._exchange.post(PATH, self._body(request, False)))
+
+    def _body(self, request: ChatRequest, structured: bool) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.settings.model,
+            "messages": [dict(message) for message in request.messages],
+            "temperature": request.temperature,
+            self.settings.max_tokens_field: request.max_tokens,
+            **self.settings.extra,
+            **(request.fields or {}),
+        }
+        optional = {"tools": list(request.tools), "stop": list(request.stop), "seed": request.seed}
+        body |= {name: value for name, value in optional.items() if value not in (None, [])}
+        if structured and request.schema is not None:
+            schema = {"name": "answer", "strict": True, "schema": request.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+    def _parse(self, value: Mapping[str, Any]) -> ChatReply:
+        try:
+            choice = value["choices"][0]
+            message = choice["message"]
+            calls = [call["function"] for call in message.get("tool_calls") or ()]
+            usage = value.get("usage") or {}
+            return ChatReply(
+                content=self._exchange.cleaned(message.get("content") or ""),
+                tool_calls=tuple((str(c["name"]), self._exchange.cleaned(_text(c["arguments"]))) for c in calls),
+                finish_reason=str(choice.get("finish_reason") or ""),
+                prompt_tokens=int(usage.get("prompt_tokens") or 0),
+                completion_tokens=int(usage.get("completion_tokens") or 0),
+                reasoning=self._exchange.cleaned(
+                    message.get("reasoning_content") or message.get("reasoning") or ""
+                ),
+            )
+        except (KeyError, IndexError, TypeError, AttributeError):
+            shown = self._exchange.cleaned(json.dumps(value))[:200]
+            raise NotJson(f"{self.settings.base_url} answered JSON that is no chat completion: {shown}") from None
+
+    def _count(self, reply: ChatReply, *, from_journal: bool) -> None:
+        with self._lock:
+            self.usage.requests += not from_journal
+            self.usage.from_journal += from_journal
+            self.usage.prompt_tokens += reply.prompt_tokens
+            self.usage.completion_tokens += reply.completion_tokens
+
+
+def _text(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _outcome(future: Future[ChatReply]) -> ChatReply | ServingFault:
+    try:
+        return future.result()
+    except ServingFault as fault:
+        if fault.fatal:
+            raise
+        return fault

@@ -1,0 +1,47 @@
+"""What can go wrong between us and a server, one class for each thing a caller may treat differently.
+
+Messages say what happened and what to do. None of them holds a key: what a server said is cleaned before.
+"""
+
+from __future__ import annotations
+
+
+class ServingFault(RuntimeError):
+    """Base: a request has no reply. Replies so far are in the journal."""
+
+    fatal = True
+    """Whether further requests would fare no better; otherwise the fault is of this request alone."""
+
+
+class ServerUnreachable(ServingFault):
+    """Nothing answers at the address."""
+
+
+class KeyRefused(ServingFault):
+    """The server wants a key, or another one."""
+
+
+class ModelUnknown(ServingFault):
+    """The server does not serve the model that was asked for."""
+
+
+class NotJson(ServingFault):
+    """What answers at the address is not a chat server."""
+
+
+class RetriesExhausted(ServingFault):
+    """The server kept failing, stalling or asking to wait."""
+
+
+class RequestRefused(ServingFault):
+    """The server refused this request."""
+
+    fatal = False
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ContextTooLong(RequestRefused):
+    """The conversation is longer than the model's window."""
