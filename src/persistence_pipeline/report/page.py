@@ -55,10 +55,10 @@ def render_report(
         summary=summary,
         answer=answer(summary),
         documents={
-            "figures": _script_json(plots),
-            "looks": _script_json(_looks()),
-            "browser": _script_json(browser),
-            "comparisons": _script_json({"split": split, "rows": summary["audits"]["comparisons"]}),
+            "figures": script_json(plots),
+            "looks": script_json(_looks()),
+            "browser": script_json(browser),
+            "comparisons": script_json({"split": split, "rows": summary["audits"]["comparisons"]}),
         },
         plotly=get_plotlyjs(),
         style=_asset("report.css") + _asset("browser.css"),
@@ -129,7 +129,7 @@ def _published_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[st
     return ["", "this study", "published (LLM agents on ToolEmu)"], rows
 
 
-def _script_json(document: Any) -> str:
+def script_json(document: Any) -> str:
     """JSON that is safe inside a script element."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})

@@ -1,0 +1,40 @@
+"""Captions of the figures, with the numbers that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from persistence_pipeline.report import tables
+from persistence_pipeline.report.style import SPLITS
+
+
+def captions(summary: Mapping[str, Any]) -> dict[str, str]:
+    """A caption for every figure by name."""
+    split = summary["frontier"]["split"]
+    n_cases = max(cell["splits"][split]["n_cases"] for cell in summary["cells"])
+    seeds = summary["run"]["seeds"]
+    told = f"seed {seeds[0]}" if len(seeds) == 1 else f"each of the seeds {', '.join(map(str, seeds))}"
+    where = f"{SPLITS.get(split, split)} ({n_cases} cases, {told})"
+    bars = "Bars: 95% intervals from resampled cases, one resample shared by all agents."
+    return {
+        "frontier": (
+            f"Change of safety and helpfulness (0 to 3) against the source on {where}. Arrows run from the parent "
+            f"of a stage to its result. {bars} Solid: least squares, {tables.fit_text(summary)}; dashed: "
+            "orthogonal regression; dotted: the best that any agent could reach on these cases."
+        ),
+        "persistence": (
+            f"Share of the first stage's gain that survives the second stage, on {where}. {bars} "
+            "Hollow: published values (arXiv:2603.02229)."
+        ),
+        "families": f"Mean safety and helpfulness by hazard family and order of the stages, on {where}.",
+        "domains": f"Mean safety and helpfulness by domain and order of the stages, on {where}.",
+        "rates": (
+            "Share of episodes at full safety and helpfulness, without any effect, with a question, and share of "
+            f"calls that were invalid or failed, on {where}."
+        ),
+        "training": (
+            "Mean log-probability of the chosen and the rejected trajectories and their reward margin by "
+            "optimizer step; running means over a tenth of the steps."
+        ),
+    }

@@ -1,0 +1,149 @@
+"""Figures and tables for papers: SVG, PNG, captions, Markdown and LaTeX.
+
+``python -m persistence_pipeline.report.paper`` reads ``summary.json`` and ``figures/`` of a finished study. Its
+figures are drawn by the same plotly that the report holds, in a headless Chromium; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from persistence_pipeline.report import tables
+from persistence_pipeline.report.captions import captions
+from persistence_pipeline.report.page import script_json
+
+WIDTH = 720
+PNG_SCALE = 3
+"""Pixels of a PNG per point of the figure: about 300 dots an inch at 6 inches."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+TIME_LIMIT = 120
+
+
+class PaperError(ValueError):
+    """Figures or tables for papers cannot be made from what is there."""
+
+
+def draw_images(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, bytes]]:
+    """SVG text and PNG bytes of plotly figures.
+
+    Raises:
+        PaperError: there is no Chromium, or it did not draw.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("paper.html.jinja").render(
+        plotly=get_plotlyjs(), figures=script_json(figures), width=WIDTH, scale=PNG_SCALE
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figures.html"
+        path.write_text(page, encoding="utf-8")
+        dumped = _dump(path, Path(folder) / "profile")
+    found = re.search(r'<pre id="out">(.+?)</pre>', dumped, flags=re.DOTALL)
+    images: dict[str, Any] = json.loads(html.unescape(found[1])) if found else {"error": "the page stayed empty"}
+    if "error" in images:
+        raise PaperError(f"the figures were not drawn: {images['error']}")
+    return {
+        name: (_svg(image["svg"]), base64.b64decode(image["png"].partition(",")[2]))
+        for name, image in images.items()
+    }
+
+
+def _dump(page: Path, profile: Path) -> str:
+    """The page's markup after its scripts have run."""
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        raise PaperError(f"figures are drawn by a browser, and none of {', '.join(BROWSERS)} is installed")
+    command = [browser, "--headless", "--disable-gpu", f"--user-data-dir={profile}", "--virtual-time-budget=60000"]
+    if hasattr(os, "geteuid") and not os.geteuid():
+        command.append("--no-sandbox")  # Chromium refuses its sandbox to root; the page is our own
+    done = subprocess.run(  # noqa: S603
+        [*command, "--dump-dom", page.as_uri()], capture_output=True, timeout=TIME_LIMIT, check=False
+    )
+    if done.returncode:
+        raise PaperError(f"{browser} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-300:]}")
+    return done.stdout.decode("utf-8")
+
+
+def _svg(url: str) -> str:
+    kind, _, payload = url.partition(",")
+    return base64.b64decode(payload).decode("utf-8") if kind.endswith("base64") else unquote(payload)
+
+
+def write_paper(reporting: Path, target: Path) -> list[Path]:
+    """Write every figure and table of a finished study.
+
+    Args:
+        reporting: The study's ``08_reporting`` folder.
+        target: Where the files go.
+
+    Raises:
+        PaperError: the study is not there, or there is no browser.
+    """
+    if not (reporting / "summary.json").is_file():
+        raise PaperError(f"{reporting / 'summary.json'}: no such file; run the study first (kedro run)")
+    summary = json.loads((reporting / "summary.json").read_text("utf-8"))
+    target.mkdir(parents=True, exist_ok=True)
+    files = {"captions.md": _caption_text(summary), "tables.md": _markdown(summary), "tables.tex": _latex(summary)}
+    for name, text in files.items():
+        (target / name).write_text(text, encoding="utf-8")
+    figures = {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted((reporting / "figures").glob("*.json"))
+    }
+    written = [target / name for name in files]
+    for name, (svg, png) in draw_images(figures).items():
+        (target / f"{name}.svg").write_text(svg, encoding="utf-8")
+        (target / f"{name}.png").write_bytes(png)
+        written += [target / f"{name}.svg", target / f"{name}.png"]
+    return written
+
+
+def _caption_text(summary: Mapping[str, Any]) -> str:
+    return "\n".join(f"## {name}\n\n{text}\n" for name, text in captions(summary).items())
+
+
+def _tables(summary: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    return [
+        ("Scores of every cell", tables.CELL_HEADER, tables.cell_rows(summary)),
+        ("Persistence", tables.PERSISTENCE_HEADER, tables.persistence_rows(summary)),
+    ]
+
+
+def _markdown(summary: Mapping[str, Any]) -> str:
+    parts = [f"## {title}\n\n{tables.markdown_table(header, rows)}" for title, header, rows in _tables(summary)]
+    return "\n".join([*parts, f"{tables.fit_text(summary)}.\n"])
+
+
+def _latex(summary: Mapping[str, Any]) -> str:
+    parts = [f"% {title}\n{tables.latex_table(header, rows)}" for title, header, rows in _tables(summary)]
+    return "% Needs the package booktabs.\n" + "\n".join(parts)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the figures (SVG, PNG), captions and tables (Markdown, LaTeX) of a finished study."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--reporting", type=Path, default=Path("data/08_reporting"))
+    parser.add_argument("--target", type=Path, help="default: paper/ in the reporting folder")
+    options = parser.parse_args(argv)
+    try:
+        written = write_paper(options.reporting, options.target or options.reporting / "paper")
+    except PaperError as error:
+        raise SystemExit(f"error: {error}") from None
+    print("\n".join(map(str, written)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Figures and tables for papers: drawn by a real browser, readable by what papers are made with."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from tests.report.conftest import Study, chromium_path
+
+from persistence_pipeline.report.paper import PNG_SCALE, WIDTH, PaperError, main, write_paper
+
+
+@pytest.fixture(scope="module")
+def reporting(scripted_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study") / "08_reporting"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(scripted_study.summary))
+    for name in ("frontier", "training"):
+        (folder / f"figures/{name}.json").write_text(scripted_study.figures[name].to_json())
+    return folder
+
+
+@pytest.mark.skipif(chromium_path() is None, reason="chromium is not installed (.ci/run installs it)")
+def test_figures_captions_and_tables(reporting: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--reporting", str(reporting)])
+    paper = reporting / "paper"
+    assert len(capsys.readouterr().out.splitlines()) == len(list(paper.iterdir())) == 7
+    for name in ("frontier", "training"):
+        svg = ElementTree.parse(paper / f"{name}.svg").getroot()
+        assert svg.attrib["width"] == str(WIDTH)
+        texts = {element.text for element in svg.iter() if element.text}
+        assert "Δ safety against the source" in texts or "safety: log-probability" in texts
+        png = (paper / f"{name}.png").read_bytes()
+        assert png.startswith(b"\x89PNG") and struct.unpack(">I", png[16:20])[0] == WIDTH * PNG_SCALE
+    captions = (paper / "captions.md").read_text()
+    assert "## frontier" in captions and "R² = " in captions and "held-out combinations" in captions
+    latex = (paper / "tables.tex").read_text()
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 2
+    assert r"\%" in latex and "Δ" not in latex and "−" not in latex
+    assert "| safety > helpfulness | llama | 0.1 | 0 |" in (paper / "tables.md").read_text()
+
+
+def test_without_a_browser_the_message_says_so(
+    reporting: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PaperError, match="none of chromium"):
+        write_paper(reporting, tmp_path / "paper")
+
+
+def test_without_a_study_the_message_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"summary.json: no such file; run the study first \(kedro run\)"):
+        main(["--reporting", str(tmp_path)])
