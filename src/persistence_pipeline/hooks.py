@@ -19,6 +19,8 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from persistence_pipeline.suggestions import explain
+
 logger = logging.getLogger(__name__)
 
 TIMES_SHOWN = 40
@@ -92,6 +94,7 @@ class _Excepthook:
         self._otherwise = otherwise
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        error = explain(error) or error
         if _is_input_error(error):
             print(self._hooks.message(error), file=sys.stderr)  # noqa: T201
         else:
