@@ -137,6 +137,7 @@ def _by_file(study: Study, names: Iterable[str]) -> list[dict[str, list[str] | N
         if list(names) == ["ALL"]:
             if not file.endswith(NOT_IN_ALL):
                 keys[file] = None
+            keys[f"{study.conf.name}/{study.env}/study.yml"] = None
             continue
         own = file == f"{study.conf.name}/{study.env}/parameters_cells.yml"
         defined = [_defined(study, content, name) for name in names if (name.split(".")[0] in TABLES) <= own]

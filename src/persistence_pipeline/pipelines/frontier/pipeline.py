@@ -39,9 +39,10 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
         [
             node(nodes.summarise_grid, "scores", "grid", name="summarise_grid"),
             node(nodes.analyse, ["scores", "grid", "attainable", "params:analysis"], "analysis", name="analyse"),
-            node(nodes.measure, "analysis", ["metrics", "points"], name="measure"),
         ],
         namespace="study",
         parameters={"params:analysis": "params:analysis"},
     )
-    return Pipeline([gather, analyse], tags="frontier")
+    measure = node(nodes.measure, "analysis", ["metrics", "points"], name="measure")
+    parts = [Pipeline([gather, analyse], tags="analysis"), Pipeline([measure], namespace="study", tags="metrics")]
+    return Pipeline(parts, tags="frontier")

@@ -1,0 +1,142 @@
+"""A copy of the project with a study small enough to reproduce in a test, under Git and DVC."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = (
+    "conf",
+    "src",
+    "pyproject.toml",
+    ".telemetry",
+    ".gitignore",
+    ".dvcignore",
+    ".dvc/config",
+    ".dvc/.gitignore",
+)
+TINY: dict[str, Any] = {
+    "world": {"twins_per_group": {"train": 1, "test_iid": 1, "test_combination": 1, "test_domain": 1}},
+    "warm_start": {"twins_per_group": 12, "steps": 120, "batch_size": 32},
+    "candidates": {"samples": 4},
+    "rollout": {"samples": 1},
+    "pairing": {name: {"min_gap": 1, "min_chosen": 0, "max_per_case": 2} for name in ("safety", "helpfulness")},
+    "training": {name: {"batch_size": 2, "save_every": 3} for name in ("safety", "helpfulness")},
+    "analysis": {"n_draws": 50},
+}
+TINY_MODEL = {"hidden_size": 64, "layers": 2, "heads": 2}
+SAFETY, THEN = "llama_b0p1_s0_safety", "llama_b0p1_s0_safety_then_helpfulness"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A clone of the tiny project."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Output of a command run in the project."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert not check or done.returncode == 0, done.stdout[-3000:]
+        return done.stdout
+
+    def dvc(self, *arguments: str, check: bool = True) -> str:
+        """Output of a DVC command."""
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Names of the stages that a ``dvc repro`` ran."""
+        lines = self.dvc("repro", *arguments).splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    def changed(self) -> set[str]:
+        """Names of the stages that DVC calls changed."""
+        import json
+
+        return set(json.loads(self.dvc("status", "--json")))
+
+    def expand(self, *arguments: str) -> None:
+        """Expand the spec, as `make cells` does."""
+        self.run(sys.executable, "-m", "persistence_pipeline.study", *arguments)
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def edit(self, file: str, changes: Mapping[str, Any]) -> None:
+        """Change values of a YAML file."""
+        path = self.root / file
+        path.write_text(yaml.safe_dump(_merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+
+    def hashes(self) -> dict[str, str]:
+        """What `dvc.lock` says of every output."""
+        lock = yaml.safe_load((self.root / "dvc.lock").read_text())
+        return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage.get("outs", [])}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The user's, with this clone's code and this environment's programs first."""
+        own = {
+            "PYTHONPATH": str(self.root / "src"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_GLOBAL_CONFIG_DIR": str(self.root.parent / "dvc-global"),
+            "DVC_SITE_CACHE_DIR": str(self.root.parent / "dvc-site"),
+            "OMP_NUM_THREADS": "1",
+        }
+        names = {
+            f"GIT_{who}_{what}": f"{who}@example.org"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        }
+        return {**os.environ, **own, **names}
+
+
+def _merged(value: Any, changes: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(changes, Mapping):
+        return changes
+    return {**value, **{key: _merged(value.get(key), change) for key, change in changes.items()}}
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The tiny project, committed; nothing has run."""
+    project = Project(tmp_path_factory.mktemp("dvc") / "first")
+    for name in COPIED:
+        source, target = ROOT / name, project.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "grid", "dvc.lock")
+        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
+    project.edit("conf/base/parameters.yml", TINY)
+    project.edit("conf/base/parameters_sources.yml", {"sources": {"llama": {"model": TINY_MODEL}}})
+    project.edit("conf/base/study.yml", {"orderings": ["safety", "safety>helpfulness"]})
+    project.run("git", "init", "--quiet")
+    project.expand()
+    project.commit("A tiny study")
+    return project
+
+
+@pytest.fixture(scope="session")
+def reproduced(fresh: Project) -> Project:
+    """The tiny project, reproduced by two processes side by side, committed."""
+    output = fresh.run(sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--jobs=2")
+    (fresh.root.parent / "side_by_side.txt").write_text(output)
+    fresh.commit("Reproduced")
+    return fresh
