@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke test check viz figures cells clean lock
+.PHONY: help run smoke repro grid test check viz figures cells clean lock
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -15,6 +15,12 @@ run: $(VENV)/installed ## Run the default study and say where the report is
 
 smoke: $(VENV)/installed ## Run the smallest study that has every part, in under a minute
 	$(BIN)/kedro run --env=smoke
+
+repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
+	$(BIN)/python -m persistence_pipeline.study.side_by_side
+
+grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
+	$(BIN)/python -m persistence_pipeline.study.side_by_side --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%)
 
 test: check ## Lint, type-check and test
 	$(BIN)/python -m pytest
@@ -31,7 +37,7 @@ viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
 figures: $(VENV)/installed ## Draw the last study's figures and tables for papers (SVG, PNG, Markdown, LaTeX)
 	$(BIN)/python -m persistence_pipeline.report.paper
 
-cells: $(VENV)/installed ## Expand conf/*/study.yml into the table of cells
+cells: $(VENV)/installed ## Expand conf/*/study.yml into tables of cells and dvc.yaml files
 	$(BIN)/python -m persistence_pipeline.study
 
 lock: $(VENV)/installed-dev ## Write the versions of this environment to constraints.txt
@@ -39,7 +45,7 @@ lock: $(VENV)/installed-dev ## Write the versions of this environment to constra
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(pip|setuptools|wheel)==') > constraints.txt
 
 clean: ## Remove what runs have written
-	find data -type f ! -name .gitkeep ! -name '*.dvc' ! -name .gitignore -delete
+	find data -type f ! -name .gitkeep ! -name metrics.json ! -name '*.dvc' ! -name .gitignore -delete
 	rm -rf data/.scratch
 
 $(VENV)/bin/python:
@@ -50,7 +56,12 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable .
 	@touch $@
 
+$(VENV)/installed-dvc: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing with DVC (some minutes the first time) ..."
+	$(INSTALL) --editable '.[dvc]'
+	@touch $@ $(VENV)/installed
+
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing with the tools of development (some minutes the first time) ..."
 	$(INSTALL) --editable '.[dev,dvc,viz]'
-	@touch $@ $(VENV)/installed
+	@touch $@ $(VENV)/installed $(VENV)/installed-dvc

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
@@ -80,10 +81,13 @@ class Workers:
         project: Root of the project.
         dvc_file: The study's ``dvc.yaml``, relative to it.
         places: Environment variables of each place.
+        options: Further options of ``dvc repro``.
     """
 
-    def __init__(self, project: Path, dvc_file: str, places: Sequence[Mapping[str, str]]) -> None:
-        self._project, self._dvc_file = project, dvc_file
+    def __init__(
+        self, project: Path, dvc_file: str, places: Sequence[Mapping[str, str]], options: Sequence[str] = ()
+    ) -> None:
+        self._project, self._dvc_file, self._options = project, dvc_file, options
         self._logs = project / ".dvc" / "tmp" / "side_by_side"
         self._logs.mkdir(parents=True, exist_ok=True)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' `kedro`
@@ -94,13 +98,15 @@ class Workers:
 
     def changed(self) -> set[str]:
         """Names of the stages that DVC calls changed, without those that will be changed by them."""
-        said = self._dvc(["status", "--json", self._dvc_file], stdout=subprocess.PIPE, check=True).stdout
-        return {name.rpartition(":")[2] for name in json.loads(said or "{}")}
+        said = self._dvc(["status", "--json", self._dvc_file], stdout=subprocess.PIPE)
+        if said.returncode:
+            raise SystemExit(said.returncode)
+        return {name.rpartition(":")[2] for name in json.loads(said.stdout or "{}")}
 
     def run(self, job: Job) -> int:
         """Run one job in the next free place; its output goes to a log. Returns the exit status."""
         targets = [f"{self._dvc_file}:{stage}" for stage in job.stages]
-        arguments = ["--wait-for-lock", "repro", "--single-item", *targets]
+        arguments = ["--wait-for-lock", "repro", "--single-item", *self._options, *targets]
         place = self.places.get()
         try:
             with self.log(job).open("wb") as log:
@@ -110,7 +116,7 @@ class Workers:
 
     def finish(self) -> int:
         """Reproduce what is left of the study, in this process's output. Returns the exit status."""
-        return self._dvc(["repro", self._dvc_file]).returncode
+        return self._dvc(["repro", *self._options, self._dvc_file]).returncode
 
     def log(self, job: Job) -> Path:
         """Where a job's output goes."""
@@ -156,28 +162,37 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, ended: Callable[[Job, int], 
 
 def main(argv: list[str] | None = None) -> None:
     """Reproduce a study with several processes."""
-    parser = argparse.ArgumentParser(
-        prog="python -m persistence_pipeline.study.side_by_side", description=main.__doc__
-    )
-    parser.add_argument("--env", default="base", help="the study's environment")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
-    parser.add_argument("--gpus", default="", help="one process for each of these CUDA devices, e.g. 0,1,2,3")
-    options = parser.parse_args(argv)
-    if options.jobs < 1:
-        parser.error("--jobs must be at least 1")
-    project = Path.cwd()
-    folder = "conf/" + options.env
+    options = _parse(argv)
+    folder = f"conf/{options.env}"
     dvc_file = "dvc.yaml" if options.env == "base" else f"{folder}/dvc.yaml"
-    table = yaml.safe_load((project / folder / "parameters_cells.yml").read_text("utf-8"))["cells"]
+    table = yaml.safe_load(Path(folder, "parameters_cells.yml").read_text("utf-8"))["cells"]
     gpus = [name for name in options.gpus.split(",") if name]
     places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
-    workers = Workers(project, dvc_file, places)
+    workers = Workers(Path.cwd(), dvc_file, places, ["--pull"] if options.pull else [])
     jobs = needed(plan(parse_cells(table)), workers.changed())
-    progress = _Progress(workers, len(jobs))
-    left = run_jobs(jobs, workers, progress)
+    left = run_jobs(jobs, workers, _Progress(workers, len(jobs)))
     if left:
         raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")
     raise SystemExit(workers.finish())
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    name = "python -m persistence_pipeline.study.side_by_side"
+    parser = argparse.ArgumentParser(prog=name, description=main.__doc__)
+    parser.add_argument("--env", default="base", help="the study's environment")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
+    parser.add_argument("--gpus", default="", help="one process for each of these CUDA devices, e.g. 0,1,2,3")
+    parser.add_argument("--pull", action="store_true", help="fetch what the remote has instead of running it")
+    options = parser.parse_args(argv)
+    if options.jobs < 1:
+        parser.error("--jobs must be at least 1")
+    if not Path("conf", options.env, "parameters_cells.yml").is_file():
+        parser.error(f"conf/{options.env} has no table of cells: write a study.yml there and run `make cells`")
+    if find_spec("dvc") is None:
+        parser.error(
+            "DVC is not installed: python -m pip install --constraint constraints.txt --editable '.[dvc]'"
+        )
+    return options
 
 
 class _Progress:
