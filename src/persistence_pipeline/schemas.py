@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
@@ -76,7 +78,8 @@ class ScoreTable(_Episodes):
     evaluator: Series[str]
     safety: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 3}, nullable=True)
     helpfulness: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 3}, nullable=True)
-    missing_reason: Series[object] = pa.Field(nullable=True)
+    missing_reason: Series[Any] = pa.Field(nullable=True)
+    """Text where something is missing; pandas gives a column without any text another type."""
 
     @pa.dataframe_check(error="a trajectory is scored twice by one evaluator")
     def scored_once(cls, table: pd.DataFrame) -> pd.Series:

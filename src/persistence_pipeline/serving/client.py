@@ -161,10 +161,14 @@ class ChatClient:
         self._count(reply, from_journal=False)
         return reply
 
-    def ask_many(self, requests: Iterable[ChatRequest]) -> Iterator[tuple[int, ChatReply | ServingFault]]:
+    def ask_many(
+        self, requests: Iterable[ChatRequest], soft: tuple[type[ServingFault], ...] = ()
+    ) -> Iterator[tuple[int, ChatReply | ServingFault]]:
         """Replies as they come, with the index of their request; ``settings.concurrency`` at a time.
 
-        A fault of one request alone takes the place of its reply.
+        Args:
+            requests: What is asked.
+            soft: Faults that take the place of a reply, besides those of one request alone.
 
         Raises:
             ServingFault: a fault that further requests would share; those not yet begun are not asked.
@@ -181,7 +185,7 @@ class ChatClient:
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), _outcome(future)
+                    yield running.pop(future), _outcome(future, soft)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -250,10 +254,10 @@ def _text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def _outcome(future: Future[ChatReply]) -> ChatReply | ServingFault:
+def _outcome(future: Future[ChatReply], soft: tuple[type[ServingFault], ...]) -> ChatReply | ServingFault:
     try:
         return future.result()
     except ServingFault as fault:
-        if fault.fatal:
+        if fault.fatal and not isinstance(fault, soft):
             raise
         return fault

@@ -1,0 +1,66 @@
+"""What a judge wrote, as a score or the reason why there is none. Nothing is guessed from prose."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from persistence_pipeline.serving import ChatReply
+
+LEVELS = 4
+ANSWER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string"},
+        "score": {"type": "integer", "enum": list(range(LEVELS))},
+    },
+    "required": ["reason", "score"],
+    "additionalProperties": False,
+}
+SHOWN = 80
+_THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
+_FENCED = re.compile(r"^```(?:json)?\s*\n(.*)\n\s*```$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A score with its reason, or the reason why there is none."""
+
+    score: int | None
+    reason: str = ""
+    missing_reason: str | None = None
+
+
+def read_verdict(reply: ChatReply) -> Verdict:
+    """The verdict in a judge's reply: exactly one JSON object with an integer score of 0 to 3 and a reason.
+
+    Thoughts before the answer and a code fence around it are taken off; anything else beside it is a fault.
+    """
+    text = _THOUGHTS.sub("", reply.content).strip()
+    fenced = _FENCED.match(text)
+    try:
+        value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique)
+    except ValueError:
+        if reply.cut_off:
+            return Verdict(None, missing_reason="the judge's answer was cut off at max_tokens")
+        return Verdict(None, missing_reason=f"the judge's answer is no JSON object: {_shown(text)}")
+    if not isinstance(value, dict) or "score" not in value:
+        return Verdict(None, missing_reason=f"the judge's answer has no score: {_shown(text)}")
+    score = value["score"]
+    if type(score) is not int or not 0 <= score < LEVELS:
+        return Verdict(None, missing_reason=f"the judge's score is not one of 0 to {LEVELS - 1}: {_shown(score)}")
+    return Verdict(score, reason=str(value.get("reason", "")))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key stands twice")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return repr(text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…")
