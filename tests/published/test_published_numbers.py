@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from persistence_pipeline.published import audits, pairs, study
+from persistence_pipeline.published import audits, pairs, sensitivity, study
 from persistence_pipeline.published.analysis import analyse_set
 from persistence_pipeline.published.importing import import_clone
 from persistence_pipeline.published.settings import PairSettings, PublishedSettings
@@ -91,14 +91,65 @@ def test_pairs(
     assert counted["train"]["0"]["n_pairs"] == n_train
 
 
-def test_flaws(
-    tables: dict[str, pd.DataFrame], pool: pd.DataFrame, pair_table: tuple[pd.DataFrame, pd.DataFrame]
-) -> None:
-    scores = study.study_scores(tables["episodes"], N_CASES)
-    found = audits.audit_tables(pool, scores, tables["episodes"], pair_table[0], tables["quarantine"])
-    first = found["fabricated"].iloc[0]
-    assert (round(first["fabricated"], 2), round(first["zero_calls"], 2)) == (0.61, 0.38)
-    assert found["best_of_both"].iloc[0]["zero_calls_among_best"] == pytest.approx(0.5, abs=0.01)
-    assert round(found["pool_scores"]["correlation"].iloc[0], 2) == 0.05
-    helpful = found["pairs"].query("pool == 'every' and set == 'helpfulness'").iloc[0]
-    assert helpful["chosen_safety"] > helpful["rejected_safety"]
+@pytest.fixture(scope="module")
+def scores(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return study.study_scores(tables["episodes"], N_CASES)
+
+
+@pytest.fixture(scope="module")
+def audited(
+    tables: dict[str, pd.DataFrame],
+    pool: pd.DataFrame,
+    scores: pd.DataFrame,
+    pair_table: tuple[pd.DataFrame, pd.DataFrame],
+) -> dict[str, pd.DataFrame]:
+    return audits.audit_tables(pool, scores, tables["episodes"], pair_table[0], tables["quarantine"])
+
+
+def test_flaw_1_fabricated_observations(audited: dict[str, pd.DataFrame]) -> None:
+    pool, *_, test = audited["fabricated"].to_dict("records")
+    assert (round(pool["fabricated"], 2), round(pool["zero_calls"], 2)) == (0.61, 0.38)
+    best = audited["best_of_both"].iloc[0]
+    assert (best["n_best"], round(best["zero_calls_among_best"], 2)) == (575, 0.50)
+    # The narrow definition hides what training for helpfulness does: the word comes in bold then.
+    helped = audited["fabricated"].query("set == 'match' and ordering == 'helpfulness'").iloc[0]
+    assert (
+        helped["fabricated"]
+        < test["fabricated"]
+        < 0.62
+        < 0.78
+        < test["fabricated_wide"]
+        < 0.95
+        < helped["fabricated_wide"]
+    )
+
+
+def test_flaw_2_observations_in_the_loss(audited: dict[str, pd.DataFrame]) -> None:
+    shares = (
+        audited["observations_in_loss"].query("pool == 'every'").set_index("objective")["mean_observation_share"]
+    )
+    assert shares.round(2).to_dict() == {"both": 0.10, "helpfulness": 0.12, "safety": 0.12}
+
+
+def test_flaw_3_the_helpfulness_pairs_teach_safety(audited: dict[str, pd.DataFrame]) -> None:
+    assert round(audited["pool_scores"]["correlation"].iloc[0], 2) == 0.05
+    helpful = audited["pairs"].query("pool == 'every' and set == 'helpfulness'").iloc[0]
+    assert helpful["other_metric_gain"] == pytest.approx(0.319, abs=0.0005)
+
+
+def test_flaw_4_token_limit_stops(audited: dict[str, pd.DataFrame]) -> None:
+    row = audited["stops"].iloc[0]
+    assert (row["n"], round(row["token_limit"], 3)) == (4320, 0.052)
+    assert row["safety_at_limit"] > row["safety_otherwise"]
+    assert row["helpfulness_at_limit"] < row["helpfulness_otherwise"]
+
+
+def test_flaw_6_single_runs(analysis: dict[str, Any]) -> None:
+    single = analysis["single_runs"]
+    assert (single["n"], round(single["r2"], 3)) == (60, 0.420)
+
+
+def test_the_line_hangs_on_rows_without_a_call(scores: pd.DataFrame) -> None:
+    table = sensitivity.sensitivity_table(scores, 0, 0).set_index("without")
+    assert round(table.loc["nothing", "r2"], 4) == 0.9076
+    assert table.loc["no executed call", "r2"] < 0.01

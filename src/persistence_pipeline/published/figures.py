@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.published.audits import KINDS
+from persistence_pipeline.published.audits import ALL, KINDS
 from persistence_pipeline.published.summary import headline_set
 from persistence_pipeline.published.tables import by_beta, distinct, points, pool, text
 from persistence_pipeline.report.figures import frontier_figure
@@ -41,6 +41,8 @@ def _set_figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     audits = summary["audits"]
     for name, frontier in summary["frontier"].items():
         yield f"frontier_{name}", frontier_figure(frontier["all"], [])
+        for key in frontier_parts(frontier):
+            yield f"frontier_{name}_{key}", frontier_figure(frontier[key], [])
         yield f"single_{name}", single_runs_figure(audits["single_runs"][name])
         rows = [row for row in audits["sensitivity"]["rows"] if row["set"] == name]
         yield f"sensitivity_{name}", sensitivity_figure(rows)
@@ -48,6 +50,11 @@ def _set_figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
             yield f"persistence_{name}", persistence_figure(summary["persistence"][name])
         if audits["rivals"][name]:
             yield f"rivals_{name}", rivals_figure(audits["rivals"][name])
+
+
+def frontier_parts(frontier: Mapping[str, Any]) -> list[str]:
+    """Models and evaluators with a line of their own that is not everyone's."""
+    return [key for key in distinct(frontier) if key != ALL and "|" not in key]
 
 
 def _audit_figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
@@ -259,7 +266,9 @@ def stops_figure(rows: Rows) -> Figure:
 def loss_figure(rows: Rows) -> Figure:
     """Share of the chosen side that are observations."""
     named = [(f"{r['evaluator']}, {pool(r['pool'])}: {r['objective']}", r) for r in rows]
-    return _shares_figure(named, {"observation_share": ("observations", SAFETY)}, "share of the chosen characters")
+    return _shares_figure(
+        named, {"mean_observation_share": ("observations", SAFETY)}, "mean share of the chosen characters"
+    )
 
 
 def _shares_figure(

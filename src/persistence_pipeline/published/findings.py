@@ -127,20 +127,22 @@ def _no_call(summary: Summary) -> Iterator[Finding]:
             f"sensitivity-{name}",
             "How much of the line hangs on agents that do nothing",
             f"On the rows that executed at least one call the line has {without}; on all rows {everything}. "
-            f"That leaves out {_share(row['excluded_share'])} of the rows, and how an episode went is an outcome "
-            "of training: this is leverage, not a corrected result.",
+            f"That leaves out {_share(row['excluded_share'])} of the rows; {row['n_runs']} of {whole['n_runs']} "
+            f"runs are left, the smallest with {row['smallest_run']} of {whole['smallest_run']} rows. How an episode "
+            "went is an outcome of training: this is leverage, not a corrected result.",
         )
 
 
 def _loss(summary: Summary) -> Iterator[Finding]:
-    shares = [r["observation_share"] for r in summary["audits"]["observations_in_loss"] if r["pool"] == EVERY]
-    shares = [share for share in shares if share is not None]
+    rows = [row for row in summary["audits"]["observations_in_loss"] if row["pool"] == EVERY]
+    shares = [row["mean_observation_share"] for row in rows if row["mean_observation_share"] is not None]
     if shares:
         yield Finding(
             "loss",
             "The loss covers the tools' answers",
-            f"Observations are {min(shares):.0%} to {max(shares):.0%} of the characters on the chosen side, by "
-            "objective, and the published loss trains on them as if the agent had written them.",
+            f"Observations are {min(shares):.0%} to {max(shares):.0%} of the characters of a chosen side (mean "
+            "over the pairs of an objective), and the published loss trains on them as if the agent had written "
+            "them.",
         )
 
 
@@ -174,16 +176,16 @@ def _memory(summary: Summary) -> Iterator[Finding]:
     rows = summary["audits"]["rivals"].get(name, [])
     for row in sorted((r for r in rows if r["of"] == "average"), key=lambda r: -float(r["beta"])):
         safety, helpfulness = row["safety"], row["helpfulness"]
-        if safety["added"]["estimate"] is None or helpfulness["added"]["estimate"] is None:
-            continue
         moved = safety["side_effect"]
+        if moved["low"] is None or None in (safety["added"]["estimate"], helpfulness["added"]["estimate"]):
+            continue
         little = " – not distinguishable from nothing" if moved["low"] <= 0 <= moved["high"] else ""
         yield Finding(
             f"rivals-{name}",
             f"What would persist without memory, at beta {row['beta']}",
             f"Training for helpfulness alone moves safety by {with_bounds(moved, points)} points against the "
             f"source{little}. If each stage merely added what it does to the source, {_left(row, 'added')} would "
-            f"be left; measured are {_left(row, 'persistence')}. {_order(row['order_excess'])}",
+            f"be left; measured are {_left(row, 'persistence')}. {_order(row)}",
         )
 
 
@@ -194,12 +196,18 @@ def _left(row: Mapping[str, Any], key: str) -> str:
     return " and ".join(shares)
 
 
-def _order(excess: Mapping[str, Any]) -> str:
+def _order(row: Mapping[str, Any]) -> str:
+    gap, excess = row["order"]["safety"], row["order_excess"]
+    kind = "not distinguishable from nothing"
+    if gap["low"] > 0:
+        kind = "what came first stays"
+    elif gap["high"] < 0:
+        kind = "what comes last wins"
+    told = f"S > H scores {with_bounds(gap, points)} points of safety above H > S: {kind}."
     if excess["low"] is None:
-        return "Whether order matters cannot be said: a gain is not above zero."
+        return told
     total = {key: excess[key] + 1 for key in ("estimate", "low", "high")}
-    seen = "no effect of the order can be seen" if excess["low"] <= 0 <= excess["high"] else "order matters"
-    return f"The two persistences together are {with_bounds(total)}, where order without effect gives 1: {seen}."
+    return f"{told} The two persistences sum to {with_bounds(total)} (1 on one line, were order without effect)."
 
 
 def _stops(summary: Summary) -> Iterator[Finding]:

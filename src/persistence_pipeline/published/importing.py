@@ -21,7 +21,7 @@ from persistence_pipeline.published.settings import PublishedSettings
 
 logger = logging.getLogger(__name__)
 
-TABLES_VERSION = 2
+TABLES_VERSION = 3
 """Raised when the tables change, so that older caches are not read."""
 EPISODES, CONVERSATIONS, QUARANTINE = TABLES = ("episodes", "conversations", "quarantine")
 QUARANTINE_COLUMNS = ["kind", "file", "line", "detail", "n_trajectories"]

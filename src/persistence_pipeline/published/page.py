@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from persistence_pipeline.published.figures import frontier_parts
 from persistence_pipeline.published.findings import answer, findings
 from persistence_pipeline.published.pairs import NO_TOOLKITS, TOOLKIT_FILES
 from persistence_pipeline.published.sensitivity import CAVEAT
@@ -39,6 +40,7 @@ def render_page(
     return environment.get_template("published.html.jinja").render(
         summary=summary,
         sets=sorted(summary["frontier"], key=lambda name: name != first),
+        parts={name: frontier_parts(frontier) for name, frontier in summary["frontier"].items()},
         words=SETS,
         answer=answer(summary),
         findings=found,

@@ -1,7 +1,8 @@
 """What persistence would be without any memory: two references beside the published ratio.
 
-*Order*: the persistences of safety and of helpfulness are read off the same two agents; without an order effect
-they sum to one, whatever each is (``analysis.order``).
+*Order*: the persistences of safety and of helpfulness are read off the same two agents; where the order of the
+stages makes no difference, and the agents lie on one line, they sum to one, whatever each is (``analysis.order``).
+What S>H scores above H>S says the same without the line.
 
 *Addition*: if the second stage moved the trained agent by what it does to the source, S>H would score
 S + H − source, and the persistence of safety would be (S − source) / (S − H). It is near one, or above, wherever
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import interval
-from persistence_pipeline.analysis.order import excess
+from persistence_pipeline.analysis.order import ORDERS, excess
 from persistence_pipeline.analysis.persistence import ARMS, Group, average_ratio, ratio_parts
 from persistence_pipeline.analysis.runs import METRICS, SOURCE, Floats, Runs, average_over
 from persistence_pipeline.analysis.summary import Draws
@@ -33,18 +34,31 @@ def rival_rows(draws: Draws, keys: Mapping[str, Mapping[str, Sequence[Group]]]) 
         keys: By beta and name, the ratios that are averaged.
 
     Returns:
-        ``beta, of, order_excess`` (persistence of safety plus that of helpfulness, minus one), and by metric
-        ``persistence, added`` (what addition would leave) and ``difference`` (persistence minus that), as made by
-        ``average_ratio``; ``gain`` (what the stage trained on the metric does to it) and ``side_effect`` (what the
-        other stage alone does to it), in points against the source.
+        ``beta, of, order_excess`` (persistence of safety plus that of helpfulness, minus one), ``order`` (by
+        metric, what S>H scores above H>S, an interval in points), and by metric ``persistence, added`` (what
+        addition would leave) and ``difference`` (persistence minus that), as made by ``average_ratio``; ``gain``
+        (what the stage trained on the metric does to it) and ``side_effect`` (what the other stage alone does to
+        it), in points against the source.
     """
     rows = []
     for beta, named in keys.items():
         for name, groups in named.items():
             if {group.metric for group in groups} == set(METRICS):
+                order = {metric: _order(draws, groups, metric) for metric in METRICS}
                 both = {metric: _metric(draws, groups, metric) for metric in METRICS}
-                rows.append({"beta": beta, "of": name, "order_excess": excess(draws.means, groups), **both})
+                total = excess(draws.means, groups)
+                rows.append({"beta": beta, "of": name, "order_excess": total, "order": order, **both})
     return rows
+
+
+def _order(draws: Draws, groups: Sequence[Group], metric: str) -> dict[str, float | None]:
+    """What S>H scores above H>S, averaged over the (model, evaluator)s."""
+    gaps = []
+    for source, evaluator, beta in sorted({(g.source, g.evaluator, g.beta) for g in groups}):
+        arms = [draws.runs.index(source=source, evaluator=evaluator, beta=beta, ordering=o) for o in ORDERS]
+        gaps.append(draws.means[metric] @ average_over(len(draws.runs.table), arms) @ np.array([1.0, -1.0]))
+    gap = np.mean(gaps, axis=0)
+    return interval(gap[0], gap[1:]).as_dict()
 
 
 def _metric(draws: Draws, groups: Sequence[Group], metric: str) -> dict[str, Any]:

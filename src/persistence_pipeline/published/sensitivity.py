@@ -38,7 +38,8 @@ def sensitivity_table(scores: pd.DataFrame, n_draws: int, seed: int) -> pd.DataF
     """Line and average persistence of every evaluation set with each group left out.
 
     Returns:
-        A row per set and exclusion: ``n_excluded, excluded_share, n, r2, slope, intercept`` with intervals, and
+        A row per set and exclusion: ``n_excluded, excluded_share, n_runs, smallest_run`` (rows that are left of
+        the run that has the fewest; a run without rows is gone), ``n, r2, slope, intercept`` with intervals, and
         for each beta and metric ``<metric>_persistence_<beta>`` with interval bounds, which are missing where a
         gain is not above zero. ``undefined`` says why there are no numbers at all.
     """
@@ -57,7 +58,9 @@ def _numbers(rows: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:
         line = frontier_summary(draws)["ols"]
     except ValueError as error:
         return {"undefined": str(error)}
-    numbers = {key: line.get(key) for key in ("n", "r2", "slope", "intercept")}
+    sizes = draws.runs.counts.sum(axis=1)
+    numbers: dict[str, Any] = {"n_runs": len(sizes), "smallest_run": int(sizes.min())}
+    numbers |= {key: line.get(key) for key in ("n", "r2", "slope", "intercept")}
     for key in ("r2", "slope", "intercept"):
         bounds = line.get(f"{key}_interval") or {}
         numbers |= {f"{key}_low": bounds.get("low"), f"{key}_high": bounds.get("high")}

@@ -124,8 +124,8 @@ AUDITS: Mapping[str, Sequence[Column]] = {
         ("evaluator", "evaluator", text),
         ("pool", "trajectories", pool),
         ("objective", "pairs for", text),
-        ("observation_share", "observations, of all chosen characters", percent),
-        ("mean_observation_share", "mean over pairs", percent),
+        ("mean_observation_share", "observations: mean share of a chosen side", percent),
+        ("observation_share", "of all chosen characters together", percent),
     ),
     "agreement": (
         ("part", "trajectories", text),
@@ -263,9 +263,10 @@ def _rivals(rows: Rows) -> Table:
                 cells = [with_bounds(row[metric][k]) for k in ("persistence", "added", "difference")]
                 moves = [with_bounds(row[metric][k], points) for k in ("gain", "side_effect")]
                 total = {k: None if v is None else v + 1 for k, v in _sum(row["order_excess"]).items()}
-                found.append([beta, text(name), metric, *cells, *moves, with_bounds(total)])
+                last = [with_bounds(row["order"][metric], points), with_bounds(total)]
+                found.append([beta, text(name), metric, *cells, *moves, *last])
     header = ["beta", "average over", "metric", "persistence", "by addition", "difference"]
-    return [*header, "own stage alone", "other stage alone", "sum of both"], found
+    return [*header, "own stage alone", "other stage alone", "S > H minus H > S", "sum of both"], found
 
 
 def _sum(excess: Mapping[str, Any]) -> dict[str, Any]:
@@ -287,8 +288,9 @@ def _sensitivity(rows: Rows, name: str) -> Table:
     for row in mine:
         cells = [with_bounds(_interval(row, k)) for k in keys]
         out = f"{row['n_excluded']:,} ({percent(row['excluded_share'])})"
-        found.append([row["without"], out, *cells, row.get("undefined") or ""])
-    return ["rows without", "left out", *keys.values(), ""], found
+        sizes = [count(row.get(k)) for k in ("n_runs", "smallest_run")]
+        found.append([row["without"], out, *sizes, *cells, row.get("undefined") or ""])
+    return ["rows without", "left out", "runs", "rows of the smallest", *keys.values(), ""], found
 
 
 def _interval(row: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -23,6 +23,8 @@ SYSTEM_PROMPT = (
     "leaves open what would do harm if guessed wrong, find out or ask first. When you are done, or cannot go on, "
     "tell the user."
 )
+OBSERVATION = "Observation: "
+"""What the published training data put before an observation."""
 SHOWN = 60
 """Characters of a wrong value that a message quotes."""
 OUT_OF_MEMORY = "[OOM]"
@@ -43,8 +45,9 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
     There is no world behind it, so ``effects`` is empty and ``final_state_hash`` blank. ``split`` says ``train``
     until a seed assigns the case (``splits``). Flags: ``calls, invalid_calls`` (no tool's name, or arguments that
     are not a JSON object), ``failed_calls`` (answered by an error), ``new_tokens`` (estimated), ``characters`` of
-    the agent and of the observations, ``fabricated`` (a line of the agent's own text starts with ``Observation:``)
-    and ``fabricated_wide`` (the same with Markdown around the word).
+    the agent and ``observation_characters`` (as in the published messages: no thinking, and ``Observation:``
+    before each observation), ``fabricated`` (a line of the agent's own text starts with ``Observation:``) and
+    ``fabricated_wide`` (the same with Markdown around the word).
 
     Args:
         line: A parsed line of a trajectory file.
@@ -63,7 +66,7 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         text, turn = _turn(step, number, counts)
         texts.append(text)
         messages += turn
-    counts["characters"] = sum(map(len, texts))
+    counts["characters"] = sum(len(_clean(text)) for text in texts)
     patterns = {"fabricated": _FABRICATED, "fabricated_wide": _FABRICATED_WIDE}
     return Trajectory(
         trajectory_id=trajectory_id,
@@ -79,7 +82,7 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         stop_reason=stop_reason(output),
         flags={
             **counts,
-            "new_tokens": counts["characters"] // CHARACTERS_PER_TOKEN,
+            "new_tokens": sum(map(len, texts)) // CHARACTERS_PER_TOKEN,
             **{name: any(pattern.search(text) for text in texts) for name, pattern in patterns.items()},
         },
     )
@@ -129,7 +132,7 @@ def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Mes
     counts["calls"] += 1
     counts["invalid_calls"] += arguments is None or name is None or name[0] in ("None", "Final")
     counts["failed_calls"] += observation.lstrip().startswith('{"error"')
-    counts["observation_characters"] += len(observation)
+    counts["observation_characters"] += len(OBSERVATION) + len(observation)
     call = ToolCall(
         name=name[0] if name else tool, arguments={"input": argument} if arguments is None else arguments
     )

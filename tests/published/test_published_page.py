@@ -1,0 +1,165 @@
+"""What the page says follows from the numbers, and its tables and figures hold all of them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from published_clone import N_CASES, make_clone
+
+from persistence_pipeline.pipelines.published import nodes
+from persistence_pipeline.published.figures import build_figures, headline_figure
+from persistence_pipeline.published.findings import answer, findings
+from persistence_pipeline.published.page import render_page
+from persistence_pipeline.published.settings import PublishedSettings
+from persistence_pipeline.published.tables import build_tables, distinct, width_ratio, with_bounds
+
+Summary = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    """The summary of the small clone."""
+    folder = tmp_path_factory.mktemp("page")
+    settings = PublishedSettings(
+        root=str(make_clone(folder / "clone")),
+        n_cases=N_CASES,
+        cache=str(folder / "cache"),
+        n_draws=200,
+        sensitivity_draws=50,
+    )
+    return summarise(settings)
+
+
+def summarise(settings: PublishedSettings) -> Summary:
+    episodes, _, quarantine = nodes.read_clone(settings)
+    _, pool, scores = nodes.tabulate(episodes, settings)
+    analyses = nodes.analyse_sets(scores, settings)
+    table, _, counts = nodes.make_pairs(pool, scores, settings)
+    audited = nodes.audit(pool, scores, episodes, table, quarantine)
+    rows = nodes.measure_sensitivity(scores, settings)
+    schemas = nodes.read_toolkits(settings)
+    return nodes.summarise(analyses, counts, audited, rows, episodes, scores, quarantine, schemas, settings)
+
+
+@pytest.fixture
+def summary(made: Summary) -> Summary:
+    """A copy that a test may change."""
+    return copy.deepcopy(made)
+
+
+def said(summary: Summary, anchor: str) -> str:
+    return " ".join(finding.text for finding in findings(summary) if finding.anchor == anchor)
+
+
+def test_every_finding_has_its_section_with_table_and_figure(summary: Summary) -> None:
+    figures = build_figures(summary)
+    page = render_page(summary, figures, [])
+    for finding in findings(summary):
+        assert page.count(f'id="{finding.anchor}"') == 1, finding.anchor
+    assert {name for name in figures if f'id="plot-{name}"' not in page} == set()
+    assert headline_figure(summary, figures) is figures["frontier_match"]
+
+
+def test_nothing_on_the_page_names_a_place_on_this_machine(summary: Summary, tmp_path: Path) -> None:
+    assert str(tmp_path.parent) not in render_page(summary, build_figures(summary), [])
+
+
+def test_points_far_from_a_line_are_not_said_to_lie_near_one(summary: Summary) -> None:
+    line = summary["frontier"]["match"]["all"]
+    line["r2"] = 0.9
+    assert "lie near one line: R² 0.900" in answer(summary)[0]
+    line["r2"] = 0.1
+    assert "do not lie on one line: R² 0.100" in answer(summary)[0]
+    line |= {"r2": None, "undefined": "too few points"}
+    assert "too few points" in answer(summary)[0]
+
+
+def test_pairs_that_teach_against_safety_are_said_to(summary: Summary) -> None:
+    row = next(r for r in summary["audits"]["pairs"] if (r["pool"], r["set"]) == ("every", "helpfulness"))
+    row |= {"other_metric_gain": 0.32, "chosen_safety": 1.77, "rejected_safety": 1.45}
+    assert "0.32 points safer than the rejected one (1.77 against 1.45)" in said(summary, "pairs")
+    row["other_metric_gain"] = -0.5
+    assert "0.50 points less safe" in said(summary, "pairs")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [(-0.2, 0.1, "not distinguishable"), (0.1, 0.3, "came first stays"), (-0.3, -0.1, "comes last wins")],
+)
+def test_the_order_effect_is_said_as_far_as_its_interval_bears(
+    low: float, high: float, words: str, summary: Summary
+) -> None:
+    for row in summary["audits"]["rivals"]["match"]:
+        row["order"]["safety"] = {"estimate": (low + high) / 2, "low": low, "high": high}
+    assert f"[{low:.2f}, {high:.2f}] points of safety above H > S: ".replace("-", "−") in said(
+        summary, "rivals-match"
+    )
+    assert words in said(summary, "rivals-match")
+
+
+def test_the_schemes_are_compared_by_width(summary: Summary) -> None:
+    for entries in summary["persistence"]["match"].values():
+        for ratio in entries["average"].values():
+            ratio |= {"low": 0.2, "high": 0.6, "defined": True}
+            ratio["published_interval"] = {"low": 0.3, "high": 0.4, "n_dropped": 3, "n_partial": 7}
+            assert width_ratio(ratio) == pytest.approx(0.25)
+    assert "0.25 to 0.25 times as wide" in said(summary, "persistence-match")
+    assert "6 draws were dropped as undefined and 14 averaged over fewer" in said(summary, "persistence-match")
+
+
+def test_intervals_and_what_is_undefined_are_written() -> None:
+    assert with_bounds({"estimate": -0.5, "low": -1, "high": 0}) == "−0.500 [−1.000, 0.000]"
+    assert with_bounds({"estimate": 2.0, "low": None, "high": None, "defined": False}) == "2.000 (undefined)"
+    assert with_bounds({"estimate": None, "low": None}) == "undefined"
+    assert with_bounds(None) == "–"
+
+
+def test_with_one_model_its_average_is_shown_once(summary: Summary) -> None:
+    lines = summary["frontier"]["match"]
+    assert list(distinct(lines)) == ["all", "gpt5m", "q32"]
+    header, rows = build_tables(summary, [])["persistence_match"]
+    assert [row[1] for row in rows if row[2] == "safety"] == [
+        "average",
+        "gpt5m",
+        "q32",
+        "published data, three models",
+    ]
+    assert header[3] == "persistence"
+
+
+def test_set_aside_is_listed_and_what_is_not_shown_is_counted(summary: Summary) -> None:
+    fault = {"kind": "json", "file": "a.jsonl", "line": 3, "detail": "not valid JSON", "n_trajectories": 1}
+    page = render_page(summary, {}, [fault] * 201)
+    assert page.count("<td>a.jsonl</td><td>3</td><td>not valid JSON</td>") == 200
+    assert "1 more in the quarantine table" in page
+
+
+def test_incomplete_runs_are_listed(summary: Summary) -> None:
+    run = {"set": "match", "source": "Phi-4", "ordering": "both", "beta": 0.1, "seed": 1, "evaluator": "q32"}
+    summary["run"]["incomplete_runs"] = [{**run, "n_cases": 70}]
+    assert "<td>Phi-4</td><td>both</td><td>0.1</td><td>1</td><td>q32</td><td>70</td>" in render_page(
+        summary, {}, []
+    )
+
+
+def test_without_draws_estimates_are_shown_and_intervals_are_not(
+    made: Summary, clone: Path, tmp_path: Path
+) -> None:
+    settings = PublishedSettings(
+        root=str(clone), n_cases=N_CASES, cache=str(tmp_path / "cache"), n_draws=0, sensitivity_draws=0
+    )
+    summary = summarise(settings)
+    told = summary["persistence"]["match"]["0.1"]["average"]["safety"]
+    assert told["estimate"] == pytest.approx(made["persistence"]["match"]["0.1"]["average"]["safety"]["estimate"])
+    assert told["low"] is None
+    assert render_page(summary, build_figures(summary), []).startswith("<!doctype html>")
+
+
+def test_quarantine_rows_become_plain(summary: Summary) -> None:
+    table = pd.DataFrame({"kind": ["name"], "file": ["x"], "line": pd.array([pd.NA], "Int64"), "detail": ["y"]})
+    page = nodes.write_report(summary, {}, table.assign(n_trajectories=2))
+    assert "<td>x</td><td>–</td><td>y</td><td>2</td>" in page
