@@ -128,8 +128,8 @@ def _no_call(summary: Summary) -> Iterator[Finding]:
             "How much of the line hangs on agents that do nothing",
             f"On the rows that executed at least one call the line has {without}; on all rows {everything}. "
             f"That leaves out {_share(row['excluded_share'])} of the rows; {row['n_runs']} of {whole['n_runs']} "
-            f"runs are left, the smallest with {row['smallest_run']} of {whole['smallest_run']} rows. How an episode "
-            "went is an outcome of training: this is leverage, not a corrected result.",
+            f"runs are left, the smallest with {row['smallest_run']} of {whole['smallest_run']} rows. How an "
+            "episode went is an outcome of training: this is leverage, not a corrected result.",
         )
 
 
