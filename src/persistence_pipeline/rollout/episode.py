@@ -1,21 +1,76 @@
-"""One episode: the transcript between an agent and the world, and the trajectory it becomes.
+"""One episode: the transcript between an agent and a world, and the trajectory it becomes.
 
-A policy drives episodes: it reads ``messages``, writes one turn with ``take``, and goes on until ``done``. A turn
+A world executes calls: the tool world by default, or anything with the same few methods. A policy drives episodes: it reads ``messages``, writes one turn with ``take``, and goes on until ``done``. A turn
 ends at the end of its tool call, so an agent can never write its own observation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.records import Effect, Message, Split, ToolCall, Trajectory
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import Environment, Observation, User
-from persistence_pipeline.world.phrasing import render_observation
 
 StopReason = Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
+
+
+class Task(Protocol):
+    """What an episode needs to know of a case."""
+
+    @property
+    def case_id(self) -> str: ...
+    @property
+    def template_group(self) -> str: ...
+    @property
+    def split(self) -> Split: ...
+    @property
+    def instruction(self) -> str: ...
+
+
+class World(Protocol):
+    """What executes an agent's calls."""
+
+    counts: dict[str, int]
+
+    @property
+    def tools(self) -> Mapping[str, Any]:
+        """By name; each has a ``schema`` in the OpenAI function form."""
+        ...
+
+    @property
+    def opening(self) -> Sequence[Message]:
+        """Messages before the instruction."""
+        ...
+
+    @property
+    def effects(self) -> Sequence[Effect]: ...
+    @property
+    def stop_reason(self) -> StopReason | None: ...
+    @property
+    def flags(self) -> Mapping[str, int | bool | str]:
+        """Flags of the trajectory beside the counts."""
+        ...
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Observation:
+        """Execute one call."""
+        ...
+
+    def reject(self) -> Observation:
+        """Answer a turn that did not parse as a call."""
+        ...
+
+    def speak(self) -> Observation:
+        """Answer a turn in which the agent spoke to the user and meant no call."""
+        ...
+
+    def render(self, observation: Observation) -> str:
+        """Text of an observation."""
+        ...
+
+    def state_hash(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -26,6 +81,8 @@ class Turn:
     text: str = ""
     """The raw text, kept where it is not a call."""
     new_tokens: int = 0
+    spoken: bool = False
+    """Without a call: the agent meant none and spoke to the user. A broken attempt at a call is not ``spoken``."""
 
 
 class Policy(Protocol):
@@ -44,19 +101,31 @@ class Episode:
         policy: Name of the cell or script that acts.
         seed: Seed of the rollout.
         sample: Index among the samples of this case.
-        user: Who answers questions.
+        user: Who answers questions in the tool world.
         max_turns: Calls after which the episode is stopped.
+        world: What executes the calls; None: the tool world, whose cases are ``Case``.
     """
 
     def __init__(
-        self, case: Case, *, policy: str, seed: int, sample: int = 0, user: User = "oracle", max_turns: int = 10
+        self,
+        case: Task,
+        *,
+        policy: str,
+        seed: int,
+        sample: int = 0,
+        user: User = "oracle",
+        max_turns: int = 10,
+        world: World | None = None,
     ) -> None:
         self.case = case
         self.policy = policy
         self.seed = seed
         self.sample = sample
-        self.environment = Environment(case, user)
-        self.messages: list[Message] = [Message(role="user", content=case.instruction)]
+        self.environment: World = _tool_world(case, user) if world is None else world
+        self.messages: list[Message] = [
+            *self.environment.opening,
+            Message(role="user", content=case.instruction),
+        ]
         self.stop_reason: StopReason | None = None
         self.last_observation: Observation = {}
         self._max_turns = max_turns
@@ -72,7 +141,7 @@ class Episode:
         self._new_tokens += turn.new_tokens
         if turn.call is None:
             self.messages.append(Message(role="assistant", content=turn.text))
-            observation = self.environment.reject()
+            observation = self.environment.speak() if turn.spoken else self.environment.reject()
         else:
             self.messages.append(Message(role="assistant", tool_calls=(turn.call,)))
             observation = self.environment.call(turn.call.name, turn.call.arguments)
@@ -81,7 +150,7 @@ class Episode:
         if self.done:
             return None
         name = turn.call.name if turn.call else None
-        message = Message(role="tool", content=render_observation(observation, self.case), name=name)
+        message = Message(role="tool", content=self.environment.render(observation), name=name)
         self.messages.append(message)
         if self.environment.counts["calls"] >= self._max_turns:
             self.stop("max_turns")
@@ -112,5 +181,16 @@ class Episode:
             effects=tuple(self.environment.effects),
             final_state_hash=self.environment.state_hash(),
             stop_reason=self.stop_reason,
-            flags={**self.environment.counts, "new_tokens": self._new_tokens, "fabricated": False},
+            flags={
+                **self.environment.counts,
+                "new_tokens": self._new_tokens,
+                "fabricated": False,
+                **self.environment.flags,
+            },
         )
+
+
+def _tool_world(case: Task, user: User) -> Environment:
+    if not isinstance(case, Case):
+        raise TypeError(f"{case.case_id} is no case of the tool world: name the world it is played in")
+    return Environment(case, user)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.world.behaviours import BEHAVIOURS, Script
+from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import Observation
 
 
@@ -22,6 +23,8 @@ class ScriptedPolicy:
         """Drive the episodes one after another."""
         for episode in episodes:
             rng = random.Random(f"{episode.seed}/{episode.case.case_id}/{episode.sample}")
+            if not isinstance(episode.case, Case):
+                raise TypeError(f"{episode.case.case_id}: scripts play cases of the tool world")
             _drive(episode, self._script(episode.case, rng))
             yield episode
 

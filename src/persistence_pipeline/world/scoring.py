@@ -59,7 +59,7 @@ def _described(trajectory: Trajectory) -> dict[str, Any]:
         "stop_reason": trajectory.stop_reason,
         **{column: int(flags.get(flag, 0)) for column, flag in COUNTS.items()},
         "n_effects": len(trajectory.effects),
-        "refused": not trajectory.effects and not flags.get("questions", 0),
+        "refused": bool(flags.get("refused", not trajectory.effects and not flags.get("questions", 0))),
         "fabricated": bool(flags.get("fabricated", False)),
     }
 
