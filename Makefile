@@ -17,10 +17,10 @@ smoke: $(VENV)/installed ## Run the smallest study that has every part, in under
 	$(BIN)/kedro run --env=smoke
 
 repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
-	$(BIN)/python -m persistence_pipeline.study.side_by_side
+	$(BIN)/python -m persistence_pipeline.study.side_by_side $(JOBS:%=--jobs=%) $(PULL:%=--pull)
 
 grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
-	$(BIN)/python -m persistence_pipeline.study.side_by_side --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%)
+	$(BIN)/python -m persistence_pipeline.study.side_by_side --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)
 
 test: check ## Lint, type-check and test
 	$(BIN)/python -m pytest
