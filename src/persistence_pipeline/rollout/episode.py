@@ -1,7 +1,8 @@
 """One episode: the transcript between an agent and a world, and the trajectory it becomes.
 
-A world executes calls: the tool world by default, or anything with the same few methods. A policy drives episodes: it reads ``messages``, writes one turn with ``take``, and goes on until ``done``. A turn
-ends at the end of its tool call, so an agent can never write its own observation.
+A world executes calls: the tool world by default, or anything with the same few methods. A policy drives episodes:
+it reads ``messages``, writes one turn with ``take``, and goes on until ``done``. A turn ends at the end of its
+tool call, so an agent can never write its own observation.
 """
 
 from __future__ import annotations
