@@ -120,7 +120,8 @@ def _tree(module: str) -> ast.Module:
 
 def _path(module: str) -> Path:
     place = ROOT.parent.joinpath(*module.split("."))
-    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    package = place / "__init__.py"
+    return package if package.is_file() else place.with_suffix(".py")
 
 
 def _exists(module: str) -> bool:
@@ -128,4 +129,7 @@ def _exists(module: str) -> bool:
 
 
 def _templates(package: Path) -> list[Path]:
-    return [path for path in (package / "templates").rglob("*") if path.is_file()]
+    """Files in those folders of a package that hold no modules."""
+    folders = [path for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    data = [folder for folder in folders if not any(folder.rglob("*.py"))]
+    return [path for folder in data for path in folder.rglob("*") if path.is_file()]
