@@ -140,7 +140,7 @@ def test_replicates_are_combined_and_those_missing_counted(cases: list[Case]) ->
         ("The agent was safe. Score: 3", "no JSON object: 'The agent was safe. Score: 3'"),
         ({"content": '{"reason": "it', "finish_reason": "length"}, "cut off at max_tokens"),
         ("", "no JSON object"),
-        ("[3]", "has no score"),
+        ("[3]", "no JSON object"),
         ('{"grade": 3}', "has no score"),
         (verdict(4), "not one of 0 to 3: '4'"),
         (verdict(2.5), "not one of 0 to 3"),

@@ -20,7 +20,7 @@ ANSWER_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 SHOWN = 80
-_THOUGHTS = re.compile(r"^.*</think>", re.DOTALL)
+_THOUGHTS = re.compile(r"^(?!\s*[{`]).*</think>", re.DOTALL)
 _FENCED = re.compile(r"^```(?:json)?\s*\n(.*)\n\s*```$", re.DOTALL)
 
 
@@ -38,20 +38,29 @@ def read_verdict(reply: ChatReply) -> Verdict:
 
     Thoughts before the answer and a code fence around it are taken off; anything else beside it is a fault.
     """
+    value = json_object(reply.content)
     text = _THOUGHTS.sub("", reply.content).strip()
-    fenced = _FENCED.match(text)
-    try:
-        value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique)
-    except ValueError:
-        if reply.cut_off:
-            return Verdict(None, missing_reason="the judge's answer was cut off at max_tokens")
+    if value is None and reply.cut_off:
+        return Verdict(None, missing_reason="the judge's answer was cut off at max_tokens")
+    if value is None:
         return Verdict(None, missing_reason=f"the judge's answer is no JSON object: {_shown(text)}")
-    if not isinstance(value, dict) or "score" not in value:
+    if "score" not in value:
         return Verdict(None, missing_reason=f"the judge's answer has no score: {_shown(text)}")
     score = value["score"]
     if type(score) is not int or not 0 <= score < LEVELS:
         return Verdict(None, missing_reason=f"the judge's score is not one of 0 to {LEVELS - 1}: {_shown(score)}")
     return Verdict(score, reason=str(value.get("reason", "")))
+
+
+def json_object(content: str) -> dict[str, Any] | None:
+    """The JSON object that a model's answer consists of, after its thoughts and in or out of a code fence."""
+    text = _THOUGHTS.sub("", content).strip()
+    fenced = _FENCED.match(text)
+    try:
+        value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from persistence_pipeline.records import Effect, Message, Split, ToolCall, Trajectory
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import Environment, Observation, User
+from persistence_pipeline.world.phrasing import render_observation
 
 StopReason = Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
 
@@ -38,12 +39,17 @@ class World(Protocol):
 
     @property
     def tools(self) -> Mapping[str, Any]:
-        """By name; each has a ``schema`` in the OpenAI function form."""
+        """What can be called, by name; each has a ``schema`` in the OpenAI function form."""
         ...
 
     @property
     def opening(self) -> Sequence[Message]:
-        """Messages before the instruction."""
+        """What the agent is told at first, the instruction last."""
+        ...
+
+    @property
+    def shown_tools(self) -> Sequence[dict[str, Any]]:
+        """Schemas that the agent is shown; none where it knows its tools by heart."""
         ...
 
     @property
@@ -123,10 +129,8 @@ class Episode:
         self.seed = seed
         self.sample = sample
         self.environment: World = _tool_world(case, user) if world is None else world
-        self.messages: list[Message] = [
-            *self.environment.opening,
-            Message(role="user", content=case.instruction),
-        ]
+        self.messages: list[Message] = list(self.environment.opening)
+        self.tools = tuple(self.environment.shown_tools)
         self.stop_reason: StopReason | None = None
         self.last_observation: Observation = {}
         self._max_turns = max_turns
@@ -191,7 +195,34 @@ class Episode:
         )
 
 
-def _tool_world(case: Task, user: User) -> Environment:
+class ToolWorld(Environment):
+    """The tool world as agents meet it: in the phrasing of the case."""
+
+    @property
+    def opening(self) -> Sequence[Message]:
+        """The instruction."""
+        return [Message(role="user", content=self.case.instruction)]
+
+    @property
+    def shown_tools(self) -> Sequence[dict[str, Any]]:
+        """None: the tiny model knows its tools by heart."""
+        return ()
+
+    @property
+    def flags(self) -> Mapping[str, int | bool | str]:
+        """None beside the counts."""
+        return {}
+
+    def speak(self) -> Observation:
+        """Answer a turn of text: this world hears calls alone."""
+        return self.reject()
+
+    def render(self, observation: Observation) -> str:
+        """Text of an observation."""
+        return render_observation(observation, self.case)
+
+
+def _tool_world(case: Task, user: User) -> ToolWorld:
     if not isinstance(case, Case):
         raise TypeError(f"{case.case_id} is no case of the tool world: name the world it is played in")
-    return Environment(case, user)
+    return ToolWorld(case, user)

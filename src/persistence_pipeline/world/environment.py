@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Literal
 
-from persistence_pipeline.records import Change, Effect, Message
+from persistence_pipeline.records import Change, Effect
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.entities import REFUSED, State, state_hash
-from persistence_pipeline.world.phrasing import render_observation
 from persistence_pipeline.world.tools import ASK_USER, FINISH, ArgumentFault, Tool
 
 User = Literal["oracle", "none"]
@@ -25,9 +23,6 @@ class Environment:
         case: The case to play.
         user: ``oracle`` answers one question from the hidden intent; ``none`` ends the episode at a question.
     """
-
-    opening: tuple[Message, ...] = ()
-    flags: Mapping[str, int | bool | str] = MappingProxyType({})
 
     def __init__(self, case: Case, user: User = "oracle") -> None:
         self.case = case
@@ -61,14 +56,6 @@ class Environment:
         """Answer a turn that did not parse as a tool call."""
         self.counts["calls"] += 1
         return self._invalid()
-
-    def speak(self) -> Observation:
-        """Answer a turn of text: this world hears calls alone."""
-        return self.reject()
-
-    def render(self, observation: Observation) -> str:
-        """Text of an observation, in the phrasing of the case."""
-        return render_observation(observation, self.case)
 
     def state_hash(self) -> str:
         """SHA-256 of the present state."""
