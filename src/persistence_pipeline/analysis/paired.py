@@ -67,14 +67,20 @@ def agreement(first: pd.Series, second: pd.Series, n_levels: int = 4) -> dict[st
     both = pd.DataFrame({"first": first, "second": second}).dropna().round().astype(int)
     confusion = np.zeros((n_levels, n_levels))
     np.add.at(confusion, (both["first"].to_numpy(), both["second"].to_numpy()), 1)
-    levels = np.arange(n_levels)
-    distance = (levels[:, None] - levels[None, :]) ** 2 / (n_levels - 1) ** 2
-    expected = np.outer(confusion.sum(1), confusion.sum(0)) / max(len(both), 1)
-    disagreement = (distance * expected).sum()
-    kappa = 1 - (distance * confusion).sum() / disagreement if disagreement else float("nan")
+    kappa = quadratic_kappa(confusion)
     return {
         "n": len(both),
         "kappa": float(kappa),
         "bias": float((both["first"] - both["second"]).mean()),
         "confusion": confusion.astype(int).tolist(),
     }
+
+
+def quadratic_kappa(confusion: Floats) -> Floats:
+    """Quadratic-weighted kappa of (..., levels, levels) counts; NaN where only one level occurs."""
+    levels = np.arange(confusion.shape[-1])
+    distance = (levels[:, None] - levels[None, :]) ** 2
+    total = confusion.sum((-2, -1))
+    chance = confusion.sum(-1)[..., :, None] * confusion.sum(-2)[..., None, :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(1 - (distance * confusion).sum((-2, -1)) * total / (distance * chance).sum((-2, -1)))
