@@ -26,6 +26,10 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _empty(value: object) -> bool:
+    return not value
+
+
 class ToolCall(Record):
     """One call of a tool by name; ``arguments`` is a dict (adapters stringify it where they must)."""
 
@@ -85,6 +89,8 @@ class Trajectory(Record):
     seed: int
     sample: int
     messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = Field((), exclude_if=_empty)
+    """JSON schemas of the tools that the agent was shown; none where it knows them by heart."""
     effects: tuple[Effect, ...]
     final_state_hash: str
     stop_reason: Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
@@ -104,3 +110,5 @@ class PreferencePair(Record):
     prompt: tuple[Message, ...]
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = Field((), exclude_if=_empty)
+    """JSON schemas of the tools that both sides were shown."""

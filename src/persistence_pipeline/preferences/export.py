@@ -24,14 +24,15 @@ def to_trl(pairs: pd.DataFrame, trajectories: Sequence[Trajectory]) -> list[Pref
 
 
 def _pair(row: dict[Any, Any], by_id: dict[str, Trajectory]) -> PreferencePair:
-    sides = []
+    sides, tools = [], []
     for side in ("chosen_id", "rejected_id"):
         if row[side] not in by_id:
             raise ValueError(f"pair {row['pair_id']}: no trajectory {row[side]!r}")
         sides.append(split_prompt(by_id[row[side]].messages))
+        tools.append(by_id[row[side]].tools)
     (prompt, chosen), (other_prompt, rejected) = sides
-    if prompt != other_prompt:
-        raise ValueError(f"pair {row['pair_id']}: its sides have different prompts")
+    if prompt != other_prompt or tools[0] != tools[1]:
+        raise ValueError(f"pair {row['pair_id']}: its sides have different prompts or tools")
     return PreferencePair(
         pair_id=row["pair_id"],
         case_id=row["case_id"],
@@ -41,6 +42,7 @@ def _pair(row: dict[Any, Any], by_id: dict[str, Trajectory]) -> PreferencePair:
         prompt=prompt,
         chosen=chosen,
         rejected=rejected,
+        tools=tools[0],
     )
 
 

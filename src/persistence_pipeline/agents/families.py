@@ -1,0 +1,167 @@
+"""Families of real models: how each writes tools, calls and observations, and where an agent's turn ends.
+
+A family's chat template (``templates/<family>.jinja``) writes what the family's own template writes, with markers
+around what the agent wrote, and never writes earlier turns differently when later ones follow. Its first line names
+the family, so a checkpoint saved with it says how it is spoken to. ``Family.parse`` is the strict inverse of a
+rendered turn: what is not exactly one call is an invalid call, and nothing is guessed or repaired.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.compact import ParseFault
+from persistence_pipeline.records import ToolCall
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FamilyName = Literal["qwen2_5", "qwen3", "llama3_1", "phi4"]
+_NAMED = re.compile(r"\{#- dialect: (\w+) -#\}")
+_TAGGED = re.compile(r"(?P<text>.*?)<tool_call>\s*(?P<call>\{.*\})\s*</tool_call>\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What models of one family share."""
+
+    name: FamilyName
+    model_types: tuple[str, ...]
+    """``model_type`` of their configurations; ``control_tokens`` tell families of one architecture apart."""
+    control_tokens: tuple[str, ...]
+    """Each must be one token of the tokenizer."""
+    end: str
+    """Ends a turn."""
+    pad: str
+    """Serves for padding where the tokenizer names no token for it."""
+    tagged: bool = True
+    """Whether a call stands between ``<tool_call>`` tags, behind text if need be; else it is the whole turn."""
+    arguments: str = "arguments"
+    """Key of a call's arguments."""
+
+    def chat_template(self) -> str:
+        """Text of the family's chat template, with generation markers."""
+        return (files(__package__) / "templates" / f"{self.name}.jinja").read_text(encoding="utf-8")
+
+    def parse(self, turn: str) -> tuple[str, ToolCall]:
+        """What an agent said before its call, and the call; ``turn`` is without its end token.
+
+        Raises:
+            ParseFault: the turn is not exactly one call.
+        """
+        if not self.tagged:
+            return "", _call(turn, self.arguments)
+        match = _TAGGED.fullmatch(turn)
+        if match is None:
+            raise ParseFault("expected one call between <tool_call> and </tool_call>")
+        return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
+
+    def call_has_ended(self, turn: str) -> bool:
+        """Whether the turn so far ends with a call, well-formed or not: nothing that follows is the agent's."""
+        written = turn.rstrip()
+        if self.tagged:
+            return written.endswith("</tool_call>")
+        try:
+            return isinstance(json.loads(written), dict)
+        except ValueError:
+            return False
+
+
+_IM = ("<|im_start|>", "<|im_end|>")
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("qwen2_5", ("qwen2", "qwen2_moe"), (*_IM, "<tool_call>"), "<|im_end|>", "<|endoftext|>"),
+        Family("qwen3", ("qwen3", "qwen3_moe"), (*_IM, "<think>", "</think>"), "<|im_end|>", "<|endoftext|>"),
+        Family(
+            "llama3_1",
+            ("llama",),
+            ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+            "<|eot_id|>",
+            "<|finetune_right_pad_id|>",
+            tagged=False,
+            arguments="parameters",
+        ),
+        Family("phi4", ("phi3",), (*_IM, "<|im_sep|>"), "<|im_end|>", "<|endoftext|>"),
+    )
+}
+assert tuple(FAMILIES) == get_args(FamilyName)
+
+
+def find_family(model_type: str, tokenizer: PreTrainedTokenizerBase) -> Family:
+    """The family of a model, from its configuration and its tokenizer's control tokens.
+
+    Raises:
+        TemplateFault: none fits; says which there are and what can be done.
+    """
+    fitting = [f for f in FAMILIES.values() if model_type in f.model_types and not _missing(f, tokenizer)]
+    if fitting:
+        return fitting[0]
+    name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
+    raise TemplateFault(
+        f"{name}: no known family fits model_type {model_type!r} with these control tokens: give the source one of "
+        f"the families {', '.join(FAMILIES)} whose control tokens its tokenizer has, or add a family: a chat "
+        "template with {% generation %} markers around what the assistant writes, and how its calls are parsed"
+    )
+
+
+def use_family(tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
+    """Give a tokenizer the family's chat template, its end of a turn, and a token for padding.
+
+    Raises:
+        TemplateFault: a control token of the family is not one token of the tokenizer.
+    """
+    missing = _missing(family, tokenizer)
+    if missing:
+        raise TemplateFault(
+            f"family {family.name} needs {', '.join(missing)} as single tokens, which the tokenizer lacks"
+        )
+    tokenizer.chat_template = family.chat_template()
+    tokenizer.eos_token = family.end
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = family.pad if family.pad in tokenizer.get_vocab() else family.end
+
+
+def recorded_family(tokenizer: PreTrainedTokenizerBase) -> Family | None:
+    """The family that a checkpoint's chat template names; None where it names none."""
+    template = tokenizer.chat_template
+    match = _NAMED.match(template) if isinstance(template, str) else None
+    if match is None:
+        return None
+    if match[1] not in FAMILIES:
+        raise TemplateFault(f"the chat template names the family {match[1]!r}; known: {', '.join(FAMILIES)}")
+    return FAMILIES[match[1]]
+
+
+def _missing(family: Family, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
+    vocabulary = tokenizer.get_vocab()
+    return [token for token in family.control_tokens if token not in vocabulary]
+
+
+def _call(text: str, arguments: str) -> ToolCall:
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ParseFault(f"the call is not JSON: {error}") from None
+    if not isinstance(value, dict) or set(value) != {"name", arguments}:
+        raise ParseFault(f"expected a JSON object of name and {arguments}")
+    if not isinstance(value["name"], str) or not isinstance(value[arguments], dict):
+        raise ParseFault(f"expected a text as name and an object as {arguments}")
+    return ToolCall(name=value["name"], arguments=value[arguments])
+
+
+def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(items)
+    if len(value) < len(items):
+        raise ValueError("a key is given twice")
+    return value
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")

@@ -1,0 +1,56 @@
+"""What real models bring, made here: byte-level tokenizers with a family's control tokens, and tiny models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+FURTHER_TOKENS = {
+    "qwen2_5": ("</tool_call>",),
+    "qwen3": ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"),
+    "llama3_1": ("<|begin_of_text|>", "<|eom_id|>", "<|python_tag|>", "<|finetune_right_pad_id|>"),
+    "phi4": (),
+}
+PHI4_TEMPLATE = (
+    "{% for message in messages %}{% if (message['role'] == 'system') %}{{'<|im_start|>system<|im_sep|>' + "
+    "message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'user') %}{{'<|im_start|>user<|im_sep|>' + "
+    "message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'assistant') %}{{'<|im_start|>assistant<|im_sep|>' "
+    "+ message['content'] + '<|im_end|>'}}{% endif %}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
+)
+
+
+@lru_cache
+def native_template(family: str) -> str:
+    """The chat template that the family's models come with."""
+    import trl
+
+    if family == "phi4":
+        return PHI4_TEMPLATE
+    return (Path(trl.__file__).parent / "chat_templates" / f"{family}.jinja").read_text(encoding="utf-8")
+
+
+def bpe_tokenizer(family: str, texts: Iterable[str] = (), size: int = 700) -> Any:
+    """A byte-level tokenizer trained on ``texts``, as the family's models come: with its template, without ours."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from persistence_pipeline.agents.families import FAMILIES
+
+    control = ("<|endoftext|>", *FAMILIES[family].control_tokens, *FURTHER_TOKENS[family])
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=list(dict.fromkeys(control)),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    bos = "<|begin_of_text|>" if family == "llama3_1" else None
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token="<|endoftext|>")
+    wrapped.chat_template = native_template(family)
+    return wrapped
