@@ -54,3 +54,31 @@ def bpe_tokenizer(family: str, texts: Iterable[str] = (), size: int = 700) -> An
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token="<|endoftext|>")
     wrapped.chat_template = native_template(family)
     return wrapped
+
+
+def tiny_model(architecture: str, tokenizer: Any, context: int = 4096, hidden: int = 32, seed: int = 0) -> Any:
+    """A model of two layers with random weights, of an architecture of the hub."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    common = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "initializer_range": 0.1,
+    }
+    if architecture == "gpt2":
+        shape = {"n_embd": hidden, "n_layer": 2, "n_head": 2, "n_positions": context}
+    else:
+        shape = {
+            "hidden_size": hidden,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "intermediate_size": 2 * hidden,
+            "max_position_embeddings": context,
+        }
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(architecture, **common, **shape)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -44,6 +44,8 @@ class Family:
     """Whether a call stands between ``<tool_call>`` tags, behind text if need be; else it is the whole turn."""
     arguments: str = "arguments"
     """Key of a call's arguments."""
+    further_ends: tuple[str, ...] = ("<|endoftext|>",)
+    """Tokens that end a turn too where a model writes them."""
 
     def chat_template(self) -> str:
         """Text of the family's chat template, with generation markers."""
@@ -87,6 +89,7 @@ FAMILIES: dict[str, Family] = {
             "<|finetune_right_pad_id|>",
             tagged=False,
             arguments="parameters",
+            further_ends=("<|eom_id|>", "<|end_of_text|>"),
         ),
         Family("phi4", ("phi3",), (*_IM, "<|im_sep|>"), "<|im_end|>", "<|endoftext|>"),
     )

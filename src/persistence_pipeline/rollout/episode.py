@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from persistence_pipeline.records import Effect, Message, Split, ToolCall, Trajectory
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import Environment, Observation, User
-from persistence_pipeline.world.phrasing import render_observation
+from persistence_pipeline.world.phrasing import opening, render_observation, shown_schemas
 
 StopReason = Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
 
@@ -86,7 +86,7 @@ class Turn:
 
     call: ToolCall | None
     text: str = ""
-    """The raw text, kept where it is not a call."""
+    """The raw text where it is not a call, else what was said before the call."""
     new_tokens: int = 0
     spoken: bool = False
     """Without a call: the agent meant none and spoke to the user. A broken attempt at a call is not ``spoken``."""
@@ -148,7 +148,7 @@ class Episode:
             self.messages.append(Message(role="assistant", content=turn.text))
             observation = self.environment.speak() if turn.spoken else self.environment.reject()
         else:
-            self.messages.append(Message(role="assistant", tool_calls=(turn.call,)))
+            self.messages.append(Message(role="assistant", content=turn.text, tool_calls=(turn.call,)))
             observation = self.environment.call(turn.call.name, turn.call.arguments)
         self.last_observation = observation
         self.stop_reason = self.environment.stop_reason
@@ -183,6 +183,7 @@ class Episode:
             seed=self.seed,
             sample=self.sample,
             messages=tuple(self.messages),
+            tools=self.tools,
             effects=tuple(self.environment.effects),
             final_state_hash=self.environment.state_hash(),
             stop_reason=self.stop_reason,
@@ -200,13 +201,13 @@ class ToolWorld(Environment):
 
     @property
     def opening(self) -> Sequence[Message]:
-        """The instruction."""
-        return [Message(role="user", content=self.case.instruction)]
+        """The instruction, and how to act where the agent reads sentences."""
+        return opening(self.case)
 
     @property
     def shown_tools(self) -> Sequence[dict[str, Any]]:
-        """None: the tiny model knows its tools by heart."""
-        return ()
+        """Every tool of the case; none to the tiny model, which knows them by heart."""
+        return shown_schemas(self.case)
 
     @property
     def flags(self) -> Mapping[str, int | bool | str]:

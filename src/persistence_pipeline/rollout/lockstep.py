@@ -1,8 +1,10 @@
 """Rollouts of a causal language model, token by token, all episodes of a batch in lockstep.
 
 Every row of the batch starts at its own first token and moves one position a step: a position is either
-*forced* (the prompt, an observation) or *sampled* (the agent's turn). No turn needs a prefill, and no padding
-enters the attention. Rows whose episode has ended are dropped when half of the batch is done.
+*forced* (the prompt, an observation) or *sampled* (the agent's turn). The key-value cache is kept from the first
+token of an episode to its last, and no padding enters the attention. Forced positions that all rows share are read
+at once: the prompts' common length, and with real models whatever all rows await. Rows whose episode has ended are
+dropped when half of the batch is done.
 
 Sampling uses one stream of random numbers per episode, keyed by seed, case and sample: an episode does not
 depend on which others share its batch, up to the rounding of the matrix products.
@@ -12,22 +14,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from persistence_pipeline.agents.chat import neutralise_special_tokens
-from persistence_pipeline.agents.compact import ParseFault, parse_call
-from persistence_pipeline.records import Message
-from persistence_pipeline.rollout.episode import Episode, Turn
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.speech import speech_of
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 class SamplingSettings(BaseModel):
@@ -37,10 +36,14 @@ class SamplingSettings(BaseModel):
 
     temperature: float = Field(1.0, ge=0)
     """0 takes the most likely token."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Draw from the most likely tokens that together have this probability."""
     max_turn_tokens: int = Field(8, gt=0)
     """A turn that has not ended after this many tokens is cut and counts as an invalid call."""
     max_turns: int = Field(10, gt=0)
     batch_size: int = Field(256, gt=0)
+    max_length: int | None = Field(None, gt=0)
+    """Tokens after which an episode is stopped, where the model's context does not end it before."""
 
 
 @dataclass
@@ -55,7 +58,7 @@ class _Row:
 
 
 class LockstepPolicy:
-    """Plays episodes with a model and tokenizer of the compact dialect.
+    """Plays episodes with any causal language model whose chat template records its dialect.
 
     Args:
         model: A causal language model with a key-value cache.
@@ -64,14 +67,13 @@ class LockstepPolicy:
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, settings: SamplingSettings
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: SamplingSettings
     ) -> None:
         self._model = model.eval()
-        self._tokenizer = tokenizer
         self._settings = settings
-        self._context = int(model.config.max_position_embeddings)
-        self._observations: dict[str, list[int]] = {}
-        self._end = int(tokenizer.eos_token_id)
+        context = int(model.config.max_position_embeddings)
+        self._context = min(context, settings.max_length or context)
+        self._speech = speech_of(tokenizer)
 
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes batch by batch; yields each as it ends. Sorted by prompt length within the call."""
@@ -83,15 +85,13 @@ class LockstepPolicy:
         key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}"
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
         uniforms = np.random.default_rng(seed).random(self._context)
-        return _Row(episode, deque(self._encode(episode.messages)), uniforms)
-
-    def _encode(self, messages: Iterable[Message]) -> list[int]:
-        """Tokens of untrusted messages up to where the agent begins to write."""
-        spoken = [
-            {"role": m.role, "content": neutralise_special_tokens(m.content, self._tokenizer)} for m in messages
-        ]
-        text = self._tokenizer.apply_chat_template(spoken, tokenize=False, add_generation_prompt=True)
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        prompt = self._speech.prompt(episode)
+        if len(prompt) >= self._context:
+            raise ValueError(
+                f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
+                f"{self._context}: raise max_length, or take a model with a longer context"
+            )
+        return _Row(episode, deque(prompt), uniforms)
 
     def _play_batch(self, rows: list[_Row]) -> Iterator[Episode]:
         import torch
@@ -103,10 +103,11 @@ class LockstepPolicy:
         with torch.inference_mode():
             while rows:
                 ids = torch.tensor(tokens, device=self._model.device)
-                logits = self._model(input_ids=ids, cache=cache, use_cache=True).logits[:, -1]
+                logits = self._model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
                 sampled = self._sample(logits, rows, position)
-                tokens = [[self._next_token(row, token)] for row, token in zip(rows, sampled, strict=True)]
-                position += 1
+                first = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
+                tokens = [[token, *more] for token, more in zip(first, self._shared(rows), strict=True)]
+                position += len(tokens[0])
                 if position >= self._context:
                     for row in rows:
                         if not row.episode.done:
@@ -118,13 +119,27 @@ class LockstepPolicy:
                     rows, tokens = [rows[i] for i in keep], [tokens[i] for i in keep]
                     cache.batch_select_indices(torch.tensor(keep, dtype=torch.long))
 
+    def _shared(self, rows: list[_Row]) -> list[list[int]]:
+        """Further forced tokens of every row, as many as all running rows have; none where they are too few."""
+        width = min((len(row.forced) for row in rows if not row.episode.done), default=0)
+        if not self._speech.chunk or width < self._speech.chunk:
+            return [[] for _ in rows]
+        return [
+            [self._speech.end if row.episode.done else row.forced.popleft() for _ in range(width)] for row in rows
+        ]
+
     def _sample(self, logits: torch.Tensor, rows: list[_Row], position: int) -> list[int]:
         """One token a row by inverting the cumulative distribution at the row's own random number."""
         import torch
 
         if self._settings.temperature == 0:
             return [int(token) for token in logits.argmax(-1).tolist()]
-        cumulative = torch.softmax(logits.double() / self._settings.temperature, -1).cumsum(-1)
+        likely = torch.softmax(logits.double() / self._settings.temperature, -1)
+        if self._settings.top_p < 1:
+            ordered, order = likely.sort(-1, descending=True)
+            beyond = ordered.cumsum(-1) - ordered >= self._settings.top_p
+            likely = likely.scatter(-1, order, ordered.masked_fill(beyond, 0.0))
+        cumulative = likely.cumsum(-1)
         drawn = torch.tensor([row.uniforms[position] for row in rows], dtype=cumulative.dtype)
         scaled = drawn.to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
         return [int(token) for token in torch.searchsorted(cumulative, scaled, right=True)[:, 0].tolist()]
@@ -132,35 +147,22 @@ class LockstepPolicy:
     def _next_token(self, row: _Row, sampled: int) -> int:
         """The token at the row's next position; a sampled one is written into the agent's turn."""
         if row.episode.done:
-            return self._end
+            return self._speech.end
         if row.forced:
             return row.forced.popleft()
         row.turn.append(sampled)
-        ended = sampled == self._end
+        ended = self._speech.has_ended(row.turn)
         if ended or len(row.turn) >= self._settings.max_turn_tokens:
-            self._end_turn(row, ended)
+            return self._end_turn(row, ended)
         return sampled
 
-    def _end_turn(self, row: _Row, ended: bool) -> None:
-        """Hand the turn to the episode and queue what the world answers."""
-        written = row.turn[:-1] if ended else row.turn
-        text = self._tokenizer.decode(written, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        turn = self._parse(text, row, ended)
-        row.turn = []
-        message = row.episode.take(turn)
-        if message is None:
-            return
-        if not ended:
-            row.forced.append(self._end)
-        if message.content not in self._observations:
-            self._observations[message.content] = self._encode([message])
-        row.forced.extend(self._observations[message.content])
-
-    def _parse(self, text: str, row: _Row, ended: bool) -> Turn:
-        invalid = partial(Turn, call=None, text=text, new_tokens=len(row.turn))
-        if not ended:
-            return invalid()
-        try:
-            return Turn(call=parse_call(text, row.episode.environment.tools), new_tokens=len(row.turn))
-        except ParseFault:
-            return invalid()
+    def _end_turn(self, row: _Row, ended: bool) -> int:
+        """Hand the turn to the episode and queue what the world answers; returns the turn's last token."""
+        last, row.turn, turn = row.turn[-1], [], row.turn
+        closed = last in self._speech.ends
+        message = row.episode.take(self._speech.read(turn, row.episode, ended))
+        if message is not None:
+            if not closed:
+                row.forced.append(self._speech.end)
+            row.forced.extend(self._speech.observation(message))
+        return self._speech.end if closed else last

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 from pydantic import Field
 
@@ -25,6 +26,10 @@ class RolloutSettings(SamplingSettings):
     samples: int = Field(2, gt=0)
     """Episodes per case."""
     user: User = "oracle"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What the model computes in."""
+    device: Literal["cpu", "auto"] = "cpu"
+    """``auto``: a GPU where there is one."""
 
 
 def roll_out(
@@ -54,10 +59,14 @@ def roll_out(
     return [episode.trajectory() for episode in episodes]
 
 
-def load_policy(checkpoint: Path, settings: SamplingSettings) -> LockstepPolicy:
-    """The lockstep policy of a saved checkpoint."""
+def load_policy(checkpoint: Path, settings: RolloutSettings) -> LockstepPolicy:
+    """The policy of a saved checkpoint, in the dialect that the checkpoint records."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        checkpoint, dtype=getattr(torch, settings.dtype), local_files_only=True
+    )
+    if settings.device == "auto" and torch.cuda.is_available():
+        model = model.to("cuda")
     return LockstepPolicy(model, load_tokenizer(checkpoint), settings)

@@ -5,6 +5,7 @@ Knows nothing of TRL or torch; ``trainer.py`` pads these rows into batches.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +33,38 @@ def encode_pairs(
         TemplateFault: if the template lacks generation markers, or renders the prompt of a pair differently when
             a completion follows.
     """
-    wholes = [(*pair.prompt, *side) for pair in pairs for side in (pair.chosen, pair.rejected)]
-    keys = [_key(conversation) for conversation in (*wholes, *(pair.prompt for pair in pairs))]
-    distinct = dict(zip(keys, (*wholes, *(pair.prompt for pair in pairs)), strict=True))
-    encoded = dict(zip(distinct, encode_conversations(tokenizer, list(distinct.values())), strict=True))
-    n_cut = sum(len(encoded[key][0]) > max_length for key in set(keys[: len(wholes)]))
+    encoded = _encode_distinct(pairs, tokenizer)
     rows = []
-    for index, pair in enumerate(pairs):
-        chosen, rejected, prompt = keys[2 * index], keys[2 * index + 1], keys[len(wholes) + index]
-        rows.append(_row(pair, encoded[prompt], encoded[chosen], encoded[rejected], max_length))
-    return rows, n_cut
+    cut = set()
+    for pair in pairs:
+        prompt, *sides = (_key(pair, conversation) for conversation in _conversations(pair))
+        cut |= {key for key in sides if len(encoded[key][0]) > max_length}
+        rows.append(_row(pair, encoded[prompt], *(encoded[key] for key in sides), max_length))
+    return rows, len(cut)
 
 
-def _key(conversation: Sequence[Message]) -> str:
-    return "\n".join(message.model_dump_json() for message in conversation)
+def _conversations(pair: PreferencePair) -> tuple[Conversation, Conversation, Conversation]:
+    """The prompt, and the whole conversation of each side."""
+    return pair.prompt, (*pair.prompt, *pair.chosen), (*pair.prompt, *pair.rejected)
+
+
+def _key(pair: PreferencePair, conversation: Conversation) -> str:
+    return "\n".join([json.dumps(pair.tools), *(message.model_dump_json() for message in conversation)])
+
+
+def _encode_distinct(
+    pairs: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Encoded]:
+    """Every conversation of the pairs once, with the tools of its pair."""
+    by_tools: dict[str, tuple[PreferencePair, dict[str, Conversation]]] = {}
+    for pair in pairs:
+        _, conversations = by_tools.setdefault(json.dumps(pair.tools), (pair, {}))
+        conversations.update({_key(pair, conversation): conversation for conversation in _conversations(pair)})
+    encoded: dict[str, Encoded] = {}
+    for pair, conversations in by_tools.values():
+        rows = encode_conversations(tokenizer, list(conversations.values()), pair.tools)
+        encoded.update(zip(conversations, rows, strict=True))
+    return encoded
 
 
 def _row(pair: PreferencePair, prompt: Encoded, chosen: Encoded, rejected: Encoded, max_length: int) -> Row:
