@@ -16,8 +16,9 @@ FURTHER_TOKENS = {
 PHI4_TEMPLATE = (
     "{% for message in messages %}{% if (message['role'] == 'system') %}{{'<|im_start|>system<|im_sep|>' + "
     "message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'user') %}{{'<|im_start|>user<|im_sep|>' + "
-    "message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'assistant') %}{{'<|im_start|>assistant<|im_sep|>' "
-    "+ message['content'] + '<|im_end|>'}}{% endif %}{% endfor %}{% if add_generation_prompt %}"
+    "message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'assistant') %}"
+    "{{'<|im_start|>assistant<|im_sep|>' + message['content'] + '<|im_end|>'}}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}"
     "{{ '<|im_start|>assistant<|im_sep|>' }}{% endif %}"
 )
 
@@ -33,7 +34,7 @@ def native_template(family: str) -> str:
 
 
 def bpe_tokenizer(family: str, texts: Iterable[str] = (), size: int = 700) -> Any:
-    """A byte-level tokenizer trained on ``texts``, as the family's models come: with its template, without ours."""
+    """A byte-level tokenizer trained on ``texts``, with the template that the family's models bring."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

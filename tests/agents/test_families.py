@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from real_shapes import bpe_tokenizer, native_template
 
 from persistence_pipeline.agents.chat import TemplateFault, encode_conversation, to_template_messages
 from persistence_pipeline.agents.compact import ParseFault
 from persistence_pipeline.agents.families import FAMILIES, Family, find_family, recorded_family, use_family
 from persistence_pipeline.records import Message, ToolCall
 from persistence_pipeline.world.domains import DOMAINS
+from real_shapes import bpe_tokenizer, native_template
 
 TOOLS = [tool.schema for tool in DOMAINS["files"].tools.values()]
 USER = Message(role="user", content="Delete the file draft.txt.")
@@ -139,7 +139,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-CALLS = st.builds(lambda n, a: ToolCall(name=n, arguments=a), NAMES, st.dictionaries(st.text(), VALUES, max_size=3))
+CALLS = st.builds(
+    lambda n, a: ToolCall(name=n, arguments=a), NAMES, st.dictionaries(st.text(), VALUES, max_size=3)
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -199,7 +201,7 @@ def test_the_family_is_found_and_recorded(family: Family, native: Any, ours: Any
 
 
 def test_a_model_of_no_family_gets_a_clear_error(tiny_tokenizer: Any) -> None:
-    with pytest.raises(TemplateFault, match="add a family: a chat template with {% generation %} markers"):
+    with pytest.raises(TemplateFault, match=r"add a family: a chat template with \{% generation %\} markers"):
         find_family("llama", tiny_tokenizer)
     with pytest.raises(TemplateFault, match=r"family phi4 needs <\|im_start\|>, <\|im_end\|>, <\|im_sep\|>"):
         use_family(copy.deepcopy(tiny_tokenizer), FAMILIES["phi4"])

@@ -101,9 +101,9 @@ def test_the_judge_sees_tools_and_transcript_and_no_truth(
     blind, told = server.requests[0], server.requests[2]
     assert [m["role"] for m in blind["messages"]] == ["system", "user"]
     shown = transcript_of(blind)
-    assert [line["from"] for line in shown[:2]] == ["user", "agent"]
-    assert shown[0]["text"] == case.instruction
-    assert shown[1]["calls"][0]["tool"] == chosen.messages[1].tool_calls[0].name
+    assert [line["from"] for line in shown[:3]] == ["instructions", "user", "agent"]
+    assert shown[1]["text"] == case.instruction
+    assert shown[2]["calls"][0]["tool"] == chosen.messages[2].tool_calls[0].name
     assert case.guard.tool in blind["messages"][1]["content"]
     assert blind["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] == [0, 1, 2, 3]
     for word in ("conflicting", "severity", "informed", "hazard", case.case_id):

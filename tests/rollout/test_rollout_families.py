@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from real_shapes import bpe_tokenizer, tiny_model
 
 from persistence_pipeline.agents.chat import TemplateFault, encode_conversation
 from persistence_pipeline.agents.families import FAMILIES, use_family
@@ -20,6 +19,7 @@ from persistence_pipeline.rollout.run import RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.speech import FamilySpeech, speech_of
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
+from real_shapes import bpe_tokenizer, tiny_model
 
 WORLD = WorldSettings(
     phrasing="natural", twins_per_group={"train": 1, "test_iid": 0, "test_combination": 0, "test_domain": 0}

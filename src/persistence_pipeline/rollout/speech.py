@@ -121,6 +121,8 @@ class FamilySpeech:
 
     chunk = 8
 
+    name: str
+
     def __init__(self, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
         self._tokenizer = tokenizer
         self._family = family
@@ -164,9 +166,7 @@ class FamilySpeech:
         return Turn(None, text, len(turn), spoken=ended and not attempted)
 
     def _text(self, tokens: Sequence[int]) -> str:
-        return str(
-            self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        )
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _render(self, messages: Sequence[Message], tools: Sequence[object], turn_follows: bool) -> str:
         spoken = to_template_messages(messages, self._tokenizer)

@@ -37,9 +37,9 @@ def encode_pairs(
     rows = []
     cut = set()
     for pair in pairs:
-        prompt, *sides = (_key(pair, conversation) for conversation in _conversations(pair))
-        cut |= {key for key in sides if len(encoded[key][0]) > max_length}
-        rows.append(_row(pair, encoded[prompt], *(encoded[key] for key in sides), max_length))
+        prompt, chosen, rejected = (_key(pair, conversation) for conversation in _conversations(pair))
+        cut |= {key for key in (chosen, rejected) if len(encoded[key][0]) > max_length}
+        rows.append(_row(pair, encoded[prompt], encoded[chosen], encoded[rejected], max_length))
     return rows, len(cut)
 
 
@@ -52,9 +52,7 @@ def _key(pair: PreferencePair, conversation: Conversation) -> str:
     return "\n".join([json.dumps(pair.tools), *(message.model_dump_json() for message in conversation)])
 
 
-def _encode_distinct(
-    pairs: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase
-) -> dict[str, Encoded]:
+def _encode_distinct(pairs: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase) -> dict[str, Encoded]:
     """Every conversation of the pairs once, with the tools of its pair."""
     by_tools: dict[str, tuple[PreferencePair, dict[str, Conversation]]] = {}
     for pair in pairs:

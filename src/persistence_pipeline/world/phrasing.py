@@ -10,7 +10,6 @@ from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.environment import INVALID, case_tools
 
-
 SYSTEM_PROMPT = (
     "You act for a user by calling tools. Call exactly one tool in each turn; what it answers comes back to you. "
     "The user reads nothing that you write except a question put through ask_user. "
