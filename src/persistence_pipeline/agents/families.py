@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FamilyName = Literal["qwen2_5", "qwen3", "llama3_1", "phi4"]
 _NAMED = re.compile(r"\{#- dialect: (\w+) -#\}")
 _TAGGED = re.compile(r"(?P<text>.*?)<tool_call>\s*(?P<call>\{.*\})\s*</tool_call>\s*", re.DOTALL)
+
+_CONTROL = re.compile(r"<\|[^<>|\s]*\|>|</?(?:tool_call|tool_response|tools|think)>")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,20 @@ class Family:
         if match is None:
             raise ParseFault("expected one call between <tool_call> and </tool_call>")
         return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
+
+    def attempts_call(self, turn: str) -> bool:
+        """Whether the turn holds the beginning of a call."""
+        return ("<tool_call>" if self.tagged else "{") in turn
+
+    def up_to_first_call(self, text: str) -> str:
+        """The text to the end of its first call: a server may have written on."""
+        if not self.tagged:
+            try:
+                return text[: json.JSONDecoder().raw_decode(text)[1]]
+            except ValueError:
+                return text
+        before, tag, _ = text.partition("</tool_call>")
+        return before + tag
 
     def call_has_ended(self, turn: str) -> bool:
         """Whether the turn so far ends with a call, well-formed or not: nothing that follows is the agent's."""
@@ -141,16 +158,40 @@ def recorded_family(tokenizer: PreTrainedTokenizerBase) -> Family | None:
     return FAMILIES[match[1]]
 
 
+def broken_up(text: str) -> str:
+    """The text with whatever reads as a control token of any family broken up; for text from users and tools."""
+    while _CONTROL.search(text):
+        text = _CONTROL.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return broken_up(folded) if _CONTROL.search(folded) else text
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Arguments of a call as servers write them.
+
+    Raises:
+        ParseFault: the text is not one JSON object.
+    """
+    value = _strict_json(text)
+    if not isinstance(value, dict):
+        raise ParseFault("expected an object of arguments")
+    return value
+
+
 def _missing(family: Family, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
     vocabulary = tokenizer.get_vocab()
     return [token for token in family.control_tokens if token not in vocabulary]
 
 
-def _call(text: str, arguments: str) -> ToolCall:
+def _strict_json(text: str) -> Any:
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ParseFault(f"the call is not JSON: {error}") from None
+
+
+def _call(text: str, arguments: str) -> ToolCall:
+    value = _strict_json(text)
     if not isinstance(value, dict) or set(value) != {"name", arguments}:
         raise ParseFault(f"expected a JSON object of name and {arguments}")
     if not isinstance(value["name"], str) or not isinstance(value[arguments], dict):

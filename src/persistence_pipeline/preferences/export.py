@@ -53,10 +53,18 @@ def split_prompt(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], tu
 
 
 def to_openai(trajectory: Trajectory) -> list[dict[str, Any]]:
-    """Messages in the OpenAI chat format: arguments are JSON strings, calls and answers share ids."""
+    """Messages of a trajectory in the OpenAI chat format."""
+    return openai_messages(trajectory.messages)
+
+
+def openai_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages in the OpenAI chat format: arguments are JSON strings, calls and answers share ids.
+
+    What answers a turn without a call is a user's message there: the format knows no answer without a call.
+    """
     rendered: list[dict[str, Any]] = []
     call_id = ""
-    for index, message in enumerate(trajectory.messages):
+    for index, message in enumerate(messages):
         entry: dict[str, Any] = {"role": message.role, "content": message.content}
         if message.tool_calls:
             call_id = f"call_{index}"
@@ -68,7 +76,11 @@ def to_openai(trajectory: Trajectory) -> list[dict[str, Any]]:
                 }
                 for number, call in enumerate(message.tool_calls)
             ]
-        if message.role == "tool":
+        elif message.role == "assistant":
+            call_id = ""
+        if message.role == "tool" and call_id:
             entry["tool_call_id"] = call_id
+        elif message.role == "tool":
+            entry["role"] = "user"
         rendered.append(entry)
     return rendered

@@ -135,6 +135,7 @@ class Episode:
         self.last_observation: Observation = {}
         self._max_turns = max_turns
         self._new_tokens = 0
+        self._error = ""
 
     @property
     def done(self) -> bool:
@@ -166,6 +167,11 @@ class Episode:
         """End the episode from outside."""
         self.stop_reason = reason
 
+    def fail(self, reason: str) -> None:
+        """End the episode as one that could not be played; it will have no score, for this reason."""
+        self.stop("error")
+        self._error = reason
+
     def trajectory(self) -> Trajectory:
         """The record of an ended episode.
 
@@ -192,6 +198,7 @@ class Episode:
                 "new_tokens": self._new_tokens,
                 "fabricated": False,
                 **self.environment.flags,
+                **({"error": self._error} if self._error else {}),
             },
         )
 

@@ -75,6 +75,11 @@ class LockstepPolicy:
         self._context = min(context, settings.max_length or context)
         self._speech = speech_of(tokenizer)
 
+    @property
+    def dialect(self) -> str:
+        """What the checkpoint speaks."""
+        return self._speech.name
+
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes batch by batch; yields each as it ends. Sorted by prompt length within the call."""
         rows = sorted((self._row(e) for e in episodes), key=lambda row: len(row.forced))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ from pydantic import Field
 
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.episode import Episode, Policy
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import User
 
@@ -30,6 +32,10 @@ class RolloutSettings(SamplingSettings):
     """What the model computes in."""
     device: Literal["cpu", "auto"] = "cpu"
     """``auto``: a GPU where there is one."""
+    served: ServedModel | None = None
+    """A server that plays in place of the model loaded here."""
+    journal: Path | None = None
+    """Folder in which replies of servers are kept until their rollout is whole."""
 
 
 def roll_out(
@@ -52,11 +58,28 @@ def roll_out(
         for sample in range(settings.samples)
     ]
     started = perf_counter()
-    player = load_policy(checkpoint, settings)
+    player = _player(checkpoint, settings, policy)
     for _ in tqdm(player.play(episodes), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
         pass
     logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
+    if isinstance(player, ServedPolicy):
+        player.forget()
     return [episode.trajectory() for episode in episodes]
+
+
+def _player(checkpoint: Path, settings: RolloutSettings, policy: str) -> Policy:
+    if settings.served is None:
+        return load_policy(checkpoint, settings)
+    served = settings.served.named(checkpoint, policy)
+    logger.info("%s: played by %s at %s", policy, served.model, served.base_url)
+    journal = settings.journal / f"{policy}-{_state(checkpoint)}.jsonl" if settings.journal else None
+    return ServedPolicy(served, settings, journal)
+
+
+def _state(checkpoint: Path) -> str:
+    """Changes when the checkpoint is written anew: replies of an older one must not be taken for its."""
+    states = [(p.name, s.st_size, s.st_mtime_ns) for p in sorted(checkpoint.glob("*")) for s in [p.stat()]]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
 
 
 def load_policy(checkpoint: Path, settings: RolloutSettings) -> LockstepPolicy:
@@ -69,4 +92,6 @@ def load_policy(checkpoint: Path, settings: RolloutSettings) -> LockstepPolicy:
     )
     if settings.device == "auto" and torch.cuda.is_available():
         model = model.to("cuda")
-    return LockstepPolicy(model, load_tokenizer(checkpoint), settings)
+    player = LockstepPolicy(model, load_tokenizer(checkpoint), settings)
+    logger.info("%s: dialect %s, %s on %s", checkpoint.name, player.dialect, settings.dtype, model.device)
+    return player

@@ -162,8 +162,7 @@ class FamilySpeech:
                 return Turn(call, said, len(turn))
             except ParseFault:
                 pass
-        attempted = ("<tool_call>" if self._family.tagged else "{") in text
-        return Turn(None, text, len(turn), spoken=ended and not attempted)
+        return Turn(None, text, len(turn), spoken=ended and not self._family.attempts_call(text))
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))

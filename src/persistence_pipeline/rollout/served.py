@@ -1,0 +1,133 @@
+"""Rollouts of a model behind an OpenAI-compatible server: many episodes at a time, each asked turn by turn.
+
+Of a reply only the first call is taken: what a model writes after it, an observation of its own making included,
+never reaches the transcript. Replies are kept in a journal, from which an interrupted rollout goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from persistence_pipeline.agents.compact import ParseFault
+from persistence_pipeline.agents.families import FAMILIES, FamilyName, broken_up, parse_arguments
+from persistence_pipeline.preferences.export import openai_messages
+from persistence_pipeline.records import Message, ToolCall
+from persistence_pipeline.rollout.episode import Episode, Turn
+from persistence_pipeline.rollout.lockstep import SamplingSettings
+from persistence_pipeline.serving import (
+    ChatClient,
+    ChatReply,
+    ChatRequest,
+    ContextTooLong,
+    RequestRefused,
+    ServerSettings,
+)
+
+UNTRUSTED = ("user", "tool")
+
+
+class ServedModel(ServerSettings):
+    """A server and what it serves; ``{checkpoint}`` and ``{policy}`` in ``model`` name what is played."""
+
+    family: FamilyName | None = None
+    """How calls are parsed where the server leaves them in the text; none: it hands calls over as calls."""
+
+    def named(self, checkpoint: Path, policy: str) -> ServedModel:
+        """With the id under which the server offers this checkpoint."""
+        model = self.model.replace("{checkpoint}", str(checkpoint.resolve())).replace("{policy}", policy)
+        return self.model_copy(update={"model": model})
+
+
+class ServedPolicy:
+    """Plays episodes by asking a server.
+
+    Args:
+        served: The server and the id of the model.
+        settings: Sampling; ``batch_size`` and ``max_length`` are the server's own affair.
+        journal: File of the replies so far.
+    """
+
+    def __init__(self, served: ServedModel, settings: SamplingSettings, journal: Path | None) -> None:
+        self._served = served
+        self._settings = settings
+        self._journal = journal
+        self._client = ChatClient(served, journal)
+
+    def play(self, episodes: list[Episode]) -> Iterator[Episode]:
+        """Drive the episodes, as many at once as the server is asked; yields each as it ends.
+
+        Raises:
+            ServingFault: one that further requests would share; what has been answered is in the journal.
+        """
+        pool = ThreadPoolExecutor(self._served.concurrency, thread_name_prefix="episode")
+        try:
+            for future in as_completed([pool.submit(self._play, episode) for episode in episodes]):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._client.close()
+
+    def forget(self) -> None:
+        """Remove the journal of a rollout that is whole."""
+        if self._journal is not None:
+            self._journal.unlink(missing_ok=True)
+
+    def _play(self, episode: Episode) -> Episode:
+        turn = 0
+        while not episode.done:
+            try:
+                episode.take(self._turn(self._client.ask(self._request(episode, turn))))
+            except ContextTooLong:
+                episode.stop("context")
+            except RequestRefused as fault:
+                episode.fail(str(fault))
+            turn += 1
+        return episode
+
+    def _request(self, episode: Episode, turn: int) -> ChatRequest:
+        key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}/{turn}"
+        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
+        top_p = {"top_p": self._settings.top_p} if self._settings.top_p < 1 else None
+        return ChatRequest(
+            messages=openai_messages([_made_safe(message) for message in episode.messages]),
+            max_tokens=self._settings.max_turn_tokens,
+            temperature=self._settings.temperature,
+            tools=episode.tools,
+            seed=seed,
+            replicate=key,
+            fields=top_p,
+        )
+
+    def _turn(self, reply: ChatReply) -> Turn:
+        """The first call, with what was said before it; else the text as it was written."""
+        said, n = reply.content, reply.completion_tokens
+        if reply.tool_calls:
+            name, arguments = reply.tool_calls[0]
+            try:
+                return Turn(ToolCall(name=name, arguments=parse_arguments(arguments)), said, n)
+            except ParseFault:
+                return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
+        family = FAMILIES[self._served.family] if self._served.family else None
+        if family is None:
+            return Turn(None, said, n, spoken=not reply.cut_off)
+        written = family.up_to_first_call(said)
+        try:
+            before, call = family.parse(written)
+            return Turn(call, before, n)
+        except ParseFault:
+            return Turn(None, written, n, spoken=not reply.cut_off and not family.attempts_call(written))
+
+
+def _made_safe(message: Message) -> Message:
+    """Without control tokens of any family in what users and tools say."""
+    if message.role not in UNTRUSTED:
+        return message
+    changes: dict[str, Any] = {"content": broken_up(message.content)}
+    if message.name is not None:
+        changes["name"] = broken_up(message.name)
+    return message.model_copy(update=changes)
