@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke repro grid test check viz figures cells clean lock
+.PHONY: help run smoke repro grid test check viz export figures docs screenshots cells clean lock
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -33,6 +33,9 @@ check: $(VENV)/installed-dev ## Lint, type-check and check the layers
 
 viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
 	$(BIN)/kedro viz run
+
+export: $(VENV)/installed ## Copy checkpoints with cards, pairs and trajectories into the formats of other tools
+	$(BIN)/kedro run --pipelines=export
 
 figures: $(VENV)/installed ## Draw the last study's figures and tables for papers (SVG, PNG, Markdown, LaTeX)
 	$(BIN)/python -m persistence_pipeline.report.paper

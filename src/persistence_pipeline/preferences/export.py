@@ -84,3 +84,31 @@ def openai_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
             entry["role"] = "user"
         rendered.append(entry)
     return rendered
+
+
+def to_dataset(pairs: Sequence[PreferencePair]) -> Any:
+    """Pairs as a Hugging Face dataset in TRL's conversational format; arguments of tool calls stay dicts."""
+    from datasets import Dataset, Features, Json, List, Value
+
+    text = Value("string")
+    call = {"type": text, "function": {"name": text, "arguments": Json()}}
+    messages = List({"role": text, "content": text, "name": text, "tool_calls": List(call)})
+    identity = ("pair_id", "case_id", "objective", "chosen_id", "rejected_id")
+    sides = ("prompt", "chosen", "rejected")
+    features = Features({**dict.fromkeys(identity, text), **dict.fromkeys(sides, messages)})
+    rows = [
+        {
+            **{field: getattr(pair, field) for field in identity},
+            **{side: [_hub_message(message) for message in getattr(pair, side)] for side in sides},
+        }
+        for pair in pairs
+    ]
+    return Dataset.from_list(rows, features=features)
+
+
+def _hub_message(message: Message) -> dict[str, Any]:
+    calls = [
+        {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    return {"role": message.role, "content": message.content, "name": message.name, "tool_calls": calls}
