@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def pool(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def analysis(tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    return analyse_set(study.study_scores(tables["episodes"], N_CASES), 1000, 0)
+    return analyse_set(study.study_scores(tables["episodes"], N_CASES), 10_000, 0)
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +154,69 @@ def test_the_line_hangs_on_rows_without_a_call(scores: pd.DataFrame) -> None:
     table = sensitivity.sensitivity_table(scores, 0, 0).set_index("without")
     assert round(table.loc["nothing", "r2"], 4) == 0.9076
     assert table.loc["no executed call", "r2"] < 0.01
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    """The page about the published study, its signs as they are computed."""
+    text = (Path(__file__).parents[2] / "docs" / "published-study.md").read_text("utf-8")
+    return re.sub(r"\s+", " ", text.replace("−", "-").replace("+", "").replace("*", "").replace(",", ""))
+
+
+def stated(interval: dict[str, Any], digits: int) -> str:
+    """An interval as the page states it."""
+    return f"{interval['estimate']:.{digits}f} [{interval['low']:.{digits}f} {interval['high']:.{digits}f}]"
+
+
+def test_the_page_states_these_intervals(document: str, analysis: dict[str, Any]) -> None:
+    line = analysis["frontier"]["all"]
+    for key in ("r2", "slope", "intercept"):
+        bounds = line[f"{key}_interval"]
+        assert f"{line[key]:.4f} | {bounds['low']:.3f} to {bounds['high']:.3f}" in document, key
+    averages = {row["beta"]: row for row in analysis["rivals"] if row["of"] == "average"}
+    assert set(averages) == {"0.1", "0.05"}
+    for beta, row in averages.items():
+        for metric in ("safety", "helpfulness"):
+            found = row[metric]
+            cells = [stated(found[key], 3) for key in ("persistence", "added", "difference")]
+            assert f"{metric} beta {beta} | {' | '.join(cells)} |" in document
+            measured = found["persistence"]
+            bounds = f"{measured['estimate']:.3f} | {measured['low']:.3f} to {measured['high']:.3f}"
+            assert bounds in document
+        assert stated(row["order"]["safety"], 2) in document
+        assert stated(row["safety"]["side_effect"], 2) in document
+
+
+def test_the_page_states_these_shares(document: str, audited: dict[str, pd.DataFrame]) -> None:
+    rows = audited["fabricated"].set_index(["set", "ordering"])
+    for key, words in {
+        ("pool", "source"): "pool of source trajectories",
+        ("match", "source"): "Phi-4 untrained test cases",
+        ("match", "safety"): "trained for safety",
+        ("match", "helpfulness"): "trained for helpfulness",
+        ("match", "all"): "all test rows",
+    }.items():
+        cells = " | ".join(f"{rows.loc[key, c]:.1%}" for c in ("fabricated", "fabricated_wide", "zero_calls"))
+        assert f"| {words} | {cells} |" in document
+    for kind, words in (
+        ("fabricated only", "only fabricate score"),
+        ("executed calls only", "only executed calls"),
+    ):
+        row = audited["kinds"].query(f"set == 'match' and ordering == 'all' and kind == '{kind}'").iloc[0]
+        assert f"{words} {row['safety']:.2f}" in document
+        assert f"{row['helpfulness']:.2f}" in document
+
+
+def test_the_page_states_this_sensitivity(document: str, scores: pd.DataFrame) -> None:
+    table = sensitivity.sensitivity_table(scores, 2_000, 0).set_index("without")
+    for label, words in {
+        "nothing": "nothing | –",
+        "token-limit stops": "token-limit stops | 5%",
+        "fabricated observations": "fabricated observations | 62%",
+        "fabricated observations, Markdown around them or not": "fabricated observations Markdown or not | 79%",
+        "no executed call": "no executed call | 67%",
+        "3 and 3 without an executed call": "3 and 3 without an executed call | 13%",
+    }.items():
+        row = table.loc[label]
+        told = stated({"estimate": row["r2"], "low": row["r2_low"], "high": row["r2_high"]}, 3)
+        assert f"| {words} | {told} | {row['slope']:.3f} |" in document

@@ -9,7 +9,7 @@ from persistence_pipeline.published.audits import ALL, KINDS
 from persistence_pipeline.published.summary import headline_set
 from persistence_pipeline.published.tables import by_beta, distinct, points, pool, text
 from persistence_pipeline.report.figures import frontier_figure
-from persistence_pipeline.report.style import COLOURS, INK, SYMBOLS, label, layout
+from persistence_pipeline.report.style import COLOURS, INK, label, layout, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -137,9 +137,9 @@ def _dots(
 ) -> Any:
     import plotly.graph_objects as go
 
-    marker = {"color": colour, "symbol": symbol, "size": 9}
+    dot = {"color": colour, "symbol": symbol, "size": 9}
     bars = _bars(estimates, bounds)
-    return go.Scatter(x=estimates, y=places, error_x=bars, mode="markers", name=name, marker=marker)
+    return go.Scatter(x=estimates, y=places, error_x=bars, mode="markers", name=name, marker=dot)
 
 
 def _bars(estimates: Sequence[float], bounds: Rows) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def single_runs_figure(runs: Mapping[str, Any]) -> Figure:
                 customdata=[[row["source"], row["beta"], row["seed"], row["evaluator"]] for row in rows],
                 mode="markers",
                 name=label(ordering),
-                marker={"color": COLOURS[ordering], "symbol": SYMBOLS[ordering], "size": 8, "opacity": 0.75},
+                marker=marker(ordering, size=8),
                 hovertemplate="%{customdata}<br>(%{x:.2f}, %{y:.2f})<extra></extra>",
             )
         )
@@ -361,8 +361,8 @@ def pairs_figure(rows: Rows) -> Figure:
     figure.update_layout(layout(height=110 + 34 * len(names), showlegend=False))
     colours = [METRIC_COLOURS["safety" if row["set"] == "helpfulness" else "helpfulness"] for row in single]
     for column, key in enumerate(panels, 1):
-        marker = {"color": colours if key == "other_metric_gain" else INK}
-        bar = go.Bar(x=[row[key] for row in single], y=names, orientation="h", marker=marker)
+        fill = {"color": colours if key == "other_metric_gain" else INK}
+        bar = go.Bar(x=[row[key] for row in single], y=names, orientation="h", marker=fill)
         figure.add_trace(bar, row=1, col=column)
     figure.update_xaxes(**_grid())
     figure.update_xaxes(tickformat=".0%", row=1, col=2)

@@ -207,9 +207,9 @@ def _frontier(lines: Mapping[str, Any], single: Mapping[str, Any], name: str) ->
             [text(key), str(line["n"]), *cells, DASH if p is None else f"{p:.1e}", line.get("undefined", "")]
         )
     if name == "match":
-        published = [f"{FRONTIER[k]:.4f}" for k in keys]
+        published = [f"{FRONTIER[k]:.4f}".replace("-", "−") for k in keys]
         rows.append(["published data, three models", str(FRONTIER["n"]), *published, DASH, ""])
-    return ["points of", "n", "R²", "slope", "intercept", "p", ""], rows
+    return ["points of", "n", "R²", "slope", "intercept", "p", "note"], rows
 
 
 def _edges(interval: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _persistence(persistence: Mapping[str, Any], name: str) -> Table:
                 for metric, value in printed.items()
             ]
     header = ["beta", "average over", "metric", "persistence", "draws undefined", "published scheme"]
-    return [*header, "width / ours", "dropped, incomplete draws", ""], rows
+    return [*header, "width / ours", "dropped, incomplete draws", "note"], rows
 
 
 def _both_schemes(ratio: Mapping[str, Any]) -> list[str]:
@@ -290,7 +290,7 @@ def _sensitivity(rows: Rows, name: str) -> Table:
         out = f"{row['n_excluded']:,} ({percent(row['excluded_share'])})"
         sizes = [count(row.get(k)) for k in ("n_runs", "smallest_run")]
         found.append([row["without"], out, *sizes, *cells, row.get("undefined") or ""])
-    return ["rows without", "left out", "runs", "rows of the smallest", *keys.values(), ""], found
+    return ["rows without", "left out", "runs", "rows of the smallest", *keys.values(), "note"], found
 
 
 def _interval(row: Mapping[str, Any], key: str) -> dict[str, Any]:
