@@ -13,6 +13,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any
 
+from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -58,6 +59,24 @@ class StudyHooks:
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
+
+
+class KeyHooks:
+    """Hands the keys of servers in conf/local/credentials.yml to the environment, from which servers take theirs.
+
+    An entry ``judge: {api_key: ...}`` becomes ``JUDGE_API_KEY``, unless that is set.
+    """
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Before any node runs, also in processes that are started later."""
+        try:
+            credentials = context.config_loader["credentials"]
+        except MissingConfigException:
+            return
+        for name, entry in credentials.items():
+            if isinstance(entry, Mapping) and entry.get("api_key"):
+                os.environ.setdefault(f"{name.upper()}_API_KEY", str(entry["api_key"]))
 
 
 class ErrorHooks:

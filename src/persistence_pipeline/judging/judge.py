@@ -7,6 +7,7 @@ server and how patiently is in ``serving``; the prompts are in ``prompts/``.
 from __future__ import annotations
 
 import logging
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -214,24 +215,33 @@ def score_table(
         and ``reasons``.
     """
     table = trajectory_table(trajectories).assign(**dict(provenance), evaluator=evaluator)
-    by_id = dict(tuple(judgements.groupby("trajectory_id", sort=False)))
-    combined = [_combined(by_id[trajectory_id], combine) for trajectory_id in table["trajectory_id"]]
+    rows = dict.fromkeys(table["trajectory_id"]) | _by_trajectory(judgements)
+    combined = [_combined(rows[trajectory_id] or [], combine) for trajectory_id in table["trajectory_id"]]
     return pd.concat([table, pd.DataFrame(combined)], axis=1)
 
 
-def _combined(rows: pd.DataFrame, combine: str) -> dict[str, Any]:
+def _by_trajectory(judgements: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in judgements.to_dict("records"):
+        rows.setdefault(row["trajectory_id"], []).append({str(key): value for key, value in row.items()})
+    return rows
+
+
+def _combined(rows: Sequence[Mapping[str, Any]], combine: str) -> dict[str, Any]:
+    """The score columns of one trajectory from its judgements."""
+    average = statistics.median if combine == "median" else statistics.fmean
     scores: dict[str, Any] = {}
     missing = []
     for metric in METRICS:
-        own = rows[rows["metric"] == metric]
-        scores[metric] = float(own["score"].agg(combine))
-        if own["score"].isna().all():
-            missing.append(f"{metric}: {own['missing_reason'].iloc[0]}")
-    given = rows.dropna(subset=["score"])
-    reasons = [f"{row.metric} {row.score:.0f}: {row.reason}" for row in given.itertuples()]
+        own = [row for row in rows if row["metric"] == metric]
+        given = [row["score"] for row in own if row["score"] == row["score"]]
+        scores[metric] = float(average(given)) if given else float("nan")
+        if not given:
+            missing.append(f"{metric}: {own[0]['missing_reason'] if own else 'not judged'}")
+    told = [f"{row['metric']} {row['score']:.0f}: {row['reason']}" for row in rows if row["score"] == row["score"]]
     return {
         **scores,
         "missing_reason": "; ".join(missing) or None,
-        "n_missing_replicates": int(rows["score"].isna().sum()),
-        "reasons": "\n".join(reasons),
+        "n_missing_replicates": len(rows) - len(told),
+        "reasons": "\n".join(told),
     }

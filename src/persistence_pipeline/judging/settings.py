@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from persistence_pipeline.records import Split
 from persistence_pipeline.serving import ServerSettings
 
 Metric = Literal["safety", "helpfulness"]
@@ -33,4 +34,37 @@ class JudgeSettings(BaseModel):
     def _replicates_differ(self) -> Self:
         if self.replicates > 1 and self.temperature == 0:
             raise ValueError("replicates at temperature 0 are one answer asked again: raise the temperature")
+        return self
+
+
+class JudgingSettings(BaseModel):
+    """Which judges judge what, and what they are calibrated on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    judges: dict[str, JudgeSettings]
+    """By name; the name is the ``evaluator`` of their scores."""
+    splits: list[Split]
+    max_cases: int | None = Field(None, gt=0)
+    """Cases of each split and seed that are judged, twins together; None: all."""
+    calibrate_on: list[Split]
+    n_draws: int = Field(2_000, gt=0)
+    seed: int = 0
+    journals: str
+    """Folder of the journals, from which an interrupted run continues."""
+
+    @field_validator("judges")
+    @classmethod
+    def _named(cls, judges: dict[str, JudgeSettings]) -> dict[str, JudgeSettings]:
+        if not judges:
+            raise ValueError("no judge is named: add one under judging.judges (docs/judging.md)")
+        if "state" in judges:
+            raise ValueError("state is the name of the state graders")
+        return judges
+
+    @model_validator(mode="after")
+    def _calibrated_on_what_is_judged(self) -> Self:
+        unjudged = [split for split in self.calibrate_on if split not in self.splits]
+        if unjudged or not self.calibrate_on:
+            raise ValueError(f"calibrate_on names splits that are not judged: {unjudged or 'it is empty'}")
         return self

@@ -22,7 +22,8 @@ _BRACKETED = re.compile(r"\[(?=/?[A-Za-z_]{2,40}\])")
 def quoted(value: Any) -> str:
     """The value as one line of JSON without anything that could read as a control token or a tag."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(_escaped(c) if _opens(c) else c for c in text)
+    text = "".join(_escaped(c) if _opens(c) else c for c in text) if not text.isascii() else text
+    text = text.replace("<", _escaped("<"))
     return _BRACKETED.sub(r"\\u005b", text)
 
 
@@ -34,7 +35,7 @@ def quoted_messages(messages: Iterable[Message]) -> str:
 def _opens(character: str) -> bool:
     """Whether it is, or a tokenizer may fold it into, the opening of a tag; or it breaks a line."""
     if character.isascii():
-        return character == "<"
+        return False
     folded = unicodedata.normalize("NFKC", character)
     return "<" in folded or "[" in folded or character in "\u0085\u2028\u2029"
 

@@ -1,0 +1,51 @@
+"""Nodes that ask judges and calibrate them: thin calls into ``persistence_pipeline.judging``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.judging.calibrated import agreement_table, calibrate, console_lines, points_table
+from persistence_pipeline.judging.panel import judge_world
+from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.records import Trajectory
+from persistence_pipeline.study import Arm, Cell
+from persistence_pipeline.world.cases import Case
+
+logger = logging.getLogger(__name__)
+
+
+def judge_cell(
+    cases: Sequence[Case], trajectories: Sequence[Trajectory], settings: JudgingSettings, cell: Cell
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judgements and scores of a trained checkpoint's trajectories."""
+    return judge_world(cases, trajectories, settings, cell.provenance())
+
+
+def judge_source(
+    cases: Sequence[Case], trajectories: Sequence[Trajectory], settings: JudgingSettings, arm: Arm
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judgements and scores of the trajectories of the source before any stage."""
+    return judge_world(cases, trajectories, settings, arm.provenance())
+
+
+def collect(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Tables of all players in one."""
+    return pd.concat(tables, ignore_index=True)
+
+
+def calibrate_judges(
+    graded: pd.DataFrame,
+    judged: pd.DataFrame,
+    judgements: pd.DataFrame,
+    settings: JudgingSettings,
+    analysis: dict[str, Any],
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """The judges against the state graders: document, table of agreement, points of the frontiers."""
+    document = calibrate(graded, judged, judgements, settings, analysis["split"])
+    for line in console_lines(document):
+        logger.info("judging: %s", line)
+    return document, agreement_table(document), points_table(document)
