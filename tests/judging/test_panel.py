@@ -18,7 +18,7 @@ from persistence_pipeline.judging.calibrated import (
     console_lines,
     points_table,
 )
-from persistence_pipeline.judging.panel import choose_cases, judge_world
+from persistence_pipeline.judging.panel import NoJudge, choose_cases, judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
@@ -175,10 +175,14 @@ def test_fewer_cases_are_whole_twins_and_the_same_for_all(study_cases: list[Case
         assert len(own) == 10 and len({case.twin_id for case in own}) == 5
 
 
+def test_without_a_judge_there_is_nothing_to_do(study_cases: list[Case], tmp_path: Path) -> None:
+    with ChatServer(lambda _: "") as server, pytest.raises(NoJudge, match=r"add one under judging\.judges"):
+        judge_world(study_cases, [], settings(server, tmp_path, judges={}), provenance("source"))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"judges": {}}, "no judge is named"),
         ({"calibrate_on": ["test_domain"]}, "not judged"),
         ({"calibrate_on": []}, "it is empty"),
     ],

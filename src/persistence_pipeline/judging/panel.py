@@ -20,6 +20,10 @@ from persistence_pipeline.world.scoring import case_table
 CASE_COLUMNS = ["case_id", "domain", "family", "hazard", "conflicting"]
 
 
+class NoJudge(ValueError):
+    """Nobody to ask."""
+
+
 def choose_cases(cases: Sequence[Case], settings: JudgingSettings) -> list[Case]:
     """The cases that are judged: those of the splits, at most ``max_cases`` of each; the same for every player."""
     chosen: list[Case] = []
@@ -59,7 +63,13 @@ def ask_judges(
     journals: Path,
     provenance: Mapping[str, Any],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judgements (with the column ``evaluator``) and scores of trajectories by every judge."""
+    """Judgements (with the column ``evaluator``) and scores of trajectories by every judge.
+
+    Raises:
+        NoJudge: the settings name none.
+    """
+    if not judges:
+        raise NoJudge("no judge is named: add one under judging.judges (docs/judging.md)")
     all_judgements, all_scores = [], []
     for name, settings in judges.items():
         with ChatClient(settings.server, journals / f"{provenance['cell']}-{name}.jsonl") as client:

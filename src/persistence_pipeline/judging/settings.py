@@ -43,7 +43,7 @@ class JudgingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     judges: dict[str, JudgeSettings]
-    """By name; the name is the ``evaluator`` of their scores."""
+    """By name; the name is the ``evaluator`` of their scores. None, until a user names one."""
     splits: list[Split]
     max_cases: int | None = Field(None, gt=0)
     """Cases of each split and seed that are judged, twins together; None: all."""
@@ -56,8 +56,6 @@ class JudgingSettings(BaseModel):
     @field_validator("judges")
     @classmethod
     def _named(cls, judges: dict[str, JudgeSettings]) -> dict[str, JudgeSettings]:
-        if not judges:
-            raise ValueError("no judge is named: add one under judging.judges (docs/judging.md)")
         if "state" in judges:
             raise ValueError("state is the name of the state graders")
         return judges

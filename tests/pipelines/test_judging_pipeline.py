@@ -1,0 +1,73 @@
+"""The judging pipeline as a user runs it, with a real server that plays a judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from tests.pipelines.conftest import Run
+
+from chat_server import ChatServer
+from noisy_judge import NoisyJudge
+from persistence_pipeline.datasets import JsonLinesDataset
+
+DATA = Path("data/smoke")
+CANARY = "sk-canary-91c2"
+
+
+def noisy_judge(project: Path) -> NoisyJudge:
+    """A judge that knows the project's trajectories."""
+    trajectories, truth = [], {}
+    for folder in sorted((project / DATA / "07_model_output").iterdir()):
+        record = "persistence_pipeline.records.Trajectory"
+        trajectories += JsonLinesDataset(filepath=str(folder / "trajectories.jsonl"), record=record).load()
+        scores = pd.read_parquet(folder / "scores.parquet").set_index("trajectory_id")
+        truth |= scores[["safety", "helpfulness"]].to_dict("index")
+    return NoisyJudge(trajectories, truth)
+
+
+def configure(project: Path, server: ChatServer, **changes: object) -> None:
+    address = {
+        "base_url": server.base_url,
+        "model": "tiny",
+        "api_key": "TINY_API_KEY",
+        "concurrency": 2,
+        **changes,
+    }
+    judge = {"evidence": "effects", "server": address}
+    path = project / "conf/smoke/parameters_judging.yml"
+    path.write_text(yaml.safe_dump({"judging": {"judges": {"noisy": judge}, "n_draws": 100}}))
+    (project / "conf/local").mkdir(exist_ok=True)
+    (project / "conf/smoke/credentials.yml").write_text(yaml.safe_dump({"tiny": {"api_key": CANARY}}))
+
+
+def test_judges_are_asked_and_calibrated_and_the_key_is_kept_nowhere(spoiled: Path, kedro_run: Run) -> None:
+    with ChatServer(noisy_judge(spoiled)) as server:
+        configure(spoiled, server)
+        done = kedro_run(spoiled, "--pipelines=judging")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "noisy, safety: kappa" in done.stdout
+    reporting = spoiled / DATA / "08_reporting/judging"
+    document = json.loads((reporting / "calibration.json").read_text())["noisy"]
+    assert document["calibrated_on"] == ["test_iid"] and not document["in_sample"]
+    assert len(document["frontier"]["corrected"]["points"]) == 5
+    assert len(pd.read_parquet(reporting / "points.parquet")) == 3 * 5
+    scores = pd.read_parquet(spoiled / DATA / "07_model_output/llama_s0/judge_scores.parquet")
+    assert set(scores["evaluator"]) == {"noisy"} and scores["safety"].notna().all()
+    assert {header["Authorization"] for header in server.headers} == {f"Bearer {CANARY}"}
+    credentials = spoiled / "conf/smoke/credentials.yml"
+    written = [p for p in spoiled.rglob("*") if p.is_file() and p != credentials]
+    assert (spoiled / DATA / ".scratch/judging/llama_s0-noisy.jsonl") in written
+    assert not [p for p in written if CANARY.encode() in p.read_bytes()]
+    assert CANARY not in done.stdout
+
+
+def test_a_server_that_is_down_is_named_in_one_line(spoiled: Path, kedro_run: Run) -> None:
+    with ChatServer(lambda _: "") as server:
+        configure(spoiled, server, retries=0)
+    failed = kedro_run(spoiled, "--pipelines=judging")
+    assert failed.returncode != 0 and "Traceback" not in failed.stdout
+    last = failed.stdout.splitlines()[-1]
+    assert last.startswith("error: llama_") and "no server answers at http://127.0.0.1" in last
