@@ -1,14 +1,14 @@
 """One DPO stage: from a parent checkpoint and preference pairs to a checkpoint.
 
 What a row of training data is lives in ``encoding.py``, how TRL is driven in ``trainer.py``, where a killed stage
-continues in ``scratch.py``.
+continues in ``scratch.py``, how several processes train one stage in ``launch.py``, what becomes of the trained
+model in ``saving.py``.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +21,9 @@ import pandas as pd
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
+from persistence_pipeline.training.faults import StageFault, memory_advice
+from persistence_pipeline.training.launch import StageJob, check_processes, launch_stage, read_launch
+from persistence_pipeline.training.saving import save_checkpoint, whole_model
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.training.settings import LoraSettings, StageConfig
 
@@ -48,10 +51,6 @@ LOGGED = {
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
 }
-
-
-class StageFault(RuntimeError):
-    """A stage did not do what it must."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +90,41 @@ def train_stage(
     if n_cut:
         logger.warning("%s: %d trajectories cut at %d tokens", scratch.name, n_cut, config.max_length)
     weights = [parent, source] if config.reference == "source" else [parent]
-    state = StageScratch.open(scratch, fingerprint([config.model_dump(), rows], weights))
-    with _quiet_libraries():
+    launch = read_launch(Path(config.launch)) if config.launch is not None else None
+    state = StageScratch.open(
+        scratch, fingerprint([config.model_dump(), launch and launch.n_processes, rows], weights)
+    )
+    if launch is None:
+        log, report = run_stage(rows, n_cut, parent, source, config, state)
+    else:
+        job = StageJob(rows=rows, n_cut=n_cut, parent=parent, source=source, config=launch.divide(config))
+        log, report = launch_stage(job, launch, state)
+    state.clear_trainer()
+    return StageResult(state.checkpoint, log, report)
+
+
+def run_stage(
+    rows: list[Row], n_cut: int, parent: Path, source: Path, config: StageConfig, state: StageScratch
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Train on rows that are already encoded and leave the checkpoint in ``state``; returns log and report.
+
+    Under several processes each runs this at once, on its share of every batch; the first of them saves.
+
+    Raises:
+        StageFault: as for ``train_stage``.
+    """
+    tokenizer = _load_tokenizer(parent)
+    with _quiet_libraries(), memory_advice(config):
         trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
         before = _logps_at_start(trainer, config)
         trainer.train(resume_from_checkpoint=state.last_saved())
         after = trainer.completion_logps(trainer.train_dataset, "log-probabilities", reference=False)
         log = _log_table(trainer.state.log_history)
-        checkpoint = _save(trainer.model, tokenizer, config, state.checkpoint)
-    state.clear_trainer()
-    return StageResult(checkpoint, log, _report(log, before, after, n_cut, config))
+        model = whole_model(trainer, lambda: _with_adapters(_load(parent, config), config))
+        if trainer.accelerator.is_main_process:
+            save_checkpoint(model, tokenizer, config, state.checkpoint)
+        trainer.accelerator.wait_for_everyone()
+    return log, _report(log, before, after, n_cut, config)
 
 
 @contextmanager
@@ -158,6 +182,7 @@ def _make_trainer(
         processing_class=tokenizer,
         data_collator=AgentTokensCollator(pad_token_id=int(tokenizer.pad_token_id)),
     )
+    check_processes(trainer.accelerator)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(LossWatch(lambda step, loss: _check_loss(step, loss, config)))
     trainer.add_callback(ProgressBar(f"DPO {state.name}"))
@@ -282,20 +307,6 @@ def _log_table(history: list[dict[str, Any]]) -> pd.DataFrame:
             for entry in steps
         ]
     )
-
-
-def _save(model: Any, tokenizer: PreTrainedTokenizerBase, config: StageConfig, target: Path) -> Path:
-    """Save the model, adapters merged, and its tokenizer, with the same bytes for the same weights."""
-    import torch
-
-    shutil.rmtree(target, ignore_errors=True)
-    if config.lora is not None:
-        # merging in half precision and then again at the next stage would add up its rounding
-        model = model.to(torch.float32).merge_and_unload().to(getattr(torch, config.dtype))
-    model.model_tags = None
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    return target
 
 
 def _report(

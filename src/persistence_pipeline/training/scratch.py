@@ -60,6 +60,11 @@ class StageScratch:
         """The resulting checkpoint."""
         return self.folder / "checkpoint"
 
+    @property
+    def job(self) -> Path:
+        """What several processes of a stage are handed, and what they hand back."""
+        return self.folder / "job"
+
     def clear_trainer(self) -> None:
         """Remove the trainer's state."""
         shutil.rmtree(self.trainer, ignore_errors=True)

@@ -67,6 +67,10 @@ class StageConfig(BaseModel):
     epochs: float = Field(1, gt=0)
     batch_size: int = Field(16, gt=0)
     gradient_accumulation: int = Field(1, gt=0)
+    """Batches whose gradients make one step, so that a step sees ``effective_batch`` pairs."""
+    launch: str | None = None
+    """Path of an accelerate configuration (DDP, FSDP) under which several processes train, each its share of every
+    step's pairs; null: this process alone. What is learnt stays the same."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises."""
     scheduler: str = "cosine"
@@ -80,6 +84,11 @@ class StageConfig(BaseModel):
     gradient_checkpointing: bool = False
     device: Literal["cpu", "auto"] = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
+
+    @property
+    def effective_batch(self) -> int:
+        """Pairs that one step sees."""
+        return self.batch_size * self.gradient_accumulation
 
     @field_validator("loss")
     @classmethod

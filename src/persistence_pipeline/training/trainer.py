@@ -7,7 +7,7 @@ Imported inside functions only: TRL takes seconds to load. What a stage is lives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,16 +75,28 @@ class StagedDPOTrainer(DPOTrainer):
         lengths = list(dataset["length"])
         order = sorted(range(len(dataset)), key=lengths.__getitem__)
         size = 4 * self.args.per_device_train_batch_size
-        starts = range(0, len(order), size)
-        for start in tqdm(starts, desc=title, mininterval=1, delay=5, leave=False):
-            indices = order[start : start + size]
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        shares = list(self._shared_out(batches))
+        for mine, indices in tqdm(shares, desc=title, mininterval=1, delay=5, leave=False):
             batch = self.data_collator([dataset[index] for index in indices])
             batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
-            for side, logps in zip(sides, score(model, batch), strict=True):
+            scored = score(model, batch)
+            for side, logps in zip(sides, scored, strict=True):
                 for index, logp in zip(indices, logps.tolist(), strict=True):
-                    side[index] = logp
+                    side[index] = logp * mine
+        if self.accelerator.num_processes > 1:
+            both = torch.tensor(sides, dtype=torch.float64, device=self.accelerator.device)
+            chosen, rejected = self.accelerator.reduce(both).tolist()
+            sides = (chosen, rejected)
         model.train(training)
         return sides
+
+    def _shared_out(self, batches: Sequence[list[int]]) -> Iterator[tuple[bool, list[int]]]:
+        """This process's batches, and whether each counts: FSDP needs equally many, so some are done twice."""
+        first, step = self.accelerator.process_index, self.accelerator.num_processes
+        for start in range(0, len(batches), step):
+            mine = start + first < len(batches)
+            yield mine, batches[start + first if mine else start]
 
     @torch.no_grad()
     def _policy_logps(self, model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
@@ -112,6 +124,7 @@ class StagedDPOTrainer(DPOTrainer):
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        batch *= self.accelerator.num_processes
         return EpochSampler(batch, list(dataset["length"]), self.args.seed)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -152,6 +165,8 @@ class ProgressBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Open the bar where the stage begins or continues."""
+        if not state.is_world_process_zero:
+            return
         self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._title, mininterval=1)
 
     def on_step_end(

@@ -1,0 +1,34 @@
+"""What stops a stage, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from persistence_pipeline.training.settings import StageConfig
+
+
+class StageFault(RuntimeError):
+    """A stage did not do what it must."""
+
+
+@contextmanager
+def memory_advice(config: StageConfig) -> Iterator[None]:
+    """Says which settings to lower where memory, of the device or of the host, does not suffice.
+
+    Raises:
+        StageFault: in place of the allocator's error.
+    """
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        checkpointing = "" if config.gradient_checkpointing else "turn on gradient_checkpointing, "
+        raise StageFault(
+            f"stage on {config.objective}: out of memory. Lower batch_size (now {config.batch_size}) and raise "
+            f"gradient_accumulation alike, {checkpointing}lower max_length (now {config.max_length}), or set "
+            f"launch to train on several devices. The allocator said: {str(error).splitlines()[0]}"
+        ) from None

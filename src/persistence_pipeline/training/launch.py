@@ -1,0 +1,157 @@
+"""One stage trained by several processes: what they are started with, and that they are what was asked for.
+
+The stage itself is the same code in every process (``dpo.run_stage``); ``worker.py`` is where each begins.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from persistence_pipeline.training.encoding import Row
+from persistence_pipeline.training.faults import StageFault
+from persistence_pipeline.training.scratch import StageScratch
+from persistence_pipeline.training.settings import StageConfig
+
+PROCESSES, KIND = "PERSISTENCE_PROCESSES", "PERSISTENCE_DISTRIBUTED"
+"""What the processes were started as; each checks that it became that."""
+KINDS = ("MULTI_CPU", "MULTI_GPU", "FSDP")
+JOB, REPORT, LOG, FAULT = "job.json", "report.json", "log.parquet", "fault.txt"
+
+
+class StageJob(BaseModel):
+    """All that a process needs to know of a stage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: list[Row]
+    n_cut: int
+    parent: Path
+    source: Path
+    config: StageConfig
+
+
+@dataclass(frozen=True)
+class Launch:
+    """An accelerate configuration."""
+
+    path: Path
+    n_processes: int
+    kind: str
+    """How the processes work together: one of ``KINDS``."""
+
+    def divide(self, config: StageConfig) -> StageConfig:
+        """The settings of one process, so that all together see as many pairs a step as one process would.
+
+        Raises:
+            StageFault: the pairs of a step cannot be shared out evenly.
+        """
+        share, rest = divmod(config.effective_batch, self.n_processes)
+        if rest:
+            raise StageFault(
+                f"a step of {config.effective_batch} pairs (batch_size {config.batch_size} x "
+                f"gradient_accumulation {config.gradient_accumulation}) cannot be shared out evenly among the "
+                f"{self.n_processes} processes of {self.path}"
+            )
+        batch = math.gcd(share, config.batch_size)
+        return config.model_copy(
+            update={"launch": None, "batch_size": batch, "gradient_accumulation": share // batch}
+        )
+
+
+def read_launch(path: Path) -> Launch:
+    """Read an accelerate configuration of one machine.
+
+    Raises:
+        StageFault: there is none, or it is for something else.
+    """
+    if not path.is_file():
+        raise StageFault(f"launch: no accelerate configuration at {path}")
+    fields: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    kind = fields.get("distributed_type") if isinstance(fields, dict) else None
+    if kind not in KINDS:
+        raise StageFault(f"{path}: distributed_type is {kind!r}, expected one of {', '.join(KINDS)}")
+    if fields.get("num_machines", 1) != 1:
+        raise StageFault(f"{path}: num_machines is {fields['num_machines']}, but a stage trains on one machine")
+    n_processes = fields.get("num_processes")
+    if not isinstance(n_processes, int) or n_processes < 1:
+        raise StageFault(f"{path}: num_processes is {n_processes!r}, expected a number of processes")
+    return Launch(path, n_processes, str(kind))
+
+
+def launch_stage(job: StageJob, launch: Launch, state: StageScratch) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Train a stage with several processes; its checkpoint is then in ``state``. Returns log and report.
+
+    Raises:
+        StageFault: a process failed, or they are not what was asked for.
+    """
+    folder = state.job
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (REPORT, LOG, FAULT):
+        (folder / name).unlink(missing_ok=True)
+    (folder / JOB).write_text(job.model_dump_json(), encoding="utf-8")
+    state.last_saved()  # incomplete checkpoints are removed before several processes look
+    environment = {**os.environ, PROCESSES: str(launch.n_processes), KIND: launch.kind}
+    process = subprocess.Popen(_command(launch, state.folder), env=environment)  # noqa: S603
+    try:
+        code = process.wait()
+    finally:
+        process.terminate()  # takes its own processes with it; does nothing where it has ended
+        process.wait()
+    if (folder / FAULT).is_file():
+        raise StageFault((folder / FAULT).read_text(encoding="utf-8"))
+    if code != 0 or not (folder / REPORT).is_file():
+        raise StageFault(
+            f"{state.name}: training with {launch.path} ended with code {code}; its output is above. "
+            "Run again to continue from the last saved step."
+        )
+    report = StageReport.model_validate_json((folder / REPORT).read_bytes())
+    return pd.read_parquet(folder / LOG), report.report
+
+
+class StageReport(BaseModel):
+    """What the first process hands back beside the log."""
+
+    report: dict[str, Any]
+
+
+def _command(launch: Launch, folder: Path) -> list[str]:
+    """accelerate starts processes on GPUs; on CPUs it may start a single one, so torchrun does."""
+    worker = ["-m", "persistence_pipeline.training.worker", str(folder)]
+    if launch.kind == "MULTI_CPU":
+        torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", str(launch.n_processes)]
+        return [sys.executable, *torchrun, "--master_port", str(_free_port()), *worker]
+    accelerate = ["-m", "accelerate.commands.launch", "--config_file", str(launch.path)]
+    return [sys.executable, *accelerate, "--main_process_port", str(_free_port()), *worker]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def check_processes(accelerator: Any) -> None:
+    """See that this process is one of those that were asked for; one alone needs no check.
+
+    Launchers and accelerate fall back in silence: to one process, and from FSDP to DDP.
+
+    Raises:
+        StageFault: naming what was asked for and what there is.
+    """
+    expected = (int(os.environ.get(PROCESSES, "1")), os.environ.get(KIND, "NO"))
+    found = (int(accelerator.num_processes), str(accelerator.distributed_type.value))
+    if PROCESSES in os.environ and found != expected:
+        raise StageFault(
+            f"expected {expected[0]} processes with {expected[1]}, but accelerate made {found[0]} with {found[1]}"
+        )

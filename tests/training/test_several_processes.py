@@ -1,0 +1,158 @@
+"""A stage trained by two processes equals one process; processes that are not what was asked for stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from persistence_pipeline.training.dpo import StageFault, train_stage
+from persistence_pipeline.training.launch import KIND, PROCESSES, check_processes, read_launch
+from persistence_pipeline.training.settings import StageConfig
+from tiny import make_pairs
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "gpu"
+STAGE = {
+    "objective": "safety",
+    "beta": 0.1,
+    "learning_rate": 1e-3,
+    "epochs": 2,
+    "batch_size": 8,
+    "max_length": 64,
+    "lora": {"r": 4, "alpha": 8, "dropout": 0.0},
+}
+
+
+def stage(**change: Any) -> StageConfig:
+    return StageConfig.model_validate({**STAGE, **change})
+
+
+@pytest.fixture
+def launch_file(tmp_path: Path) -> Callable[..., str]:
+    """Writes an accelerate configuration and returns its path."""
+
+    def write(**fields: Any) -> str:
+        path = tmp_path / "accelerate.yaml"
+        path.write_text(yaml.safe_dump({"distributed_type": "MULTI_CPU", "num_processes": 2} | fields))
+        return str(path)
+
+    return write
+
+
+def _weights(checkpoint: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(checkpoint / "model.safetensors")
+
+
+def test_two_processes_learn_what_one_learns(
+    tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
+) -> None:
+    """Same pairs a step, same order in both epochs, same weights."""
+    pairs = make_pairs(40)
+    runs = [
+        train_stage(pairs, tiny_checkpoint, tiny_checkpoint, stage(launch=launch), tmp_path / name)
+        for name, launch in (("one", None), ("two", launch_file()))
+    ]
+    one, two = runs
+    assert len(one.log) == len(two.log) == 10
+    for column in ("loss", "rewards_margin", "logps_chosen", "learning_rate"):
+        np.testing.assert_allclose(one.log[column], two.log[column], atol=1e-4, err_msg=column)
+    source, first, second = map(_weights, (tiny_checkpoint, one.checkpoint, two.checkpoint))
+    moved = max(np.abs(first[name] - source[name]).max() for name in first)
+    apart = max(np.abs(first[name] - second[name]).max() for name in first)
+    assert moved > 1e-3
+    assert apart < 1e-5
+    assert one.report == pytest.approx(two.report, abs=1e-4)
+    assert not (tmp_path / "two" / "trainer").exists()
+
+
+def test_a_fault_in_a_process_comes_back(
+    tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
+) -> None:
+    config = stage(launch=launch_file(), learning_rate=1e30, lora=None)
+    with pytest.raises(StageFault, match="lower the learning rate"):
+        train_stage(make_pairs(16), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "processes", "expected"),
+    [(8, 1, 2, (4, 1)), (1, 8, 4, (1, 2)), (2, 4, 8, (1, 1)), (2, 6, 4, (1, 3)), (4, 2, 1, (4, 2))],
+)
+def test_a_step_is_shared_out(
+    launch_file: Callable[..., str], batch: int, accumulation: int, processes: int, expected: tuple[int, int]
+) -> None:
+    launch = read_launch(Path(launch_file(num_processes=processes)))
+    divided = launch.divide(stage(batch_size=batch, gradient_accumulation=accumulation))
+    assert (divided.batch_size, divided.gradient_accumulation) == expected
+    assert divided.launch is None
+    assert divided.effective_batch * processes == batch * accumulation
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"num_processes": 3}, "a step of 8 pairs .* cannot be shared out evenly among the 3 processes"),
+        ({"num_processes": 0}, "num_processes is 0"),
+        ({"distributed_type": "DEEPSPEED"}, "distributed_type is 'DEEPSPEED', expected one of MULTI_CPU"),
+        ({"num_machines": 2}, "num_machines is 2, but a stage trains on one machine"),
+    ],
+)
+def test_a_launch_that_cannot_be_is_refused(
+    tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path, fields: dict[str, Any], expected: str
+) -> None:
+    config = stage(launch=launch_file(**fields))
+    with pytest.raises(StageFault, match=expected):
+        train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
+
+
+def test_a_missing_configuration_is_named(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(StageFault, match=r"no accelerate configuration at nowhere\.yaml"):
+        train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, stage(launch="nowhere.yaml"), tmp_path / "s")
+
+
+@pytest.mark.parametrize(("processes", "kind"), [(1, "NO"), (2, "MULTI_CPU")])
+def test_a_silent_fallback_stops_the_stage(monkeypatch: pytest.MonkeyPatch, processes: int, kind: str) -> None:
+    monkeypatch.setenv(PROCESSES, "2")
+    monkeypatch.setenv(KIND, "FSDP")
+    found = SimpleNamespace(num_processes=processes, distributed_type=SimpleNamespace(value=kind))
+    with pytest.raises(
+        StageFault, match=f"expected 2 processes with FSDP, but accelerate made {processes} with {kind}"
+    ):
+        check_processes(found)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ddp", "MULTI_GPU"), ("fsdp", "FSDP")])
+def test_the_shipped_configurations_are_accelerates(monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    path = CONF / f"accelerate_{name}.yaml"
+    assert read_launch(path).kind == kind
+    config = load_config_from_file(str(path))
+    assert config.distributed_type.value == kind
+    assert bool(config.fsdp_config) == (kind == "FSDP")
+
+
+def test_the_shipped_fsdp_configuration_shards_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``accelerate launch`` makes of the file, as the trainer's process would read it."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils import FullyShardedDataParallelPlugin
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    file = str(CONF / "accelerate_fsdp.yaml")
+    arguments, *_ = _validate_launch_command(
+        launch_command_parser().parse_args(["--config_file", file, "worker.py"])
+    )
+    for variable, value in prepare_multi_gpu_env(arguments).items():
+        monkeypatch.setenv(variable, value)
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2
+    assert plugin.reshard_after_forward is True
+    assert not plugin.activation_checkpointing and not plugin.cpu_ram_efficient_loading
+    assert plugin.state_dict_type.name == "FULL_STATE_DICT"
+    assert plugin.auto_wrap_policy.__name__ == "transformer_auto_wrap_policy"
