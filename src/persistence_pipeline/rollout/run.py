@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode, Policy
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
+from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import User
 
@@ -36,6 +39,32 @@ class RolloutSettings(SamplingSettings):
     """A server that plays in place of the model loaded here."""
     journal: Path | None = None
     """Folder in which replies of servers are kept until their rollout is whole."""
+
+
+class CandidateSettings(RolloutSettings):
+    """Rollouts from which preference pairs are made."""
+
+    scripted: tuple[str, ...] = ()
+    """Scripted behaviours that play every case once, beside the source."""
+
+    @field_validator("scripted", mode="before")
+    @classmethod
+    def _known(cls, behaviours: Sequence[str]) -> tuple[str, ...]:
+        unknown = sorted(set(behaviours) - set(BEHAVIOURS))
+        if unknown:
+            raise ValueError(f"unknown behaviours {unknown}; known: {list(BEHAVIOURS)}")
+        return tuple(behaviours)
+
+
+def play_scripts(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> list[Trajectory]:
+    """Every case played once by each scripted behaviour of the settings."""
+    episodes = [
+        [Episode(case, policy=name, seed=seed, user=settings.user, max_turns=settings.max_turns) for case in cases]
+        for name in settings.scripted
+    ]
+    for name, group in zip(settings.scripted, episodes, strict=True):
+        deque(ScriptedPolicy(name).play(group), maxlen=0)
+    return [episode.trajectory() for group in episodes for episode in group]
 
 
 def roll_out(

@@ -1,13 +1,15 @@
-"""Where a study's source policies come from: trained from scratch on the tool world's demonstrations."""
+"""Where a study's source policies come from: trained from scratch on demonstrations, or pretrained elsewhere."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from persistence_pipeline.agents.models import ModelSettings
+from persistence_pipeline.training.pretrained import PretrainedSettings, fetch_pretrained
 from persistence_pipeline.training.warm_start import WarmStartSettings, demonstrate, warm_start
 from persistence_pipeline.world.cases import CHECK_FIRST, ID_NUMBERS, UNSET, UNSURE
 from persistence_pipeline.world.domains import DOMAINS
@@ -17,17 +19,27 @@ from persistence_pipeline.world.tools import ASK_USER, FINISH
 
 
 class SourceSettings(BaseModel):
-    """One source of the study."""
+    """One source of the study: a shape to train from scratch, or a model that exists."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: ModelSettings
+    model: ModelSettings | None = None
+    pretrained: PretrainedSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.model is None) == (self.pretrained is None):
+            raise ValueError("a source has either `model`, the shape of one trained from scratch, or `pretrained`")
+        return self
 
 
 def make_source(
     world: WorldSettings, source: SourceSettings, settings: WarmStartSettings, scratch: Path
 ) -> tuple[Path, pd.DataFrame]:
-    """Warm-start a source; returns its checkpoint directory and the loss by step."""
+    """Warm-start or fetch a source; returns its checkpoint directory and the loss by step, of none if fetched."""
+    if source.pretrained is not None:
+        return fetch_pretrained(source.pretrained, scratch), pd.DataFrame({"step": [], "loss": []}, dtype=float)
+    assert source.model is not None  # noqa: S101
     cases = warm_start_cases(world, settings.twins_per_group, settings.seed)
     demonstrations = demonstrate(cases, settings.behaviours, settings.seed)
     checkpoint, log = warm_start(demonstrations, world_words(), source.model, settings, scratch)

@@ -1,0 +1,73 @@
+"""Sources of kind pretrained, from directories as they lie on the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.families import FAMILIES, recorded_family
+from persistence_pipeline.agents.tokenizer import load_tokenizer
+from persistence_pipeline.datasets.checkpoint import find_fault
+from persistence_pipeline.training.pretrained import PretrainedSettings, SourceFault, fetch_pretrained
+from persistence_pipeline.training.source import SourceSettings
+from real_shapes import native_template, save_hub_model
+
+SHAPES = [
+    ("qwen2", "qwen2_5", None),
+    ("qwen3", "qwen3", None),
+    ("llama", "llama3_1", None),
+    ("phi3", "phi4", None),
+    ("gpt2", "phi4", "phi4"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "family", "told"), SHAPES)
+def test_a_hub_model_becomes_a_checkpoint(architecture: str, family: str, told: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    there = save_hub_model(architecture, family, tmp_path / "hub")
+    settings = PretrainedSettings(model=str(there), family=told, dtype="float32")
+    checkpoint = fetch_pretrained(settings, tmp_path / "scratch")
+    assert find_fault(checkpoint) is None
+    tokenizer = load_tokenizer(checkpoint)
+    assert recorded_family(tokenizer) == FAMILIES[family]
+    assert tokenizer.chat_template != native_template(family)
+    assert tokenizer.pad_token is not None and tokenizer.eos_token == FAMILIES[family].end
+    weights = [AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (there, checkpoint)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_half_precision_is_kept(tmp_path: Path) -> None:
+    there = save_hub_model("llama", "llama3_1", tmp_path / "hub")
+    checkpoint = fetch_pretrained(PretrainedSettings(model=str(there)), tmp_path)
+    assert '"dtype": "bfloat16"' in (checkpoint / "config.json").read_text()
+
+
+def test_what_cannot_be_had_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SourceFault, match=r"'no-one/nothing': no such directory, and the hub is refused"):
+        fetch_pretrained(PretrainedSettings(model="no-one/nothing"), tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceFault, match="not a whole model"):
+        fetch_pretrained(PretrainedSettings(model=str(tmp_path / "empty")), tmp_path)
+    pickled = save_hub_model("llama", "llama3_1", tmp_path / "pickled")
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    with pytest.raises(SourceFault, match="no weights as safetensors"):
+        fetch_pretrained(PretrainedSettings(model=str(pickled)), tmp_path)
+
+
+def test_a_model_of_no_known_family_is_refused_unless_told(tmp_path: Path) -> None:
+    there = save_hub_model("gpt2", "phi4", tmp_path / "hub")
+    with pytest.raises(TemplateFault, match="no known family fits model_type 'gpt2'"):
+        fetch_pretrained(PretrainedSettings(model=str(there)), tmp_path)
+    with pytest.raises(TemplateFault, match="family llama3_1 needs"):
+        fetch_pretrained(PretrainedSettings(model=str(there), family="llama3_1"), tmp_path)
+
+
+def test_a_source_is_one_or_the_other() -> None:
+    with pytest.raises(ValueError, match="either `model`"):
+        SourceSettings.model_validate({})
