@@ -131,20 +131,24 @@ def _edit(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("ordering: safety\n", "ordering: sideways\n", "ordering: Input should be 'safety'"),
-        ("objective: safety\n", "objective: fame\n", "objective: Input should be 'safety'"),
-        ("beta: 0.1\n", "beta: -0.1\n", "beta: Input should be greater than 0"),
-        ("parent: null\n", "parent: nobody\n", "its parent 'nobody' is not in the table"),
+        ('"ordering": "safety"', '"ordering": "sideways"', "ordering: Input should be 'safety'"),
+        (
+            '"objective": "safety", "parent"',
+            '"objective": "fame", "parent"',
+            "objective: Input should be 'safety'",
+        ),
+        ('"beta": 0.1', '"beta": -0.1', "beta: Input should be greater than 0"),
+        ('"parent": null', '"parent": "nobody"', "its parent 'nobody' is not in the table"),
     ],
 )
 def test_a_bad_cell_is_named(spoiled: Path, kedro_run: Run, old: str, new: str, expected: str) -> None:
-    _edit(spoiled / "conf/base/parameters_cells.yml", old, new)
+    _edit(spoiled / "conf/base/parameters_cells.json", old, new)
     message = _refused(kedro_run, spoiled)
     assert f"cell {CELL}" in message and expected in message
 
 
 def test_an_unknown_loss_is_refused(spoiled: Path, kedro_run: Run) -> None:
-    _edit(spoiled / "conf/base/parameters_cells.yml", "loss: sigmoid", "loss: sigmund")
+    _edit(spoiled / "conf/base/parameters_cells.json", '"loss": "sigmoid"', '"loss": "sigmund"')
     message = _refused(kedro_run, spoiled, f"--nodes={CELL}.train_cell")
     assert "unknown loss 'sigmund'" in message and "apo_zero" in message
 

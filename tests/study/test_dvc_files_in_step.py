@@ -25,6 +25,8 @@ from persistence_pipeline.study.stages import Study, code_of, render_dvc_file
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
 STUDIES = sorted(path.parent.name for path in CONF.glob("*/study.yml"))
+CODE = "code_"
+"""Begins the names of the stages that make one file of the code of another."""
 EVERYWHERE = {"threads"}
 """Parameters that hooks apply to every run."""
 PLACE_AND_CODE = {"filepath", "path", "record", "validator", "metadata"}
@@ -67,11 +69,18 @@ def _stages(env: str) -> dict[str, DvcStage]:
 
     with Repo(str(ROOT)) as repo:
         stages = {}
-        for stage in repo.stage.load_all(str(_dvc_file(env))):
+        loaded = {stage.name: stage for stage in repo.stage.load_all(str(_dvc_file(env)))}
+        digests = {relative(stage.outs[0]): stage for name, stage in loaded.items() if name.startswith(CODE)}
+        for stage in loaded.values():
             parameters = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
             paths = {relative(dep) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
             code = {path for path in paths if path.startswith("src/")}
             keys = {(relative(dep), key) for dep in parameters for key in (dep.params or ["*"])}
+            for path in paths & digests.keys():  # one file stands for the code and the formats of a stage
+                code |= {relative(d) for d in digests[path].deps if not isinstance(d, ParamsDependency)}
+                formats = [d for d in digests[path].deps if isinstance(d, ParamsDependency)]
+                keys |= {(relative(d), key) for d in formats for key in d.params}
+                paths = paths - {path}
             writes = frozenset(relative(out) for out in stage.outs)
             assert Path(stage.wdir) == ROOT
             stages[stage.name] = DvcStage(
@@ -128,7 +137,7 @@ def env(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def stages(env: str) -> dict[str, DvcStage]:
-    return _stages(env)
+    return {name: stage for name, stage in _stages(env).items() if not name.startswith(CODE)}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +155,7 @@ def test_tables_and_dvc_files_follow_from_the_specs(env: str) -> None:
     cells = expand(spec, _sources(CONF, env))
     base = expand(load_spec(CONF / "base" / "study.yml"), _sources(CONF, "base"))
     hint = "run `make cells` and commit what it writes"
-    assert (CONF / env / "parameters_cells.yml").read_text() == render_cells(cells, spec, base), hint
+    assert (CONF / env / "parameters_cells.json").read_text() == render_cells(cells, spec, base), hint
     assert _dvc_file(env).read_text() == render_dvc_file(Study(CONF, env, cells)), hint
 
 
@@ -210,18 +219,18 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
     env: str, stages: dict[str, DvcStage], slices: dict[str, Pipeline]
 ) -> None:
     """Leaf by leaf: whichever file defines a value that a slice is given, the stage depends on it there."""
-    own = f"conf/{env}/parameters_cells.yml"
+    own = f"conf/{env}/parameters_cells.json"
     defined = [(file, leaf) for file, content in _parameter_files(env).items() for leaf in _leaves(content)]
     replaced = {leaf for file, leaf in defined if file == own}
     for name, stage in stages.items():
         inputs = {i.removeprefix("params:") for i in slices[name].inputs() if _is_parameter(i)}
         used = (inputs - WITHOUT_EFFECT) | EVERYWHERE
         for file, leaf in defined:
-            if file.endswith("/parameters_cells.yml") and (file != own and leaf in replaced):
+            if file.endswith("/parameters_cells.json") and (file != own and leaf in replaced):
                 continue  # the study's own table has the last word
             declared = _within(leaf, {key for where, key in stage.parameters if where == file})
             if "parameters" in used:  # the report: all but what reaches it through its cells or not at all
-                others = ("parameters_cells.yml", "parameters_judging.yml", "parameters_published.yml")
+                others = ("parameters_cells.json", "parameters_judging.yml", "parameters_published.yml")
                 expected = not file.endswith(others)
             else:
                 expected = _within(leaf, used)

@@ -1,8 +1,7 @@
 """What a study consists of: cells, arms, case sets.
 
-Running pipelines read ``cells.py`` alone. How a compact spec becomes the table of cells is in ``spec.py``, how
-the table becomes ``dvc.yaml`` in ``stages.py`` and ``code.py``, how its stages run side by side in
-``side_by_side.py``.
+Running pipelines read ``cells.py`` alone. ``spec.py`` expands a compact spec to the table of cells, ``stages.py`` and
+``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is what that runs beside Kedro, ``side_by_side.py`` runs its stages.
 """
 
 from persistence_pipeline.study.cells import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from persistence_pipeline.study.cells import StudyError
-from persistence_pipeline.study.spec import StudySpec, expand, load_spec, parse_spec, render_cells
+from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
 from persistence_pipeline.study.stages import Study, write_dvc_file
 
 
@@ -40,7 +40,8 @@ def _expand(conf: Path, env: str, changes: list[str]) -> None:
     spec = _with(load_spec(conf / env / "study.yml"), changes)
     base = expand(load_spec(conf / "base" / "study.yml"), _sources(conf, "base"))
     cells = expand(spec, sources)
-    (conf / env / "parameters_cells.yml").write_text(render_cells(cells, spec, base), encoding="utf-8")
+    (conf / env / TABLE).with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
+    (conf / env / TABLE).write_text(render_cells(cells, spec, base), encoding="utf-8")
     write_dvc_file(Study(conf, env, cells))
 
 

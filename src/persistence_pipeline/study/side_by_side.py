@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from persistence_pipeline.study.cells import Cell, parse_cells, seed_name
+from persistence_pipeline.study.spec import TABLE
 
 ARM_STAGES = ("candidates", "pairs", "validate", "rollout_source", "score_source")
 CELL_STAGES = ("train", "rollout", "score")
@@ -43,7 +44,7 @@ class Job:
 
 
 def plan(cells: Mapping[str, Cell]) -> list[Job]:
-    """The jobs of a study; together with ``frontier`` and ``report`` they hold every stage once."""
+    """The jobs of a study; together with code, ``frontier``, ``metrics`` and ``report`` they hold every stage."""
     first = {cell.source: f"source@{cell.source}" for cell in cells.values()}
     first |= {seed_name(cell.seed): f"cases@{seed_name(cell.seed)}" for cell in cells.values()}
     jobs = [Job(name, (stage,)) for name, stage in first.items()]
@@ -165,12 +166,15 @@ def main(argv: list[str] | None = None) -> None:
     options = _parse(argv)
     folder = f"conf/{options.env}"
     dvc_file = "dvc.yaml" if options.env == "base" else f"{folder}/dvc.yaml"
-    table = yaml.safe_load(Path(folder, "parameters_cells.yml").read_text("utf-8"))["cells"]
+    table = json.loads(Path(folder, TABLE).read_text("utf-8"))["cells"]
     gpus = [name for name in options.gpus.split(",") if name]
     places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
     workers = Workers(Path.cwd(), dvc_file, places, ["--pull"] if options.pull else [])
-    jobs = needed(plan(parse_cells(table)), workers.changed())
-    left = run_jobs(jobs, workers, _Progress(workers, len(jobs)))
+    stages = yaml.safe_load(Path(dvc_file).read_text("utf-8"))["stages"]
+    code = Job("code", tuple(name for name in stages if name.startswith("code_")))
+    left = run_jobs([code], workers, _Progress(workers, 1))
+    jobs = [] if left else needed(plan(parse_cells(table)), workers.changed())
+    left = left or run_jobs(jobs, workers, _Progress(workers, len(jobs)))
     if left:
         raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")
     raise SystemExit(workers.finish())
@@ -186,7 +190,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.jobs < 1:
         parser.error("--jobs must be at least 1")
-    if not Path("conf", options.env, "parameters_cells.yml").is_file():
+    if not Path("conf", options.env, TABLE).is_file():
         parser.error(f"conf/{options.env} has no table of cells: write a study.yml there and run `make cells`")
     if find_spec("dvc") is None:
         parser.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -23,7 +24,8 @@ from persistence_pipeline.study.cells import (
     seed_name,
 )
 
-HEADER = "# Written by `make cells` from study.yml; do not edit by hand.\n"
+TABLE = "parameters_cells.json"
+"""Name of the table of cells; JSON because DVC reads it once for every stage."""
 FACTORS = ("sources", "betas", "seeds", "orderings")
 
 
@@ -197,5 +199,9 @@ def tables(cells: Mapping[str, Cell], spec: StudySpec, base: Iterable[str] = ())
 
 
 def render_cells(cells: Mapping[str, Cell], spec: StudySpec, base: Iterable[str] = ()) -> str:
-    """The tables as YAML."""
-    return HEADER + yaml.safe_dump(tables(cells, spec, base), sort_keys=False)
+    """The tables as JSON, a row a line."""
+    parts = []
+    for name, table in tables(cells, spec, base).items():
+        rows = [f'  "{key}": {json.dumps(row)}' for key, row in table.items()]
+        parts.append(f' "{name}": {{\n' + ",\n".join(rows) + "\n }")
+    return "{\n" + ",\n".join(parts) + "\n}\n"

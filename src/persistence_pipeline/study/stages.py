@@ -7,6 +7,7 @@ compared with Kedro's graph by a test; the code that it depends on is read from 
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ import yaml
 
 from persistence_pipeline.study.cells import Cell, seed_name
 from persistence_pipeline.study.code import PACKAGE, ROOT, files_behind
+from persistence_pipeline.study.spec import TABLE
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
@@ -30,7 +32,7 @@ HEADER = """\
 """
 TABLES = ("cells", "arms", "seeds")
 """Parameters that a study's own table defines whole."""
-NOT_IN_ALL = ("parameters_published.yml", "parameters_judging.yml", "parameters_cells.yml")
+NOT_IN_ALL = ("parameters_published.yml", "parameters_judging.yml", TABLE)
 """Parameter files of which a report needs no more than it gets through its cells."""
 CODE_FIELDS = ("type", "record", "validator")
 """Fields of a catalog entry that name code."""
@@ -77,7 +79,7 @@ class Study:
     def parameter_files(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Files in which the study's parameters are, relative to the project, the base environment's first."""
         for folder in dict.fromkeys((self.conf / "base", self.conf / self.env)):
-            for path in sorted(folder.glob("parameters*.yml")):
+            for path in sorted((*folder.glob("parameters*.yml"), folder / TABLE)):
                 yield str(path.relative_to(self.conf.parent)), yaml.safe_load(path.read_text("utf-8")) or {}
 
 
@@ -91,31 +93,31 @@ def write_dvc_file(study: Study) -> Path:
 def render_dvc_file(study: Study) -> str:
     """The study's ``dvc.yaml`` as text."""
     template = yaml.safe_load((files(__package__) / "stages.yml").read_text("utf-8"))
-    stages = {name: _fill(study, stage) for name, stage in template.items()}
-    table = "parameters_cells.yml" if study.env != "base" else f"{study.conf.name}/base/parameters_cells.yml"
+    code, stands_for = _code_stages(study, template)
+    stages = {name: _fill(study, stage, stands_for[name]) for name, stage in template.items()}
+    place = {} if study.env == "base" else {"wdir": "../.."}
+    placed = {name: _placed(stage, place) for name, stage in {**stages, **code}.items()}
+    table = TABLE if study.env != "base" else f"{study.conf.name}/base/{TABLE}"
     variables = [table, {"env": study.env, "data": str(study.config["globals"]["data"])}]
-    return HEADER + yaml.safe_dump({"vars": variables, "stages": stages}, sort_keys=False, width=115)
+    return HEADER + yaml.safe_dump({"vars": variables, "stages": placed}, sort_keys=False, width=115)
 
 
-def _fill(study: Study, stage: Stage) -> Stage:
-    """A stage of the template for this study."""
+def _placed(stage: Stage, place: Mapping[str, str]) -> Stage:
+    """A stage that runs at the root of the project, wherever its file is."""
+    return {**stage, "do": _placed(stage["do"], place)} if "do" in stage else {**place, **stage}
+
+
+def _fill(study: Study, stage: Stage, code: str) -> Stage:
+    """A stage of the template for this study; ``code`` is the file that stands for its code."""
     over = stage.get("foreach")
-    if over:
-        names = study.names(KINDS[over])
-        return {
-            "foreach": names if over.startswith("<") else over,
-            "do": _fill_one(study, stage["do"], example=names[0]),
-        }
-    return _fill_one(study, stage, example="")
-
-
-def _fill_one(study: Study, stage: Stage, example: str) -> Stage:
-    parts = {part: _repeat(study, entries) for part, entries in stage.items() if part != "cmd"}
-    command = re.sub(r"\$\{(key|item)\}", example, stage["cmd"])
-    code = [str(path) for path in code_of(study, command)]
-    parts["deps"] = [path for dep in parts["deps"] for path in (code if dep == "CODE" else [dep])]
-    parts["params"] = [*_formats(study, command), *_by_file(study, parts["params"])]
-    return {"cmd": stage["cmd"], **({} if study.env == "base" else {"wdir": "../.."}), **parts}
+    one = stage["do"] if over else stage
+    parts = {part: _repeat(study, entries) for part, entries in one.items() if part != "cmd"}
+    parts["deps"] = [code if dep == "CODE" else dep for dep in parts["deps"]]
+    parts["params"] = _by_file(study, parts["params"])
+    filled = {"cmd": one["cmd"], **{part: entries for part, entries in parts.items() if entries}}
+    if not over:
+        return filled
+    return {"foreach": study.names(KINDS[over]) if over.startswith("<") else over, "do": filled}
 
 
 def _repeat(study: Study, entries: Iterable[Any]) -> list[Any]:
@@ -139,7 +141,7 @@ def _by_file(study: Study, names: Iterable[str]) -> list[dict[str, list[str] | N
                 keys[file] = None
             keys[f"{study.conf.name}/{study.env}/study.yml"] = None
             continue
-        own = file == f"{study.conf.name}/{study.env}/parameters_cells.yml"
+        own = file == f"{study.conf.name}/{study.env}/{TABLE}"
         defined = [_defined(study, content, name) for name in names if (name.split(".")[0] in TABLES) <= own]
         found = [key for key in defined if key]
         if found:
@@ -167,6 +169,35 @@ def _has(content: Mapping[str, Any], name: str) -> bool:
 
 
 # -- code and formats ------------------------------------------------------------------------------------
+
+
+def _code_stages(study: Study, template: Mapping[str, Stage]) -> tuple[dict[str, Stage], dict[str, str]]:
+    """Stages that make one file of all the code of a stage, and by stage the file that stands for its code.
+
+    So a study does not list its code again for each of its cells.
+    """
+    file = "dvc.yaml" if study.env == "base" else f"{study.conf.name}/{study.env}/dvc.yaml"
+    stages: dict[str, Stage] = {}
+    stands_for: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    for name, stage in template.items():
+        needs = _code_needs(study, stage)
+        stands_for[name] = target = seen.setdefault(
+            json.dumps(needs), f"${{data}}/02_intermediate/code/{name}.txt"
+        )
+        command = f"python -m persistence_pipeline.study.digest {file} code_{name} {target}"
+        if target not in (stage["outs"][0] for stage in stages.values()):
+            stages[f"code_{name}"] = {"cmd": command, **needs, "outs": [target]}
+    return stages, stands_for
+
+
+def _code_needs(study: Study, stage: Stage) -> Stage:
+    """Code and formats of a stage of the template, as dependencies."""
+    over = stage.get("foreach")
+    example = study.names(KINDS[over])[0] if over else ""
+    command = re.sub(r"\$\{(key|item)\}", example, (stage["do"] if over else stage)["cmd"])
+    formats = _formats(study, command)
+    return {"deps": [str(path) for path in code_of(study, command)], **({"params": formats} if formats else {})}
 
 
 def code_of(study: Study, command: str) -> list[Path]:
