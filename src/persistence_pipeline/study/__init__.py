@@ -1,7 +1,8 @@
 """What a study consists of: cells, arms, case sets.
 
-Running pipelines read ``cells.py`` alone. ``spec.py`` expands a compact spec to the table of cells, ``stages.py`` and
-``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is what that runs beside Kedro, ``side_by_side.py`` runs its stages.
+Running pipelines read ``cells.py`` alone. ``spec.py`` expands a compact spec to the table of cells, ``stages.py``
+and ``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is what that runs beside Kedro, ``side_by_side.py`` runs
+its stages.
 """
 
 from persistence_pipeline.study.cells import (
