@@ -160,13 +160,14 @@ class ProgressHooks:
 
         console = Console()
         console.width = max(console.width, TABLE_WIDTH)
-        console.print(_times_table(self._seconds))
+        if self._seconds:  # nodes that ran elsewhere are timed by the runner
+            console.print(_times_table(self._seconds))
+            self._write_times()
         outputs = pipeline.all_outputs()
         if "study.summary" in outputs:
             from persistence_pipeline.report.tables import console_table
 
             console.print(console_table(catalog.load("study.summary")))
-        self._write_times()
         for name in ("study.report", "published.report"):
             if name in outputs:
                 console.print(f"Report: {catalog[name]._filepath}", style="bold", soft_wrap=True)

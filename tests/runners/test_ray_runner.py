@@ -1,0 +1,202 @@
+"""A study over two simulated machines: equal bytes, side by side, through kills; refusals before it starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+
+ray = pytest.importorskip("ray")
+
+from persistence_pipeline.runners.cluster import ClusterFault  # noqa: E402
+from persistence_pipeline.runners.ray_runner import Outcome, describe, ready, refuse_ephemeral  # noqa: E402
+from persistence_pipeline.runners.settings import RaySettings  # noqa: E402
+
+RUNNER = "--runner=persistence_pipeline.runners.RayRunner"
+SAFETY, HELPFULNESS, BOTH = (f"llama_b0p1_s0_{o}" for o in ("safety", "helpfulness", "both"))
+STORE = 100 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two machines of one CPU and one pretended GPU each, on one disk."""
+    from ray.cluster_utils import Cluster
+
+    simulated = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "num_gpus": 1, "object_store_memory": STORE, "include_dashboard": False},
+    )
+    simulated.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
+    simulated.wait_for_nodes()
+    yield simulated
+    simulated.shutdown()
+
+
+@pytest.fixture
+def project(smoke_runs: list[Path], tmp_path: Path) -> Path:
+    """A finished smoke study without what training left behind."""
+    target = tmp_path / "project"
+    shutil.copytree(smoke_runs[0], target, symlinks=True)
+    for part in (SAFETY, HELPFULNESS, BOTH):
+        for folder in (target / "data/smoke/06_models").glob(f"{part}*"):
+            shutil.rmtree(folder)
+    shutil.rmtree(target / "data/smoke/08_reporting/training")
+    (target / "data/smoke/08_reporting/training").mkdir()
+    return target
+
+
+def start(project: Path, address: str | None, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kedro", "run", "--env=smoke", RUNNER, *arguments]
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    environment |= {"RAY_ADDRESS": address} if address else {}
+    return subprocess.Popen(
+        command, cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def run(project: Path, address: str | None, *arguments: str) -> tuple[int, str]:
+    process = start(project, address, *arguments)
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def trained(project: Path) -> dict[str, str]:
+    """Hashes of the cells' checkpoints and training tables."""
+    data = project / "data/smoke"
+    files = [*data.glob("06_models/llama_b*/*"), *data.glob("08_reporting/training/llama_b*")]
+    return {str(f.relative_to(data)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
+
+
+def placed(project: Path) -> dict[str, dict[str, Any]]:
+    return json.loads((project / "data/smoke/08_reporting/placement.json").read_text())
+
+
+def wait_for(found: Callable[[], Any], seconds: float = 90) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.2)
+    raise AssertionError("nothing came")
+
+
+def training_workers(project: Path) -> list[psutil.Process]:
+    """Workers whose stage has written trainer state, so that there is something to continue from."""
+    started = list(project.glob("data/smoke/.scratch/*/trainer/checkpoint-*"))
+    workers = []
+    for process in psutil.process_iter():
+        try:
+            if started and any(".train_cell" in word for word in process.cmdline()):
+                workers.append(process)
+        except psutil.Error:
+            continue
+    return workers
+
+
+def test_cells_run_side_by_side_with_the_bytes_of_a_sequential_run(
+    cluster: Any, project: Path, smoke_runs: list[Path]
+) -> None:
+    code, output = run(project, cluster.address, "--pipelines=training")
+    assert code == 0, output[-3000:]
+    assert trained(project) == trained(smoke_runs[0])
+    where = placed(project)
+    assert len(where) == 5 and len({w["machine"] for w in where.values()}) == 2
+    first, second = (where[f"{cell}.train_cell"] for cell in sorted((SAFETY, HELPFULNESS, BOTH))[:2])
+    assert first["machine"] != second["machine"]
+    assert max(first["started"], second["started"]) < min(w["started"] + w["seconds"] for w in (first, second))
+    assert all(f"{name}, " in " ".join(output.split()) for name in where), output
+
+
+def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
+    cluster: Any, project: Path, smoke_runs: list[Path]
+) -> None:
+    lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    cluster.wait_for_nodes()
+    names = ",".join(f"{cell}.train_cell" for cell in (SAFETY, HELPFULNESS, BOTH))
+    process = start(project, cluster.address, f"--nodes={names}", "--params=training.save_every=2")
+    victim = wait_for(lambda: training_workers(project))[0]
+    victim.kill()
+    cluster.remove_node(lost, allow_graceful=False)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-3000:]
+    assert victim.pid not in {w["pid"] for w in placed(project).values()}
+    expected = {name: digest for name, digest in trained(smoke_runs[0]).items() if "_then_" not in name}
+    assert trained(project) == expected
+
+
+def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path) -> None:
+    names = [f"{BOTH}.train_cell", f"{BOTH}.roll_out_cell", f"{SAFETY}.score_cell"]
+    code, output = run(project, cluster.address, f"--nodes={','.join(names)}", "--params=training.both.loss=none")
+    assert code != 0
+    assert list(placed(project)) == [f"{SAFETY}.score_cell"]
+    said = output[output.index("error: ") :]
+    assert f"{BOTH}.train_cell: " in said and "unknown loss 'none'" in said
+    assert f"1 did not run because of that: {BOTH}.roll_out_cell" in said
+    assert f'--from-nodes="{BOTH}.train_cell"' in said and "Traceback" not in output
+
+
+def test_claims_that_no_machine_can_meet_are_refused(cluster: Any, project: Path) -> None:
+    code, output = run(
+        project, cluster.address, "--pipelines=training", "--params=ray.resources.training.num_gpus=2"
+    )
+    assert code != 0
+    assert "nodes tagged 'training' ask for 1 CPU, 2 GPU, and no machine has that" in output
+    assert not trained(project)
+
+
+def test_a_package_that_a_machine_lacks_is_refused(cluster: Any, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.metadata as m\nversion = m.version\n"
+        "def lacking(name):\n    if name == 'trl': raise m.PackageNotFoundError(name)\n    return version(name)\n"
+        "m.version = lacking\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    bare = cluster.add_node(num_cpus=1, object_store_memory=STORE, env_vars={"PYTHONPATH": path})
+    cluster.wait_for_nodes()
+    code, output = run(project, cluster.address, "--pipelines=training")
+    cluster.remove_node(bare)
+    assert code != 0 and "package trl is missing" in output and not trained(project)
+
+
+def test_without_a_cluster_nothing_starts(project: Path) -> None:
+    code, output = run(project, None, "--pipelines=training")
+    assert code != 0 and "error: no Ray cluster is named: set RAY_ADDRESS" in output
+    code, output = run(project, "127.0.0.1:9", "--pipelines=training")
+    assert code != 0 and "error: no Ray cluster answers at 127.0.0.1:9" in output
+
+
+def test_datasets_in_memory_are_refused_by_name() -> None:
+    pipeline = Pipeline([node(len, "text", "length", name="measure"), node(abs, "length", "size", name="take")])
+    catalog = DataCatalog({"text": MemoryDataset("x")})
+    with pytest.raises(ClusterFault, match="length, size; add them to"):
+        refuse_ephemeral(pipeline, catalog)
+
+
+def test_the_largest_claim_of_a_nodes_tags_counts() -> None:
+    settings = RaySettings.model_validate(
+        {"resources": {"training": {"num_gpus": 1}, "big": {"num_cpus": 4, "num_gpus": 0.5}}}
+    )
+    needs = settings.needs({"training", "big", "other"})
+    assert (needs.num_cpus, needs.num_gpus) == (4, 1)
+    assert settings.needs({"other"}).wanted() == {"CPU": 1}
+
+
+def test_what_failed_and_what_is_left_is_told_in_order() -> None:
+    first, second, third = (node(len, f"i{n}", f"i{n + 1}", name=name) for n, name in enumerate("abc"))
+    graph = Pipeline([first, second, third]).node_dependencies
+    assert ready(set(graph), graph, set()) == [first]
+    assert ready({second, third}, graph, {first}) == [second]
+    told = describe(Outcome(done={first: {}}, failed={second: ValueError("no\nmore")}, left={third}))
+    assert "1 of 3 nodes failed, 1 are done:\n  b: no\n" in told and "because of that: c" in told
