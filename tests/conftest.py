@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.projects import kedro_run, smoke_runs, spoiled  # noqa: F401
 
 from tiny import SPECIAL, TEMPLATE, WORDS
 

@@ -98,7 +98,7 @@ def training_workers(project: Path) -> list[psutil.Process]:
     workers = []
     for process in psutil.process_iter():
         try:
-            if started and any(".train_cell" in word for word in process.cmdline()):
+            if started and process.name().startswith("ray::") and ".train_cell" in " ".join(process.cmdline()):
                 workers.append(process)
         except psutil.Error:
             continue
@@ -125,7 +125,12 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
     lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     cluster.wait_for_nodes()
     names = ",".join(f"{cell}.train_cell" for cell in (SAFETY, HELPFULNESS, BOTH))
-    process = start(project, cluster.address, f"--nodes={names}", "--params=training.save_every=2")
+    process = start(
+        project,
+        cluster.address,
+        f"--nodes={names}",
+        "--params=" + ",".join(f"training.{o}.save_every=2" for o in ("safety", "helpfulness", "both")),
+    )
     victim = wait_for(lambda: training_workers(project))[0]
     victim.kill()
     cluster.remove_node(lost, allow_graceful=False)
@@ -138,11 +143,13 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
 
 def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path) -> None:
     names = [f"{BOTH}.train_cell", f"{BOTH}.roll_out_cell", f"{SAFETY}.score_cell"]
-    code, output = run(project, cluster.address, f"--nodes={','.join(names)}", "--params=training.both.loss=none")
+    code, output = run(
+        project, cluster.address, f"--nodes={','.join(names)}", f"--params=cells.{BOTH}.loss=nonsense"
+    )
     assert code != 0
     assert list(placed(project)) == [f"{SAFETY}.score_cell"]
     said = output[output.index("error: ") :]
-    assert f"{BOTH}.train_cell: " in said and "unknown loss 'none'" in said
+    assert f"{BOTH}.train_cell: " in said and "unknown loss 'nonsense'" in said
     assert f"1 did not run because of that: {BOTH}.roll_out_cell" in said
     assert f'--from-nodes="{BOTH}.train_cell"' in said and "Traceback" not in output
 
@@ -199,4 +206,4 @@ def test_what_failed_and_what_is_left_is_told_in_order() -> None:
     assert ready(set(graph), graph, set()) == [first]
     assert ready({second, third}, graph, {first}) == [second]
     told = describe(Outcome(done={first: {}}, failed={second: ValueError("no\nmore")}, left={third}))
-    assert "1 of 3 nodes failed, 1 are done:\n  b: no\n" in told and "because of that: c" in told
+    assert "1 of 3 nodes failed, 1 are done:\n  b: no\n    more\n" in told and "because of that: c" in told

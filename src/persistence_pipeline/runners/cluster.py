@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "pe
 """Packages whose versions must agree: they decide the bytes of the outputs."""
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 """Of a cluster started here: only catalogs and messages travel through it, data go through the catalog."""
+KNOCK_TIMEOUT = 10
+"""Seconds for the head of the cluster to accept a connection."""
 PASSED_ON = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -58,6 +61,7 @@ def connected(settings: RaySettings) -> Iterator[None]:
             "no Ray cluster is named: set RAY_ADDRESS or the parameter ray.address (host:port of the head, "
             "auto for one that runs on this machine, local to start one here)"
         )
+    _knock(address)
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
@@ -74,6 +78,17 @@ def connected(settings: RaySettings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nothing listens at once; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_TIMEOUT).close()
+    except OSError as error:
+        raise ClusterFault(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def check_resources(needs: Mapping[str, Resources]) -> None:

@@ -136,7 +136,7 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, run_id: st
                 memory=needs.memory or None,
                 max_retries=settings.max_retries,
             )
-            running[claim.remote(node, shared, PACKAGE_NAME, run_id)] = node
+            running[claim.remote(node, shared, PACKAGE_NAME, str(Path.cwd()), run_id)] = node
             outcome.left.discard(node)
         if not running:
             return outcome
@@ -168,12 +168,17 @@ def _note(finished: Any, node: Node, outcome: Outcome, n_nodes: int) -> None:
         logger.info("%d of %d: %s, %.1f s on %s (process %d)", *told)
 
 
-def execute(node: Node, catalog: Any, package: str, run_id: str | None) -> dict[str, Any]:
-    """On a worker: run one node between loading and saving; returns where and how long."""
+def execute(node: Node, catalog: Any, package: str, project: str, run_id: str | None) -> dict[str, Any]:
+    """On a worker: run one node between loading and saving; returns where and how long.
+
+    Paths in the parameters (``scratch``) are relative to the project, where the worker sees it.
+    """
     import ray
     from kedro.runner.task import Task
 
     started, clock = time(), perf_counter()
+    if Path(project).is_dir():
+        os.chdir(project)
     Task._bootstrap_subprocess(package)
     Task(node=node, catalog=catalog, is_async=False, run_id=run_id, parallel=True).execute()
     seconds = perf_counter() - clock
@@ -199,7 +204,7 @@ def describe(outcome: Outcome) -> str:
     """What failed, what is missing because of it, and the option that goes on from there."""
     total = len(outcome.done) + len(outcome.failed) + len(outcome.left)
     lines = [f"{len(outcome.failed)} of {total} nodes failed, {len(outcome.done)} are done:"]
-    lines += [f"  {node.name}: {_first_line(error)}" for node, error in _by_name(outcome.failed.items())]
+    lines += [f"  {node.name}: {_told(error)}" for node, error in _by_name(outcome.failed.items())]
     if outcome.left:
         names = ", ".join(sorted(node.name for node in outcome.left))
         lines.append(f"{len(outcome.left)} did not run because of that: {names}")
@@ -212,6 +217,7 @@ def _by_name(items: Iterable[tuple[Node, BaseException]]) -> list[tuple[Node, Ba
     return sorted(items, key=lambda item: item[0].name)
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def _told(error: BaseException) -> str:
+    """The error's message, its further lines set in below the node's name."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+    return "\n    ".join(lines)

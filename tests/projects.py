@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -22,6 +23,12 @@ def copy_project(target: Path) -> Path:
     shutil.copy(ROOT / ".telemetry", target / ".telemetry")
     (target / "src").mkdir()  # the package itself is installed
     return target
+
+
+def hashes(project: Path) -> dict[str, str]:
+    """SHA-256 of every file that runs have written, scratch aside."""
+    files = sorted(p for p in (project / "data").rglob("*") if p.is_file() and ".scratch" not in p.parts)
+    return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def start_kedro(project: Path, *arguments: str) -> subprocess.Popen[str]:
