@@ -66,5 +66,5 @@ $(VENV)/installed-dvc: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing with the tools of development (some minutes the first time) ..."
-	$(INSTALL) --editable '.[dev,dvc,viz]'
+	$(INSTALL) --editable '.[dev,dvc,ray,viz]'
 	@touch $@ $(VENV)/installed $(VENV)/installed-dvc
