@@ -118,6 +118,7 @@ def _caption_text(summary: Mapping[str, Any]) -> str:
 def _tables(summary: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
     return [
         ("Scores of every cell", tables.CELL_HEADER, tables.cell_rows(summary)),
+        ("Points of the frontier", tables.POINT_HEADER, tables.point_rows(summary)),
         ("Persistence", tables.PERSISTENCE_HEADER, tables.persistence_rows(summary)),
     ]
 

@@ -89,6 +89,38 @@ CELL_HEADER = [
 ]
 
 
+POINT_HEADER = [
+    "source",
+    "beta",
+    "ordering",
+    "runs",
+    "safety",
+    "helpfulness",
+    "Δ safety",
+    "Δ helpfulness",
+    "off the line",
+]
+
+
+def point_rows(summary: Summary) -> list[list[str]]:
+    """One row per point of the frontier: an ordering of a source at one beta, over seeds and evaluators."""
+    points = sorted(summary["frontier"]["points"], key=lambda point: (point["source"], -point["beta"]))
+    return [
+        [
+            point["source"],
+            f"{point['beta']:g}",
+            label(point["ordering"]),
+            str(point["n_runs"]),
+            f"{point['safety']:.2f}",
+            f"{point['helpfulness']:.2f}",
+            interval_text(point["delta_safety"]),
+            interval_text(point["delta_helpfulness"]),
+            "–" if point["distance"] is None else f"{point['distance']:+.2f}".replace("-", "−"),
+        ]
+        for point in points
+    ]
+
+
 def persistence_rows(summary: Summary) -> list[list[str]]:
     """One row per source and beta."""
     return [
