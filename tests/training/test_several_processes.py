@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from persistence_pipeline.training.dpo import StageFault, train_stage
+from persistence_pipeline.training import launch
+from persistence_pipeline.training.dpo import StageFault, StageResult, train_stage
 from persistence_pipeline.training.launch import KIND, PROCESSES, check_processes, read_launch
 from persistence_pipeline.training.settings import StageConfig
 from tiny import make_pairs
@@ -50,26 +51,63 @@ def _weights(checkpoint: Path) -> dict[str, np.ndarray]:
     return load_file(checkpoint / "model.safetensors")
 
 
-def test_two_processes_learn_what_one_learns(
-    tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
-) -> None:
-    """Same pairs a step, same order in both epochs, same weights."""
-    pairs = make_pairs(40)
-    runs = [
-        train_stage(pairs, tiny_checkpoint, tiny_checkpoint, stage(launch=launch), tmp_path / name)
-        for name, launch in (("one", None), ("two", launch_file()))
-    ]
-    one, two = runs
+@pytest.fixture(scope="module")
+def one(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> StageResult:
+    """The stage in one process: two epochs of five steps."""
+    folder = tmp_path_factory.mktemp("stages") / "one"
+    return train_stage(make_pairs(40), tiny_checkpoint, tiny_checkpoint, stage(), folder)
+
+
+def _assert_equal(one: StageResult, two: StageResult, source: Path) -> None:
+    """Same pairs a step in the same order in both epochs, so the same losses, log-probabilities and weights."""
     assert len(one.log) == len(two.log) == 10
-    for column in ("loss", "rewards_margin", "logps_chosen", "learning_rate"):
+    for column in one.log.columns:
         np.testing.assert_allclose(one.log[column], two.log[column], atol=1e-4, err_msg=column)
-    source, first, second = map(_weights, (tiny_checkpoint, one.checkpoint, two.checkpoint))
-    moved = max(np.abs(first[name] - source[name]).max() for name in first)
-    apart = max(np.abs(first[name] - second[name]).max() for name in first)
-    assert moved > 1e-3
-    assert apart < 1e-5
+    before, first, second = map(_weights, (source, one.checkpoint, two.checkpoint))
+    assert set(first) == set(second)
+    assert max(np.abs(first[name] - before[name]).max() for name in first) > 1e-3
+    assert max(np.abs(first[name] - second[name]).max() for name in first) < 1e-6
     assert one.report == pytest.approx(two.report, abs=1e-4)
+
+
+def test_two_processes_learn_what_one_learns(
+    one: StageResult, tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
+) -> None:
+    two = train_stage(
+        make_pairs(40), tiny_checkpoint, tiny_checkpoint, stage(launch=launch_file()), tmp_path / "two"
+    )
+    _assert_equal(one, two, tiny_checkpoint)
     assert not (tmp_path / "two" / "trainer").exists()
+
+
+def test_two_processes_with_the_weights_in_shards_learn_what_one_learns(
+    one: StageResult, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shipped FSDP configuration, with the processes started on CPUs."""
+    _set_environment(monkeypatch, CONF / "accelerate_fsdp.yaml")
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION")
+    command = launch._command
+    monkeypatch.setattr(launch, "_command", lambda asked, folder: _on_cpus(command(asked, folder)))
+    config = stage(launch=str(CONF / "accelerate_fsdp.yaml"))
+    two = train_stage(make_pairs(40), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "two")
+    _assert_equal(one, two, tiny_checkpoint)
+
+
+def _on_cpus(command: list[str]) -> list[str]:
+    port = command[command.index("--main_process_port") + 1]
+    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", port]
+    return [command[0], *torchrun, str(Path(__file__).parent / "_fsdp_worker.py"), command[-1]]
+
+
+def _set_environment(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """What ``accelerate launch`` makes of a configuration, for the processes that it starts."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    parsed = launch_command_parser().parse_args(["--config_file", str(file), "worker.py"])
+    arguments, *_ = _validate_launch_command(parsed)
+    for variable, value in prepare_multi_gpu_env(arguments).items():
+        monkeypatch.setenv(variable, value)
 
 
 def test_a_fault_in_a_process_comes_back(
@@ -87,8 +125,9 @@ def test_a_fault_in_a_process_comes_back(
 def test_a_step_is_shared_out(
     launch_file: Callable[..., str], batch: int, accumulation: int, processes: int, expected: tuple[int, int]
 ) -> None:
-    launch = read_launch(Path(launch_file(num_processes=processes)))
-    divided = launch.divide(stage(batch_size=batch, gradient_accumulation=accumulation))
+    divided = read_launch(Path(launch_file(num_processes=processes))).divide(
+        stage(batch_size=batch, gradient_accumulation=accumulation)
+    )
     assert (divided.batch_size, divided.gradient_accumulation) == expected
     assert divided.launch is None
     assert divided.effective_batch * processes == batch * accumulation
@@ -139,17 +178,9 @@ def test_the_shipped_configurations_are_accelerates(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_shipped_fsdp_configuration_shards_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What ``accelerate launch`` makes of the file, as the trainer's process would read it."""
-    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
     from accelerate.utils import FullyShardedDataParallelPlugin
-    from accelerate.utils.launch import prepare_multi_gpu_env
 
-    file = str(CONF / "accelerate_fsdp.yaml")
-    arguments, *_ = _validate_launch_command(
-        launch_command_parser().parse_args(["--config_file", file, "worker.py"])
-    )
-    for variable, value in prepare_multi_gpu_env(arguments).items():
-        monkeypatch.setenv(variable, value)
+    _set_environment(monkeypatch, CONF / "accelerate_fsdp.yaml")
     plugin = FullyShardedDataParallelPlugin()
     assert plugin.fsdp_version == 2
     assert plugin.reshard_after_forward is True

@@ -94,7 +94,7 @@ def train_stage(
     state = StageScratch.open(
         scratch, fingerprint([config.model_dump(), launch and launch.n_processes, rows], weights)
     )
-    if launch is None:
+    if launch is None or launch.n_processes == 1:
         log, report = run_stage(rows, n_cut, parent, source, config, state)
     else:
         job = StageJob(rows=rows, n_cut=n_cut, parent=parent, source=source, config=launch.divide(config))

@@ -58,5 +58,6 @@ def whole_model(trainer: StagedDPOTrainer, fresh: Callable[[], Any]) -> Any:
     if not trainer.accelerator.is_main_process:
         return None
     model = fresh()
-    model.load_state_dict(weights)
+    # TRL keeps the adapters as they were at the start under the name "ref".
+    model.load_state_dict({name: value for name, value in weights.items() if ".ref." not in name})
     return model
