@@ -20,6 +20,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from persistence_pipeline.study import StudyError
 from persistence_pipeline.suggestions import explain
 
 logger = logging.getLogger(__name__)
@@ -44,10 +45,18 @@ class StudyHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
         parameters = context.config_loader["parameters"]
+        self._check_scratch(str(parameters["scratch"]))
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
         grid.activate(parameters["cells"])
+
+    def _check_scratch(self, scratch: str) -> None:
+        if "://" in scratch:
+            raise StudyError(
+                f"scratch: trainers keep their state in files, not at {scratch}; set the parameter to a path, on "
+                "storage that all machines share where a killed stage is to continue on another one"
+            )
 
     def _set_environment(self, parameters: Mapping[str, Any]) -> None:
         threads = parameters.get("threads")
@@ -136,12 +145,13 @@ class ProgressHooks:
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
-        self._reporting = Path()
+        self._reporting = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Find the folder of this environment's reports."""
-        self._reporting = Path(context.project_path) / context.config_loader["globals"]["data"] / "08_reporting"
+        """Find the folder of this environment's reports: a path or a URL."""
+        data = context.config_loader["globals"]["data"]
+        self._reporting = f"{data if '://' in data else Path(context.project_path, data)}/08_reporting"
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -174,10 +184,11 @@ class ProgressHooks:
 
     def _write_times(self) -> None:
         """Times of the last run, beside the report; never part of a cached output."""
+        import fsspec
+
         try:
-            self._reporting.mkdir(parents=True, exist_ok=True)
-            written = json.dumps(self._seconds, indent=1, sort_keys=True)
-            (self._reporting / "times.json").write_text(written, encoding="utf-8")
+            with fsspec.open(f"{self._reporting}/times.json", "w", encoding="utf-8") as file:
+                json.dump(self._seconds, file, indent=1, sort_keys=True)
         except OSError as error:
             logger.warning("times were not written: %s", error)
 

@@ -6,14 +6,13 @@ import importlib
 import json
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview
 from pydantic import BaseModel, ValidationError
 
-from persistence_pipeline.datasets._atomic import replaced_file
+from persistence_pipeline.datasets._location import Location
 
 PREVIEWED = 3
 SHOWN = 80
@@ -24,16 +23,27 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
     """A list of records, one a line; equal records give equal bytes.
 
     Args:
-        filepath: The file.
+        filepath: The file: a path, or a URL such as ``s3://bucket/study/cases.jsonl``.
         record: Dotted path of the pydantic model of a line.
+        credentials: Of the file system behind a URL.
+        fs_args: Other options of that file system.
         metadata: Ignored by Kedro, read by its plugins.
 
     Raises:
         DatasetError: ``record`` does not name a pydantic model.
     """
 
-    def __init__(self, *, filepath: str, record: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        record: str,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._location = Location(filepath, {**(credentials or {}), **(fs_args or {})})
+        self._filepath = str(self._location)  # where Kedro's plugins look
         self._record = _find_model(record)
         self.metadata = metadata
 
@@ -43,11 +53,11 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
         Raises:
             DatasetError: naming file, line, field, what was expected and what was found.
         """
-        if not self._filepath.is_file():
-            raise DatasetError(f"{self._filepath}: no such file (expected JSON lines of {self._record.__name__})")
+        if not self._location.is_file():
+            raise DatasetError(f"{self._location}: no such file (expected JSON lines of {self._record.__name__})")
         records = []
         parse = self._record.model_validate_json
-        with self._filepath.open("rb") as lines:
+        with self._location.open() as lines:
             for number, line in enumerate(lines, 1):
                 if line.isspace():
                     continue
@@ -55,7 +65,7 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
                     records.append(parse(line))
                 except ValidationError as error:
                     fault = describe_fault(error, cut_off=not line.endswith(b"\n"))
-                    raise DatasetError(f"{self._filepath}, line {number}: {fault}") from None
+                    raise DatasetError(f"{self._location}, line {number}: {fault}") from None
         return records
 
     def save(self, data: Sequence[BaseModel]) -> None:
@@ -67,19 +77,18 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
         for index, record in enumerate(data):
             if not isinstance(record, self._record):
                 found, expected = type(record).__name__, self._record.__name__
-                raise DatasetError(f"{self._filepath}: item {index} is a {found}, expected {expected}")
-        with replaced_file(self._filepath) as temporary, temporary.open("wb") as file:
-            file.writelines(f"{record.model_dump_json()}\n".encode() for record in data)
+                raise DatasetError(f"{self._location}: item {index} is a {found}, expected {expected}")
+        self._location.write(b"".join(f"{record.model_dump_json()}\n".encode() for record in data))
 
     def _exists(self) -> bool:
-        return self._filepath.is_file()
+        return self._location.is_file()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "record": self._record.__name__}
+        return {"filepath": str(self._location), "record": self._record.__name__}
 
     def preview(self) -> JSONPreview:
         """The first records, for kedro-viz."""
-        with self._filepath.open("rb") as lines:
+        with self._location.open() as lines:
             return JSONPreview(json.dumps([json.loads(line) for line in islice(lines, PREVIEWED)]))
 
 

@@ -1,0 +1,100 @@
+"""Where a dataset lies: a local path, or a URL such as ``s3://bucket/study`` through fsspec.
+
+What a local file system can do in one step (``_atomic.py``) takes an object store an order of steps; that order is
+here. No dataset is described here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from persistence_pipeline.datasets._atomic import replace_directory, replaced_file
+
+
+class Location:
+    """A file or a directory of files, local or remote.
+
+    Args:
+        filepath: A path, or a URL of any protocol that fsspec knows.
+        options: Of the file system, as its constructor takes them; credentials among them.
+    """
+
+    def __init__(self, filepath: str, options: Mapping[str, Any]) -> None:
+        self._files, self._path = fsspec.url_to_fs(filepath, **options)
+        self.local = Path(filepath.removeprefix("file://")) if "file" in _protocols(self._files) else None
+        """The path, where it is a local one."""
+
+    def __str__(self) -> str:
+        return str(self.local or self._files.unstrip_protocol(self._path))
+
+    def is_file(self) -> bool:
+        """Whether there is a file, as the store itself says now."""
+        self._files.invalidate_cache(self._files._parent(self._path))
+        return bool(self._files.isfile(self._path))
+
+    @contextmanager
+    def open(self) -> Iterator[Any]:
+        """The file, to read bytes from."""
+        with self._files.open(self._path, "rb") as file:
+            yield file
+
+    def write(self, content: bytes) -> None:
+        """The file appears whole or not at all: renamed into place, or put by one request."""
+        if self.local:
+            with replaced_file(self.local) as temporary:
+                temporary.write_bytes(content)
+        else:
+            self._files.pipe_file(self._path, content)
+
+    def sizes(self) -> dict[str, int] | None:
+        """Bytes of each file of the directory, by name; None where there is no directory."""
+        self._files.invalidate_cache(self._path)
+        try:
+            entries = self._files.ls(self._path, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if any(entry["name"] == self._path and entry["type"] == "file" for entry in entries):
+            return None
+        return {Path(entry["name"]).name: entry["size"] for entry in entries if entry["type"] == "file"}
+
+    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Bytes of a file of the directory."""
+        return bytes(self._files.cat_file(self._inside(name), start=start, end=end))
+
+    def replace(self, source: Path, last: str) -> None:
+        """Make the directory hold the files of ``source``.
+
+        A local directory is swapped in one step. A remote one lacks its file ``last`` from before the first change
+        until all else is there: without that file it is not whole, and readers say so.
+        """
+        if self.local:
+            return replace_directory(source, self.local)
+        names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
+        names.remove(last)
+        self._files.invalidate_cache(self._path)
+        if self._files.exists(self._inside(last)):
+            self._files.rm_file(self._inside(last))
+        if self._files.exists(self._path):
+            self._files.rm(self._path, recursive=True)
+        for part in (names, [last]):
+            self._files.put([str(source / name) for name in part], [self._inside(name) for name in part])
+        return None
+
+    def fetch(self, target: Path) -> None:
+        """Copy the directory to a local one."""
+        self._files.invalidate_cache(self._path)
+        prefix = len(self._path.rstrip("/")) + 1
+        paths = self._files.find(self._path)
+        self._files.get(paths, [str(target / path[prefix:]) for path in paths])
+
+    def _inside(self, name: str) -> str:
+        return f"{self._path.rstrip('/')}/{name}"
+
+
+def _protocols(files: Any) -> tuple[str, ...]:
+    return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
