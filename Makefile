@@ -32,7 +32,8 @@ check: $(VENV)/installed-dev ## Lint, type-check and check the layers
 	$(BIN)/lint-imports
 
 viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
-	$(BIN)/kedro viz run
+	@echo "Overview: http://127.0.0.1:4141/?types=nodes (a box opens with its + sign; datasets: Filters, bottom left)"
+	$(BIN)/kedro viz run --no-browser
 
 export: $(VENV)/installed ## Copy checkpoints with cards, pairs and trajectories into the formats of other tools
 	$(BIN)/kedro run --pipelines=export

@@ -1,0 +1,80 @@
+"""What kedro-viz shows of a finished study: boxes that collapse, layers in order, previews of what matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipelines.conftest import copy_project
+
+BOXES = {
+    "seed0",
+    "llama",
+    "llama_s0",
+    "study",
+    *(f"llama_b0p1_s0_{o}" for o in ("safety", "helpfulness", "both")),
+    *(f"llama_b0p1_s0_{o}" for o in ("safety_then_helpfulness", "helpfulness_then_safety")),
+}
+LAYERS = ["primary", "feature", "model_input", "models", "model_output", "reporting"]
+
+
+@pytest.fixture(scope="module")
+def built(smoke_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("kedro_viz")
+    project = copy_project(tmp_path_factory.mktemp("viz") / "project")
+    (project / "data").symlink_to(smoke_runs[0] / "data")
+    command = [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"]
+    environment = {**os.environ, "KEDRO_ENV": "smoke"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0 and (project / "build/index.html").is_file(), done.stdout[-2000:]
+    return project / "build/api"
+
+
+@pytest.fixture(scope="module")
+def graph(built: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((built / "main").read_text())
+    return loaded
+
+
+def _preview(built: Path, graph: dict[str, Any], name: str) -> tuple[str, Any]:
+    (identity,) = [node["id"] for node in graph["nodes"] if node["name"] == name and node["type"] == "data"]
+    shown = json.loads((built / "nodes" / identity).read_text())
+    return shown["preview_type"], shown["preview"]
+
+
+def test_the_first_picture_is_nine_boxes_in_order(graph: dict[str, Any]) -> None:
+    modules = graph["modular_pipelines"]
+    assert set(modules) == {"__root__", *BOXES}
+    shown = {child["id"] for child in modules["__root__"]["children"] if child["type"] == "modularPipeline"}
+    assert shown == BOXES, "every node is in one of the boxes"
+    assert not [child for child in modules["__root__"]["children"] if child["type"] == "task"]
+    # Boxes, each after those whose datasets it reads.
+    outputs = {box: set(modules[box]["outputs"]) for box in BOXES}
+    follows = {box: {b for b in BOXES if b != box and outputs[b] & set(modules[box]["inputs"])} for box in BOXES}
+    assert follows["llama_s0"] == {"seed0", "llama"}
+    assert "llama_b0p1_s0_safety" in follows["llama_b0p1_s0_safety_then_helpfulness"]
+    assert follows["study"] >= BOXES - {"study", "llama"}
+
+
+def test_layers_follow_the_data(graph: dict[str, Any]) -> None:
+    assert graph["layers"], "an empty list would mean that layers run in a circle"
+    assert [layer for layer in graph["layers"] if layer in LAYERS] == LAYERS
+
+
+def test_figures_metrics_pairs_and_checkpoints_have_previews(built: Path, graph: dict[str, Any]) -> None:
+    kind, figure = _preview(built, graph, "study.figure_frontier")
+    assert kind == "PlotlyPreview" and {trace.get("name") for trace in figure["data"]} >= {"source", "safety"}
+    kind, metrics = _preview(built, graph, "study.metrics")
+    assert kind == "JSONPreview" and "frontier" in json.loads(metrics)
+    kind, pairs = _preview(built, graph, "llama_s0.pairs_safety")
+    assert kind == "JSONPreview" and json.loads(pairs)[0]["objective"] == "safety"
+    kind, checkpoint = _preview(built, graph, "llama_b0p1_s0_both.checkpoint")
+    assert kind == "JSONPreview" and json.loads(checkpoint)["model_type"] == "llama"
+    kind, table = _preview(built, graph, "study.grid")
+    assert kind == "TablePreview" and "safety" in table["columns"]
+    assert _preview(built, graph, "study.browser")[1] is None, "too large to be looked at there"
