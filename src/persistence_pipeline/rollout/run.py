@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.records import Trajectory
@@ -23,6 +23,9 @@ from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import User
 
 logger = logging.getLogger(__name__)
+
+NO_CHECKPOINT = Path("served")
+"""Stands where a checkpoint would, for models that are not ours."""
 
 
 class RolloutSettings(SamplingSettings):
@@ -41,11 +44,21 @@ class RolloutSettings(SamplingSettings):
     """Folder in which replies of servers are kept until their rollout is whole."""
 
 
+class PooledModel(ServedModel):
+    """A model of the pool. All sources of a seed share what it plays, so its replies are kept."""
+
+    keep_journal: bool = True
+
+
 class CandidateSettings(RolloutSettings):
     """Rollouts from which preference pairs are made."""
 
+    on_policy: bool = True
+    """Whether the source itself plays; else the pairs are made by others alone."""
+    pool: dict[str, PooledModel] = Field(default_factory=dict)
+    """Served models that play every case ``samples`` times, by the name under which they are recorded."""
     scripted: tuple[str, ...] = ()
-    """Scripted behaviours that play every case once, beside the source."""
+    """Scripted behaviours that play every case once."""
 
     @field_validator("scripted", mode="before")
     @classmethod
@@ -54,6 +67,21 @@ class CandidateSettings(RolloutSettings):
         if unknown:
             raise ValueError(f"unknown behaviours {unknown}; known: {list(BEHAVIOURS)}")
         return tuple(behaviours)
+
+    @model_validator(mode="after")
+    def _somebody_plays(self) -> Self:
+        if not (self.on_policy or self.pool or self.scripted):
+            raise ValueError("nobody plays: set on_policy, or name models in pool or behaviours in scripted")
+        return self
+
+
+def play_pool(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> list[Trajectory]:
+    """Every case played by each model of the pool, as often as by a source."""
+    trajectories = []
+    for name, model in settings.pool.items():
+        asked = settings.model_copy(update={"served": model})
+        trajectories += roll_out(NO_CHECKPOINT, cases, asked, policy=name, seed=seed)
+    return trajectories
 
 
 def play_scripts(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> list[Trajectory]:

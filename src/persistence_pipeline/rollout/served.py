@@ -36,6 +36,8 @@ class ServedModel(ServerSettings):
 
     family: FamilyName | None = None
     """How calls are parsed where the server leaves them in the text; none: it hands calls over as calls."""
+    keep_journal: bool = False
+    """Keep the replies when the rollout is whole; else they are removed then."""
 
     def named(self, checkpoint: Path, policy: str) -> ServedModel:
         """With the id under which the server offers this checkpoint."""
@@ -74,7 +76,7 @@ class ServedPolicy:
 
     def forget(self) -> None:
         """Remove the journal of a rollout that is whole."""
-        if self._journal is not None:
+        if self._journal is not None and not self._served.keep_journal:
             self._journal.unlink(missing_ok=True)
 
     def _play(self, episode: Episode) -> Episode:

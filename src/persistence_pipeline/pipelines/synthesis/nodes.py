@@ -13,7 +13,7 @@ from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Objective, PreferencePair, Trajectory
-from persistence_pipeline.rollout.run import CandidateSettings, play_scripts, roll_out
+from persistence_pipeline.rollout.run import CandidateSettings, play_pool, play_scripts, roll_out
 from persistence_pipeline.study import Arm, CaseSet
 from persistence_pipeline.training.source import SourceSettings, make_source
 from persistence_pipeline.training.warm_start import WarmStartSettings
@@ -55,9 +55,12 @@ def warm_start_source(
 def roll_out_candidates(
     checkpoint: Path, cases: Sequence[Case], settings: CandidateSettings, arm: Arm
 ) -> tuple[list[Trajectory], pd.DataFrame]:
-    """Let the source act several times on every train case, and scripts once where they are asked for."""
+    """Let the source, or a pool of models, act several times on every train case, and scripts once where asked."""
     train = [case for case in cases if case.split == "train"]
-    trajectories = roll_out(checkpoint, train, settings, policy=arm.name, seed=arm.seed)
+    trajectories = []
+    if settings.on_policy:
+        trajectories += roll_out(checkpoint, train, settings, policy=arm.name, seed=arm.seed)
+    trajectories += play_pool(train, settings, seed=arm.seed)
     trajectories += play_scripts(train, settings, seed=arm.seed)
     return trajectories, trajectory_table(trajectories)
 
