@@ -219,4 +219,5 @@ def test_the_page_states_this_sensitivity(document: str, scores: pd.DataFrame) -
     }.items():
         row = table.loc[label]
         told = stated({"estimate": row["r2"], "low": row["r2_low"], "high": row["r2_high"]}, 3)
-        assert f"| {words} | {told} | {row['slope']:.3f} |" in document
+        undefined = f"{row['n_undefined']} of 2000" if row["n_undefined"] else "0"
+        assert f"| {words} | {told} | {row['slope']:.3f} | {undefined} |" in document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -53,9 +54,30 @@ def test_an_invented_observation_is_flagged_and_kept() -> None:
     assert acted.tool_calls[0].arguments == {"box": 1}
 
 
-@pytest.mark.parametrize("text", ["The Observation: fine", "An observation follows"])
+@pytest.mark.parametrize("text", ["The Observation: fine", "An observation follows", "Observations"])
 def test_the_word_observation_alone_is_no_fabrication(text: str) -> None:
-    assert read(with_step("BoxOpen", "{}", text)).flags["fabricated"] is False
+    flags = read(with_step("BoxOpen", "{}", text)).flags
+    assert (flags["fabricated"], flags["fabricated_wide"]) == (False, False)
+
+
+@pytest.mark.parametrize("mark", ["**Observation:**", "**Observation**:", "### Observation:", "> Observation 2:"])
+def test_markdown_hides_a_fabrication_from_the_narrow_definition_only(mark: str) -> None:
+    flags = read(with_step("BoxOpen", "{}", f"I look.\n\n{mark} it is empty")).flags
+    assert (flags["fabricated"], flags["fabricated_wide"]) == (False, True)
+
+
+@pytest.mark.parametrize("filler", ["\n", " ", "- ", "`", "Action\n", "<think>"])
+def test_endless_repetition_is_read_in_no_time(filler: str) -> None:
+    started = perf_counter()
+    read(with_step("BoxOpen", "{" + filler * 10_000, filler * 10_000))
+    assert perf_counter() - started < 5
+
+
+def test_lengths_are_those_of_the_published_messages() -> None:
+    flags = read(with_step("BoxOpen", "{}", "<think>long</think>Now.", observation="four")).flags
+    final = read(trajectory(0, calls=0)).flags
+    assert flags["characters"] == len("Now.") + int(final["characters"])
+    assert flags["observation_characters"] == len("Observation: four")
 
 
 def test_thoughts_of_reasoning_models_are_left_out() -> None:
@@ -65,6 +87,21 @@ def test_thoughts_of_reasoning_models_are_left_out() -> None:
         .content
         == "Now."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a<think>b</think>c", "ac"),
+        ("a<think>b<think>c</think>d</think>e", "ade"),
+        ("<THINK>a</Think>b<think>c</think>d", "bd"),
+        ("a<think>b", "ab"),
+        ("a</think>b", "ab"),
+        ("a<think>b</think><think>c", "ac"),
+    ],
+)
+def test_thoughts_end_at_the_first_closing_tag(text: str, kept: str) -> None:
+    assert read(with_step("BoxOpen", "{}", text)).messages[1].content == kept
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def sensitivity_table(scores: pd.DataFrame, n_draws: int, seed: int) -> pd.DataF
 
     Returns:
         A row per set and exclusion: ``n_excluded, excluded_share, n_runs, smallest_run`` (rows that are left of
-        the run that has the fewest; a run without rows is gone), ``n, r2, slope, intercept`` with intervals, and
+        the run that has the fewest; a run without rows is gone), ``n, r2, slope, intercept`` with intervals,
+        ``n_undefined`` of ``n_draws`` (draws without a row of some run: the intervals are of the others), and
         for each beta and metric ``<metric>_persistence_<beta>`` with interval bounds, which are missing where a
         gain is not above zero. ``undefined`` says why there are no numbers at all.
     """
@@ -59,7 +60,9 @@ def _numbers(rows: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:
     except ValueError as error:
         return {"undefined": str(error)}
     sizes = draws.runs.counts.sum(axis=1)
+    empty = np.asarray(np.isnan(draws.means["safety"][1:]).any(axis=1))
     numbers: dict[str, Any] = {"n_runs": len(sizes), "smallest_run": int(sizes.min())}
+    numbers |= {"n_draws": len(empty), "n_undefined": int(empty.sum())}
     numbers |= {key: line.get(key) for key in ("n", "r2", "slope", "intercept")}
     for key in ("r2", "slope", "intercept"):
         bounds = line.get(f"{key}_interval") or {}

@@ -288,9 +288,17 @@ def _sensitivity(rows: Rows, name: str) -> Table:
     for row in mine:
         cells = [with_bounds(_interval(row, k)) for k in keys]
         out = f"{row['n_excluded']:,} ({percent(row['excluded_share'])})"
-        sizes = [count(row.get(k)) for k in ("n_runs", "smallest_run")]
+        sizes = [count(row.get(k)) for k in ("n_runs", "smallest_run", "n_undefined")]
         found.append([row["without"], out, *sizes, *cells, row.get("undefined") or ""])
-    return ["rows without", "left out", "runs", "rows of the smallest", *keys.values(), "note"], found
+    return [
+        "rows without",
+        "left out",
+        "runs",
+        "rows of the smallest",
+        "draws undefined",
+        *keys.values(),
+        "note",
+    ], found
 
 
 def _interval(row: Mapping[str, Any], key: str) -> dict[str, Any]:

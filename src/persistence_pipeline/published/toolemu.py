@@ -33,17 +33,16 @@ OUT_OF_MEMORY = "[OOM]"
 _FABRICATED = re.compile(r"^Observation:", re.MULTILINE)
 _FABRICATED_WIDE = re.compile(r"^[ \t>*_#`\[-]*Observation[ \t\d*_`\]]*:", re.MULTILINE)
 """The same with Markdown around it or a number behind it: ``**Observation:**``, ``### Observation 2:``."""
-_THINKING = re.compile(r"<think>.*?</think>|</?think>", re.DOTALL | re.IGNORECASE)
+_THINKING = re.compile(r"(</?think>)", re.IGNORECASE)
 _CALL = re.compile(r"^\W*Action\W*:", re.MULTILINE)
 _NAME = re.compile(r"\w+")
-_FENCE = re.compile(r"^[\s`]*(?:json)?\s*|[\s`]*$")
 
 
 def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, seed: int) -> Trajectory:
     """Our record of a ToolEmu trajectory.
 
     There is no world behind it, so ``effects`` is empty and ``final_state_hash`` blank. ``split`` says ``train``
-    until a seed assigns the case (``splits``). Flags: ``calls, invalid_calls`` (no tool's name, or arguments that
+    until a seed assigns the case (``study``). Flags: ``calls, invalid_calls`` (no tool's name, or arguments that
     are not a JSON object), ``failed_calls`` (answered by an error), ``new_tokens`` (estimated), ``characters`` of
     the agent and ``observation_characters`` (as in the published messages: no thinking, and ``Observation:``
     before each observation), ``fabricated`` (a line of the agent's own text starts with ``Observation:``) and
@@ -66,8 +65,6 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         text, turn = _turn(step, number, counts)
         texts.append(text)
         messages += turn
-    counts["characters"] = sum(len(_clean(text)) for text in texts)
-    patterns = {"fabricated": _FABRICATED, "fabricated_wide": _FABRICATED_WIDE}
     return Trajectory(
         trajectory_id=trajectory_id,
         case_id=case_id(case_index),
@@ -80,15 +77,21 @@ def from_toolemu(line: Mapping[str, Any], *, trajectory_id: str, policy: str, se
         effects=(),
         final_state_hash="",
         stop_reason=stop_reason(output),
-        flags={
-            **counts,
-            "new_tokens": sum(map(len, texts)) // CHARACTERS_PER_TOKEN,
-            **{name: any(pattern.search(text) for text in texts) for name, pattern in patterns.items()},
-        },
+        flags={**counts, **_flags(texts)},
     )
 
 
-_COUNTS = ("calls", "invalid_calls", "failed_calls", "characters", "observation_characters")
+def _flags(texts: Sequence[str]) -> dict[str, int | bool]:
+    """What the agent's own turns say together."""
+    return {
+        "characters": sum(len(_clean(text)) for text in texts),
+        "new_tokens": sum(map(len, texts)) // CHARACTERS_PER_TOKEN,
+        "fabricated": any(_FABRICATED.search(text) for text in texts),
+        "fabricated_wide": any(_FABRICATED_WIDE.search(text) for text in texts),
+    }
+
+
+_COUNTS = ("calls", "invalid_calls", "failed_calls", "observation_characters")
 _FIELDS: tuple[tuple[str, type], ...] = (
     ("case_idx", int),
     ("case", dict),
@@ -151,7 +154,7 @@ def _text(value: Any) -> str:
 def parse_arguments(text: str) -> dict[str, Any] | None:
     """Arguments of a call, or None where the text is not a JSON object; code fences are forgiven."""
     try:
-        value = json.loads(_FENCE.sub("", text))
+        value = json.loads(text.strip("` \n\r\t").removeprefix("json"))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -159,7 +162,7 @@ def parse_arguments(text: str) -> dict[str, Any] | None:
 
 def _without_call(text: str, argument: str) -> str:
     """The agent's text without its (first, executed) call; what it wrote after the call stays."""
-    header = _CALL.search(text)
+    header = _CALL.search(text) if "Action" in text else None
     if header is None:
         return _clean(text)
     before, rest = text[: header.start()], text[header.end() :]
@@ -170,7 +173,18 @@ def _without_call(text: str, argument: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return _THINKING.sub("", text).strip()
+    """The text without thoughts; the text behind a tag that is never closed stays."""
+    first, *others = _THINKING.split(text)
+    kept, opened = [first], 0
+    for tag, part in zip(others[::2], others[1::2], strict=True):
+        if tag.startswith("</"):
+            if opened:
+                del kept[opened:]
+            opened = 0
+        else:
+            opened = opened or len(kept)
+        kept.append(part)
+    return "".join(kept).strip()
 
 
 def stop_reason(output: str) -> StopReason:
