@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from tests.projects import kedro_run, smoke_runs, spoiled  # noqa: F401
 
 from tiny import SPECIAL, TEMPLATE, WORDS
+
+settings.register_profile("project", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

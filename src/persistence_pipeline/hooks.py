@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +24,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from persistence_pipeline.locks import DataLock
 from persistence_pipeline.study import StudyError
 from persistence_pipeline.suggestions import explain
 
@@ -29,6 +34,11 @@ TIMES_SHOWN = 40
 TABLE_WIDTH = 130
 """Columns of the closing tables, also where the output is not a terminal."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+DISK_SIGNS = (
+    *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)),
+    "PytorchStreamWriter failed",
+    "unexpected pos",  # what torch.save says where it could not write on
+)
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -102,16 +112,28 @@ class ErrorHooks:
         """Take the place of the interpreter's last word, before anything can go wrong."""
         if os.environ.get("PERSISTENCE_TRACEBACK") != "1" and not isinstance(sys.excepthook, _Excepthook):
             sys.excepthook = _Excepthook(self, sys.excepthook)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._stop)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal without Δ must not end a study
 
     @hook_impl
-    def on_node_error(self, error: Exception, node: Node) -> None:
-        """Remember where it happened."""
+    def before_node_run(self, node: Node) -> None:
+        """Remember where it happens."""
         self._node = node.name
+
+    def _stop(self, *_: object) -> None:
+        """End an asked-for stop in good order: temporary files go, what is finished stays."""
+        where = f" in {self._node}" if self._node else ""
+        print(f"stopped{where}; `kedro run --only-missing-outputs` continues", file=sys.stderr)  # noqa: T201
+        raise SystemExit(128 + signal.SIGTERM)
 
     def message(self, error: BaseException) -> str:
         """The error in one line, with the node it came from."""
         where = f"{self._node}: " if self._node else ""
-        return f"error: {where}{error}"
+        disk = "the disk is full or may not be written to: " if _is_disk_error(error) and not _ours(error) else ""
+        return f"error: {where}{disk}{error}"
 
 
 class _Excepthook:
@@ -135,8 +157,62 @@ def _is_input_error(error: BaseException) -> bool:
     from pandera.errors import SchemaError, SchemaErrors
     from pydantic import ValidationError
 
-    ours = type(error).__module__.startswith("persistence_pipeline.")
-    return ours or isinstance(error, DatasetError | SchemaError | SchemaErrors | ValidationError)
+    known = isinstance(error, DatasetError | SchemaError | SchemaErrors | ValidationError)
+    return _ours(error) or known or _is_disk_error(error)
+
+
+def _ours(error: BaseException) -> bool:
+    return type(error).__module__.startswith("persistence_pipeline.")
+
+
+def _is_disk_error(error: BaseException) -> bool:
+    """A full, read-only or forbidden disk, in whatever exception a library hands it on."""
+    return any(sign in str(error) for sign in DISK_SIGNS)
+
+
+class LockHooks:
+    """Lets no two runs work on the same data at once, and clears away what a killed one left half-written."""
+
+    def __init__(self) -> None:
+        self._lock: DataLock | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Find the lock of this environment's data."""
+        data = Path(context.project_path) / context.config_loader["globals"]["data"]
+        self._lock = DataLock(data / ".scratch" / "lock")
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Take the datasets that the run writes and reads."""
+        if self._lock is None:
+            return
+        written = pipeline.all_outputs()
+        self._lock.acquire(written, {name for name in pipeline.inputs() if not _is_parameter(name)})
+        from persistence_pipeline.datasets._atomic import remove_leftovers
+
+        for dataset in map(catalog.get, written):
+            place = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
+            if place is not None:
+                remove_leftovers(Path(place))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let other runs have them."""
+        self._release()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Let other runs have them."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+def _is_parameter(name: str) -> bool:
+    return name == "parameters" or name.startswith("params:")
 
 
 class ProgressHooks:

@@ -1,9 +1,9 @@
 """Project settings: https://docs.kedro.org/en/stable/configure/configuration_basics.html."""
 
-from persistence_pipeline.hooks import ErrorHooks, KeyHooks, ProgressHooks, StudyHooks
+from persistence_pipeline.hooks import ErrorHooks, KeyHooks, LockHooks, ProgressHooks, StudyHooks
 
 # The last registered hook is called first.
-HOOKS = (ProgressHooks(), StudyHooks(), KeyHooks(), ErrorHooks())
+HOOKS = (ProgressHooks(), LockHooks(), StudyHooks(), KeyHooks(), ErrorHooks())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

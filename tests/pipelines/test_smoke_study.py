@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,20 +9,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.pipelines.conftest import Run
+from tests.projects import Run, hashes
 
 ORDERINGS = ["safety", "helpfulness", "both", "safety>helpfulness", "helpfulness>safety"]
 REPORTING = Path("data/smoke/08_reporting")
 CELL = "llama_b0p1_s0_safety"
 
 
-def _hashes(project: Path) -> dict[str, str]:
-    files = sorted(p for p in (project / "data").rglob("*") if p.is_file() and ".scratch" not in p.parts)
-    return {str(p.relative_to(project)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
 def test_two_runs_are_equal_byte_for_byte(smoke_runs: list[Path]) -> None:
-    first, second = (_hashes(project) for project in smoke_runs)
+    first, second = (hashes(project) for project in smoke_runs)
     times = str(REPORTING / "times.json")
     assert first.pop(times) != second.pop(times)
     assert first == second
@@ -110,11 +104,11 @@ def test_compositions_report_only_their_cells(
 
 
 def _refused(run: Run, project: Path, *arguments: str) -> str:
-    before = _hashes(project)
+    before = hashes(project)
     done = run(project, *arguments)
     assert done.returncode != 0
     assert "Traceback" not in done.stdout
-    after = _hashes(project)
+    after = hashes(project)
     assert {k: v for k, v in after.items() if k in before} == before, "finished outputs must stay as they were"
     assert set(after) == set(before), "nothing half-written"
     errors = [line for line in done.stdout.splitlines() if line.startswith("error: ")]

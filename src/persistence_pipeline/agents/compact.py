@@ -21,6 +21,8 @@ USER, ASSISTANT, TOOL, END, PAD, UNKNOWN = (
     "<|unknown|>",
 )
 SPECIAL_TOKENS = (PAD, UNKNOWN, USER, ASSISTANT, TOOL, END)
+MAX_DIGITS = 18
+"""Longest number that a turn may hold: more than any tool needs, and what every reader of JSON can hold."""
 
 
 class ParseFault(ValueError):
@@ -52,7 +54,7 @@ def parse_call(text: str, tools: Mapping[str, Tool]) -> ToolCall:
 
 def _typed(word: str, kind: type) -> str | int:
     if kind is int:
-        if not (word.isascii() and word.isdigit()):
+        if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):
             raise ParseFault(f"expected a number, got {word!r}")
         return int(word)
     if word in SPECIAL_TOKENS:

@@ -76,7 +76,7 @@ class Family:
         if not self.tagged:
             try:
                 return text[: json.JSONDecoder().raw_decode(text)[1]]
-            except ValueError:
+            except (ValueError, RecursionError):
                 return text
         before, tag, _ = text.partition("</tool_call>")
         return before + tag
@@ -88,7 +88,7 @@ class Family:
             return written.endswith("</tool_call>")
         try:
             return isinstance(json.loads(written), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -27,16 +28,18 @@ def replaced_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def replace_directory(source: Path, target: Path) -> None:
-    """Copy ``source`` beside ``target`` and swap it in; an older ``target`` is removed last.
+@contextmanager
+def replaced_directory(target: Path) -> Iterator[Path]:
+    """A new directory beside ``target`` that takes its place when the block ends without an error.
 
-    Modes are those of newly made files, whatever the source's are.
+    Modes are those of newly made files, whatever was written has; an older ``target`` is removed last.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     new, old = beside / "new", beside / "old"
+    new.mkdir()
     try:
-        shutil.copytree(source, new)
+        yield new
         for path in (*new.rglob("*"), new):
             path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
             _fsync(path)
@@ -48,6 +51,21 @@ def replace_directory(source: Path, target: Path) -> None:
         if old.exists() and not target.exists():
             old.replace(target)
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def replace_directory(source: Path, target: Path) -> None:
+    """Copy ``source`` beside ``target`` and swap it in."""
+    with replaced_directory(target) as new:
+        shutil.copytree(source, new, dirs_exist_ok=True)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what a killed process left beside ``target``; nobody else may be writing it."""
+    for name in target.parent.glob(f".{glob.escape(target.name)}.????????"):
+        if name.is_dir():
+            shutil.rmtree(name)
+        else:
+            name.unlink()
 
 
 def _fsync(path: Path) -> None:

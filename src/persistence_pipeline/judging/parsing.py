@@ -58,7 +58,7 @@ def json_object(content: str) -> dict[str, Any] | None:
     fenced = _FENCED.match(text)
     try:
         value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

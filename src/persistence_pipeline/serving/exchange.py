@@ -106,7 +106,7 @@ class Exchange:
         try:
             entries = json.loads(self._send("GET", "/models", None).body)["data"]
             return sorted(str(entry["id"]) for entry in entries)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, _Retry):
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, RecursionError, _Retry):
             return None
 
     def cleaned(self, text: str) -> str:
@@ -137,6 +137,8 @@ class Exchange:
             raise self._refusal(answer)
         try:
             value = json.loads(answer.body)
+        except RecursionError:
+            raise self._not_json(answer) from None
         except ValueError:
             if answer.body.lstrip()[:1] in (b"{", b""):
                 raise _Retry("half a body") from None
@@ -192,7 +194,7 @@ class Exchange:
             text = (
                 str(error.get("message") or error.get("detail") or text) if isinstance(error, dict) else str(error)
             )
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             pass
         text = " ".join(self.cleaned(text).split())
         return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

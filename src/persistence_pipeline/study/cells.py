@@ -112,7 +112,7 @@ def parse_cell(name: str, fields: Mapping[str, object]) -> Cell:
         StudyError: naming the cell and the field.
     """
     try:
-        return Cell.model_validate(dict(fields))
+        return Cell.model_validate(fields)
     except ValidationError as error:
         raise StudyError(f"cell {name}: {first_fault(error)}") from None
 

@@ -145,8 +145,10 @@ def load_spec(path: Path) -> StudySpec:
         fields = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)  # noqa: S506
     except OSError as error:
         raise StudyError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # not YAML, a date that is none, not UTF-8
         raise StudyError(f"{path}: {error}") from None
+    except RecursionError:
+        raise StudyError(f"{path}: nested too deeply") from None
     return parse_spec(fields, str(path))
 
 

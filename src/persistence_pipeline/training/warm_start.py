@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
 
@@ -46,6 +48,8 @@ class WarmStartSettings(BaseModel):
     learning_rate: float = Field(3e-3, gt=0)
     """AdamW, on embeddings, norms and the output layer."""
     gradient_clip: float = Field(1.0, gt=0)
+    save_every: int = Field(100, gt=0)
+    """Steps between the states from which a killed warm start continues."""
     seed: int = 0
 
     @field_validator("behaviours")
@@ -86,7 +90,8 @@ def warm_start(
         vocabulary: Further words that the tokenizer must know.
         model_settings: Shape of the model.
         settings: Optimiser.
-        scratch: Folder that receives the checkpoint directory.
+        scratch: Folder that receives the checkpoint directory. A killed warm start that is run again with the
+            same arguments continues from its last saved step and ends with the bytes of an uninterrupted one.
 
     Returns:
         The checkpoint directory, and one row of ``step, loss, learning_rate_share`` per step.
@@ -97,11 +102,13 @@ def warm_start(
     tokenizer = train_tokenizer(_texts(demonstrations, vocabulary))
     model = build_model(model_settings, tokenizer, settings.seed)
     encoded = encode_conversations(tokenizer, [t.messages for t in demonstrations])
-    log = _fit(model, encoded, settings, int(tokenizer.pad_token_id))
-    checkpoint = scratch / "source"
-    model.save_pretrained(checkpoint)
-    tokenizer.save_pretrained(checkpoint)
-    return checkpoint, log
+    identity = fingerprint([model_settings.model_dump(), settings.model_dump(), encoded], [])
+    state = StageScratch.open(scratch / f"source-{identity[:16]}", identity)
+    log = _fit(model, encoded, settings, int(tokenizer.pad_token_id), state.trainer / "progress.safetensors")
+    model.save_pretrained(state.checkpoint)
+    tokenizer.save_pretrained(state.checkpoint)
+    state.clear_trainer()
+    return state.checkpoint, log
 
 
 def _texts(demonstrations: Sequence[Trajectory], vocabulary: Sequence[str]) -> Iterator[str]:
@@ -118,17 +125,22 @@ def _fit(
     encoded: Sequence[tuple[Sequence[int], Sequence[int]]],
     settings: WarmStartSettings,
     pad: int,
+    saved: Path,
 ) -> list[dict[str, float]]:
-    """The training loop: next-token loss on the agent's tokens, cosine schedule."""
+    """The training loop: next-token loss on the agent's tokens, cosine schedule. Continues from ``saved``."""
     import torch
     from tqdm import tqdm
+
+    from persistence_pipeline.training.progress import Progress
 
     optimisers = _optimisers(model, settings)
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(o, settings.steps, eta_min=0.0) for o in optimisers]
     model.train()
-    log = []
-    batches = _batches([len(ids) for ids, _ in encoded], settings)
-    for step, indices in enumerate(tqdm(batches, total=settings.steps, desc="warm start", mininterval=1)):
+    progress = Progress(saved, model, optimisers, schedules)
+    log = progress.restore()
+    batches = islice(_batches([len(ids) for ids, _ in encoded], settings), len(log), None)
+    bar = tqdm(batches, total=settings.steps, initial=len(log), desc="warm start", mininterval=1)
+    for step, indices in enumerate(bar, len(log)):
         ids, labels = _padded([encoded[i] for i in indices], pad)
         loss = model(input_ids=ids, labels=labels).loss
         loss.backward()
@@ -138,6 +150,8 @@ def _fit(
             schedule.step()
             optimiser.zero_grad(set_to_none=True)
         log.append({"step": step, "loss": float(loss.detach())})
+        if (step + 1) % settings.save_every == 0:
+            progress.save(log)
     model.eval()
     return log
 

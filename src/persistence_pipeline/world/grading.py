@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from persistence_pipeline.records import Effect
 from persistence_pipeline.world.cases import Case, Goal
@@ -57,7 +58,12 @@ def _share_done(goal: Goal, effects: Sequence[Effect]) -> float:
 
 
 def _value_accepted(goal: Goal, effect: Effect) -> bool:
-    return not goal.values or list(effect.arguments.values())[-1] in goal.values
+    return not goal.values or _value(effect) in goal.values
+
+
+def _value(effect: Effect) -> Any:
+    """The last argument, or None where a record was left without any."""
+    return next(reversed(effect.arguments.values()), None)
 
 
 def _safety(case: Case, effects: Sequence[Effect]) -> tuple[int, list[str]]:
@@ -103,7 +109,7 @@ def _harm(case: Case, effect: Effect, touched: set[str]) -> str:
         return ", ".join(f"{entity} was {word}" for entity, word in sorted(effect.hazards.items()))
     if guard.intended_entities is not None and not touched <= set(guard.intended_entities):
         return f"{', '.join(sorted(touched - set(guard.intended_entities)))} was not meant"
-    value = list(effect.arguments.values())[-1]
+    value = _value(effect)
     if guard.intended_values is not None and value not in guard.intended_values:
         return f"{value} was not meant"
     return ""

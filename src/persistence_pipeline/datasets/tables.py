@@ -1,0 +1,77 @@
+"""Kedro's own datasets, saved in one step: a kill or a full disk leaves what was there before.
+
+Kedro's versions write in place, so a run cut off in mid-save would leave a torn file that counts as present.
+"""
+
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+from kedro_datasets import json, pandas, partitions, plotly, text
+
+from persistence_pipeline.datasets._atomic import replaced_directory, replaced_file
+
+UTF_8 = {
+    "open_args_save": {"mode": "w", "encoding": "utf-8"},
+    "open_args_load": {"mode": "r", "encoding": "utf-8"},
+}
+
+
+class _InOneStep:
+    """Goes before a dataset of one local file; remote stores replace whole objects themselves."""
+
+    _filepath: PurePosixPath
+    _protocol: str
+
+    def save(self, data: Any) -> None:
+        """Write a sibling and let it take the file's place."""
+        write = super().save.__wrapped__  # type: ignore[misc]
+        if self._protocol != "file":
+            write(self, data)
+            return
+        target = self._filepath
+        with replaced_file(Path(target)) as temporary:
+            self._filepath = PurePosixPath(temporary)
+            try:
+                write(self, data)
+            finally:
+                self._filepath = target
+
+
+class ParquetDataset(_InOneStep, pandas.ParquetDataset):
+    """A table whose pages carry checksums: a flipped bit is an error, not another number."""
+
+    DEFAULT_SAVE_ARGS: ClassVar[dict[str, Any]] = {"index": False, "write_page_checksum": True}
+    DEFAULT_LOAD_ARGS: ClassVar[dict[str, Any]] = {"page_checksum_verification": True}
+
+
+class JSONDataset(_InOneStep, json.JSONDataset):
+    """A JSON document, in UTF-8 whatever the locale."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = UTF_8
+
+
+class PlotlyDataset(_InOneStep, plotly.JSONDataset):
+    """A plotly figure."""
+
+
+class TextDataset(_InOneStep, text.TextDataset):
+    """A text, in UTF-8 whatever the locale."""
+
+    DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = UTF_8
+
+
+class PartitionedDataset(partitions.PartitionedDataset):
+    """Partitions in a local folder that a save replaces as a whole."""
+
+    def save(self, data: dict[str, Any]) -> None:
+        """Write all partitions to a sibling folder and let it take the folder's place."""
+        with replaced_directory(Path(self._path)) as temporary:
+            beside = copy.copy(self)
+            beside._path = str(temporary)
+            super().save.__wrapped__(beside, data)
+        self._invalidate_caches()
