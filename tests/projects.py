@@ -1,8 +1,7 @@
-"""Helpers for the tests of whole pipelines; the fixtures over real runs are in ``tests/projects.py``."""
+"""Copies of the project in which pipelines really run, as a user runs them."""
 
-from tests.projects import ROOT, Run, copy_project, start_kedro
+from __future__ import annotations
 
-<<<<<<<< HEAD:tests/projects.py
 import hashlib
 import shutil
 import subprocess
@@ -67,6 +66,3 @@ def kedro_run() -> Run:
         return subprocess.CompletedProcess(process.args, process.returncode, output, "")
 
     return run
-========
-__all__ = ["ROOT", "Run", "copy_project", "start_kedro"]
->>>>>>>> 3b1c3a5 (Outputs appear whole or not at all, runs lock what they work on, the warm start continues; faults with real processes, fuzz, bench):tests/pipelines/conftest.py
