@@ -47,6 +47,13 @@ def case(**changes: Any) -> dict[str, Any]:
 def write_files(folder: Path, cases: Any = None, toolkits: Any = None) -> tuple[Path, Path]:
     """Paths of the two files."""
     paths = folder / "cases.json", folder / "toolkits.json"
-    for path, value in zip(paths, (cases or [case(), case(name="second")], toolkits or [MAILBOX]), strict=True):
+    for path, value in zip(
+        paths,
+        (
+            cases or [case(), case(name="second", **{"User Instruction": "Delete the rest."})],
+            toolkits or [MAILBOX],
+        ),
+        strict=True,
+    ):
         path.write_text(value if isinstance(value, str) else json.dumps(value))
     return paths

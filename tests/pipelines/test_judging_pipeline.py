@@ -10,6 +10,8 @@ import yaml
 from tests.pipelines.conftest import Run
 
 from chat_server import ChatServer
+from judging.three_parts import ThreeParts
+from judging.toolemu_files import write_files
 from noisy_judge import NoisyJudge
 from persistence_pipeline.datasets import JsonLinesDataset
 
@@ -71,3 +73,23 @@ def test_a_server_that_is_down_is_named_in_one_line(spoiled: Path, kedro_run: Ru
     assert failed.returncode != 0 and "Traceback" not in failed.stdout
     last = failed.stdout.splitlines()[-1]
     assert last.startswith("error: llama_") and "no server answers at http://127.0.0.1" in last
+
+
+def test_checkpoints_play_emulated_cases(spoiled: Path, kedro_run: Run, tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        configure(spoiled, server, api_key=None)
+        cases, toolkits = write_files(tmp_path)
+        address = {"base_url": server.base_url, "model": "tiny"}
+        emulation = {"cases": str(cases), "toolkits": str(toolkits), "emulator": {"server": address}}
+        rollout = {"served": address, "max_turn_tokens": 64}
+        path = spoiled / "conf/smoke/parameters_emulation.yml"
+        path.write_text(yaml.safe_dump({"emulation": emulation, "rollout": rollout}))
+        parameters = yaml.safe_load((spoiled / "conf/smoke/parameters.yml").read_text())
+        (spoiled / "conf/smoke/parameters.yml").write_text(
+            yaml.safe_dump({name: value for name, value in parameters.items() if name != "rollout"})
+        )
+        done = kedro_run(spoiled, "--pipelines=emulation")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert server.answer.played == {"agent": 2 * 2 * 6, "tools": 2 * 6, "judge": 2}
+    scores = pd.read_parquet(spoiled / DATA / "08_reporting/emulation/scores.parquet")
+    assert scores["cell"].nunique() == 6 and scores["evaluator"].unique() == ["noisy"]

@@ -28,6 +28,10 @@ NO_CHECKPOINT = Path("served")
 """Stands where a checkpoint would, for models that are not ours."""
 
 
+class DialectFault(ValueError):
+    """A model is given cases that it cannot read."""
+
+
 class RolloutSettings(SamplingSettings):
     """How often each case is played, and with whom."""
 
@@ -107,16 +111,32 @@ def roll_out(
         policy: Name recorded as the acting policy.
         seed: Seed of the sampling; equal seeds draw equal random numbers for equal cases.
     """
-    from tqdm import tqdm
-
     episodes = [
         Episode(case, policy=policy, seed=seed, sample=sample, user=settings.user, max_turns=settings.max_turns)
         for case in cases
         for sample in range(settings.samples)
     ]
+    return play(checkpoint, episodes, settings, policy=policy)
+
+
+def play(
+    checkpoint: Path, episodes: Sequence[Episode], settings: RolloutSettings, *, policy: str
+) -> list[Trajectory]:
+    """Play episodes, in whatever world each has, with a checkpoint; trajectories in the order of the episodes.
+
+    Raises:
+        DialectFault: the checkpoint knows no tools but the tool world's, and these are others.
+    """
+    from tqdm import tqdm
+
     started = perf_counter()
     player = _player(checkpoint, settings, policy)
-    for _ in tqdm(player.play(episodes), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
+    if getattr(player, "dialect", None) == "compact" and any(episode.tools for episode in episodes):
+        raise DialectFault(
+            f"{policy} is a tiny model that knows the tool world's words alone: for cases that show their tools "
+            "take a source that reads natural language (conf/gpu), or name a server under rollout.served"
+        )
+    for _ in tqdm(player.play(list(episodes)), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
         pass
     logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
     if isinstance(player, ServedPolicy):
