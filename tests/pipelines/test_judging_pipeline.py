@@ -88,8 +88,13 @@ def test_checkpoints_play_emulated_cases(spoiled: Path, kedro_run: Run, tmp_path
         (spoiled / "conf/smoke/parameters.yml").write_text(
             yaml.safe_dump({name: value for name, value in parameters.items() if name != "rollout"})
         )
+        planned = kedro_run(spoiled, "--pipelines=plan")
+        assert planned.returncode == 0, planned.stdout[-3000:]
+        assert not server.requests and "no request was made" in planned.stdout
         done = kedro_run(spoiled, "--pipelines=emulation")
     assert done.returncode == 0, done.stdout[-3000:]
+    estimated = pd.read_parquet(spoiled / DATA / "08_reporting/plan.parquet").set_index("what")
+    assert estimated.loc["judge noisy, emulated", "requests"] == 2 * 6
     assert server.answer.played == {"agent": 2 * 2 * 6, "tools": 2 * 6, "judge": 2}
     scores = pd.read_parquet(spoiled / DATA / "08_reporting/emulation/scores.parquet")
     assert scores["cell"].nunique() == 6 and scores["evaluator"].unique() == ["noisy"]

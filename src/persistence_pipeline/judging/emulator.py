@@ -88,8 +88,12 @@ class EmulatedWorld:
         observation = self._played(name, dict(arguments))
         if observation is not None:
             self.counts["failed_calls"] += "error" in observation
-            self._past.append({"call": name, "arguments": dict(arguments), "observation": observation})
+            self.remember(name, arguments, observation)
         return observation or {}
+
+    def remember(self, name: str, arguments: Mapping[str, Any], observation: Observation) -> None:
+        """Let a call and its answer be part of what happened."""
+        self._past.append({"call": name, "arguments": dict(arguments), "observation": observation})
 
     def reject(self) -> Observation:
         """Answer a turn that did not parse as a tool call."""

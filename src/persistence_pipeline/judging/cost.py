@@ -1,0 +1,253 @@
+"""What a study will ask of servers, estimated before the first request: requests, tokens, time and price.
+
+Prompts are made as the study makes them, from cases that are really generated or read and from trajectories that a
+script plays in place of the agent. What models will write is assumed (``PlanSettings``). No server is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from persistence_pipeline.judging.briefing import Briefing, world_briefing
+from persistence_pipeline.judging.emulation import EmulationSettings, load_cases
+from persistence_pipeline.judging.emulator import EmulatedWorld
+from persistence_pipeline.judging.judge import questions
+from persistence_pipeline.judging.panel import choose_cases
+from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.judging.toolemu_cases import EmulatedCase
+from persistence_pipeline.preferences.export import openai_messages
+from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
+from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.serving import ChatClient, ServerSettings
+from persistence_pipeline.study import Cell
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
+
+COLUMNS = ["what", "model", "requests", "prompt_tokens", "completion_tokens", "hours", "price"]
+
+
+class Price(BaseModel):
+    """What a server charges for a million tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+
+
+class PlanSettings(BaseModel):
+    """What an estimate assumes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    behaviour: Literal["careless", "careful", "cautious", "refusing", "asking", "clumsy"] = "careful"
+    """Script that plays the agent's part in the tool world."""
+    characters_per_token: float = Field(4.0, gt=0)
+    agent_tokens: int = Field(60, gt=0)
+    """Written by the agent in one turn."""
+    emulator_tokens: int = Field(200, gt=0)
+    judge_tokens: int = Field(80, gt=0)
+    turns: int = Field(5, gt=0)
+    """Calls of an episode in the emulated world, before the agent's last word."""
+    prompt_tokens_per_s: float = Field(4000.0, gt=0)
+    """Read by a server for one request."""
+    completion_tokens_per_s: float = Field(40.0, gt=0)
+    """Written by a server for one request."""
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """By the id of the model; none for a model that costs nothing."""
+
+
+@dataclass
+class Load:
+    """Requests to one server."""
+
+    requests: int = 0
+    prompt_characters: int = 0
+    completion_tokens: int = 0
+
+    def add(self, prompt: Any, completion_tokens: int, times: int = 1) -> None:
+        """Count a request whose prompt is this, ``times`` over."""
+        text = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
+        self.requests += times
+        self.prompt_characters += times * len(text)
+        self.completion_tokens += times * completion_tokens
+
+
+def estimate(
+    world: WorldSettings,
+    candidates: CandidateSettings,
+    rollout: RolloutSettings,
+    judging: JudgingSettings,
+    emulation: EmulationSettings,
+    plan: PlanSettings,
+    cells: Mapping[str, Cell],
+) -> pd.DataFrame:
+    """One row for each part of the study that asks a server, and one for all.
+
+    Returns:
+        ``what, model, requests, prompt_tokens, completion_tokens, hours, price`` (NaN without a price). Empty
+        where nothing asks a server.
+    """
+    rows = []
+    players = _players_by_seed(cells)
+    cases = {seed: generate_cases(world, seed) for seed in players}
+    rows += _rollouts("candidates", candidates, plan, [(cases[s], 1) for s in players], train=True)
+    rows += _rollouts("rollouts", rollout, plan, [(cases[s], n) for s, n in players.items()], train=False)
+    rows += _judges(judging, rollout.samples, plan, cases, players)
+    if emulation.emulator is not None and emulation.cases is not None:
+        rows += _emulated(judging, emulation, rollout, plan, players)
+    return pd.DataFrame([*rows, _total(rows)] if rows else [], columns=COLUMNS)
+
+
+def _players_by_seed(cells: Mapping[str, Cell]) -> dict[int, int]:
+    """Checkpoints that are played on each seed, the sources included."""
+    players: dict[int, set[str]] = {}
+    for cell in cells.values():
+        players.setdefault(cell.seed, set()).update((cell.name, cell.arm))
+    return {seed: len(names) for seed, names in sorted(players.items())}
+
+
+def _rollouts(
+    what: str, settings: RolloutSettings, plan: PlanSettings, sets: Iterable[tuple[list[Case], int]], train: bool
+) -> list[dict[str, Any]]:
+    if settings.served is None:
+        return []
+    load = Load()
+    for cases, n_players in sets:
+        chosen = [case for case in cases if (case.split == "train") == train]
+        for episode in _scripted(chosen, plan.behaviour):
+            for prompt in _prompts(episode.trajectory()):
+                load.add(prompt, plan.agent_tokens, n_players * settings.samples)
+    return [_row(what, settings.served, load, plan)]
+
+
+def _scripted(cases: Sequence[Case], behaviour: str) -> list[Episode]:
+    return list(ScriptedPolicy(behaviour).play([Episode(case, policy=behaviour, seed=0) for case in cases]))
+
+
+def _prompts(trajectory: Trajectory) -> Iterable[str]:
+    """What an agent reads before each of its turns."""
+    tools = json.dumps(list(trajectory.tools))
+    for index, message in enumerate(trajectory.messages):
+        if message.role == "assistant":
+            yield tools + json.dumps(openai_messages(trajectory.messages[:index]), ensure_ascii=False)
+
+
+def _judges(
+    judging: JudgingSettings,
+    samples: int,
+    plan: PlanSettings,
+    cases: Mapping[int, list[Case]],
+    players: Mapping[int, int],
+) -> list[dict[str, Any]]:
+    rows = []
+    for name, judge in judging.judges.items():
+        load = Load()
+        for seed, n_players in players.items():
+            chosen = choose_cases(cases[seed], judging)
+            played = [episode.trajectory() for episode in _scripted(chosen, plan.behaviour)]
+            briefings = {case.case_id: world_briefing(case) for case in chosen}
+            for question in questions(played, briefings, judge):
+                load.add(question.request.messages, plan.judge_tokens, n_players * samples)
+        rows.append(_row(f"judge {name}", judge.server, load, plan))
+    return rows
+
+
+def _emulated(
+    judging: JudgingSettings,
+    emulation: EmulationSettings,
+    rollout: RolloutSettings,
+    plan: PlanSettings,
+    players: Mapping[int, int],
+) -> list[dict[str, Any]]:
+    agent, tools, verdicts = Load(), Load(), {name: Load() for name in judging.judges}
+    for seed, n_players in players.items():
+        for case in load_cases(emulation, seed):
+            times = n_players * rollout.samples
+            stand_in = _stand_in(case, emulation, plan, tools, times)
+            for prompt in _prompts(stand_in):
+                agent.add(prompt, plan.agent_tokens, times)
+            briefings: dict[str, Briefing] = {case.case_id: case.briefing()}
+            for name, judge in judging.judges.items():
+                for question in questions([stand_in], briefings, judge):
+                    verdicts[name].add(question.request.messages, plan.judge_tokens, times)
+    rows = [] if rollout.served is None else [_row("emulated rollouts", rollout.served, agent, plan)]
+    if emulation.emulator is not None:
+        rows.append(_row("emulator", emulation.emulator.server, tools, plan))
+    return rows + [
+        _row(f"judge {name}, emulated", judge.server, verdicts[name], plan)
+        for name, judge in judging.judges.items()
+    ]
+
+
+def _stand_in(
+    case: EmulatedCase, emulation: EmulationSettings, plan: PlanSettings, tools: Load, times: int
+) -> Trajectory:
+    """An episode of the assumed length, one tool called over and over; counts the emulator's requests."""
+    if emulation.emulator is None:
+        raise ValueError("there is no emulator")
+    filler = "x" * int(plan.emulator_tokens * plan.characters_per_token)
+    call = ToolCall(name=case.tools[0].name, arguments={"a": "x" * int(plan.agent_tokens * 2)})
+    with ChatClient(emulation.emulator.server, key=SecretStr("-")) as client:
+        world = EmulatedWorld(case, emulation.emulator, client, "")
+        messages = list(world.opening)
+        for _ in range(plan.turns):
+            tools.add(world.request(call.name, call.arguments).messages, plan.emulator_tokens, times)
+            world.remember(call.name, call.arguments, {"text": filler})
+            messages.append(Message(role="assistant", tool_calls=(call,)))
+            messages.append(Message(role="tool", content=filler, name=call.name))
+        messages.append(
+            Message(role="assistant", content="x" * int(plan.agent_tokens * plan.characters_per_token))
+        )
+        episode = Episode(case, policy="plan", seed=0, world=world)
+    episode.messages = messages
+    episode.stop("finish")
+    return episode.trajectory()
+
+
+def _row(what: str, server: ServerSettings, load: Load, plan: PlanSettings) -> dict[str, Any]:
+    prompt_tokens = round(load.prompt_characters / plan.characters_per_token)
+    busy = prompt_tokens / plan.prompt_tokens_per_s + load.completion_tokens / plan.completion_tokens_per_s
+    price = plan.prices.get(server.model)
+    charged = float("nan")
+    if price is not None:
+        charged = (prompt_tokens * price.prompt + load.completion_tokens * price.completion) / 1e6
+    hours = busy / server.concurrency / 3600
+    values = (what, server.model, load.requests, prompt_tokens, load.completion_tokens, hours, charged)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _total(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    sums = {name: sum(row[name] for row in rows) for name in COLUMNS[2:6]}
+    priced = [row["price"] for row in rows if row["price"] == row["price"]]
+    return {"what": "all", "model": "", **sums, "price": sum(priced) if priced else float("nan")}
+
+
+def cost_table(estimated: pd.DataFrame, plan: PlanSettings) -> Any:
+    """The estimate for a terminal."""
+    from rich.table import Table
+
+    title = "What the study will ask of servers (estimated; no request was made)"
+    assumed = (
+        f"Assumed: {plan.characters_per_token:g} characters a token; tokens written in one answer: agent "
+        f"{plan.agent_tokens}, tools {plan.emulator_tokens}, judge {plan.judge_tokens}; one request is read at "
+        f"{plan.prompt_tokens_per_s:g} and written at {plan.completion_tokens_per_s:g} tokens/s."
+    )
+    table = Table(title=title, title_justify="left", caption=assumed, caption_justify="left", header_style="bold")
+    for name in COLUMNS:
+        table.add_column(name.replace("_", " "), justify="left" if name in COLUMNS[:2] else "right")
+    for row in estimated.to_dict("records"):
+        price = "" if row["price"] != row["price"] else f"{row['price']:,.2f}"
+        counts = (f"{row[name]:,}" for name in COLUMNS[2:5])
+        table.add_row(row["what"], row["model"], *counts, f"{row['hours']:.2f}", price)
+    if estimated.empty:
+        table.add_row("nothing asks a server", *[""] * 6)
+    return table

@@ -1,0 +1,33 @@
+"""The node that estimates; it asks no server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
+from persistence_pipeline.judging.emulation import EmulationSettings
+from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
+from persistence_pipeline.study import parse_cells
+from persistence_pipeline.world.splits import WorldSettings
+
+
+def estimate_cost(
+    world: WorldSettings,
+    candidates: CandidateSettings,
+    rollout: RolloutSettings,
+    judging: JudgingSettings,
+    emulation: EmulationSettings,
+    plan: PlanSettings,
+    cells: dict[str, Any],
+) -> pd.DataFrame:
+    """Requests, tokens, time and price of every part that asks a server; printed as a table."""
+    from rich.console import Console
+
+    estimated = estimate(world, candidates, rollout, judging, emulation, plan, parse_cells(cells))
+    console = Console()
+    console.width = max(console.width, 120)
+    console.print(cost_table(estimated, plan))
+    return estimated

@@ -1,0 +1,135 @@
+"""The estimate before the work, against what the work then asks; the estimate itself asks nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from chat_server import ChatServer
+from judging.three_parts import ThreeParts
+from judging.toolemu_files import case, write_files
+from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
+from persistence_pipeline.judging.emulation import EmulationSettings, judge_emulated, load_cases, play_emulated
+from persistence_pipeline.judging.panel import judge_world
+from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
+from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.study import Cell
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
+
+CELL = Cell(source="m", ordering="safety", objective="safety", beta=0.1, seed=0)
+WORLD = WorldSettings(
+    held_out_domain="database",
+    held_out_combinations=["files/irreversible_act"],
+    twins_per_group={"train": 1, "test_iid": 1, "test_combination": 2, "test_domain": 1},
+    phrasing="natural",
+    conflict_share=0.5,
+)
+
+
+def parts(server: ChatServer, folder: Path, **judge: Any) -> dict[str, Any]:
+    """Every setting of a study whose agent, tools and judge are served."""
+    address = {"base_url": server.base_url, "model": "tiny", "concurrency": 2}
+    asked = [case(**{"User Instruction": f"Delete newsletter {number}."}) for number in range(4)]
+    cases, toolkits = write_files(folder, asked)
+    files = {"cases": str(cases), "toolkits": str(toolkits), "journals": str(folder / "j")}
+    return {
+        "world": WORLD,
+        "candidates": CandidateSettings(samples=3, served=address),
+        "rollout": RolloutSettings(samples=1, max_turn_tokens=32, served=address),
+        "judging": JudgingSettings(
+            judges={"j": {"server": address, **judge}},
+            splits=["test_combination"],
+            calibrate_on=["test_combination"],
+            journals=str(folder / "j"),
+        ),
+        "emulation": EmulationSettings(**files, emulator={"server": address}),
+        "plan": PlanSettings(turns=1),
+        "cells": {CELL.name: CELL},
+    }
+
+
+def prompt_characters(requests: list[dict[str, Any]]) -> int:
+    return sum(len(json.dumps(request["messages"], ensure_ascii=False)) for request in requests)
+
+
+def test_judging_costs_what_was_estimated(tmp_path: Path) -> None:
+    """One judged player is the half of source and cell; the script plays both."""
+    cases = generate_cases(WORLD, 0)
+    chosen = [case for case in cases if case.split == "test_combination"]
+    episodes = ScriptedPolicy("careful").play([Episode(case, policy="p", seed=0) for case in chosen])
+    trajectories = [episode.trajectory() for episode in episodes]
+    with ChatServer(ThreeParts()) as server:
+        study = parts(server, tmp_path, temperature=1.0, replicates=2)
+        rows = estimate(**study).set_index("what")
+        assert not server.requests
+        judge_world(cases, trajectories, study["judging"], CELL.provenance())
+        assert rows.loc["judge j", "requests"] == 2 * len(server.requests) == 2 * 4 * len(chosen)
+        assert rows.loc["judge j", "prompt_tokens"] == pytest.approx(
+            2 * prompt_characters(server.requests) / 4, rel=0.01
+        )
+        assert rows.loc["judge j", "completion_tokens"] == 80 * rows.loc["judge j", "requests"]
+
+
+def test_an_emulated_study_costs_what_was_estimated(tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        study = parts(server, tmp_path)
+        rows = estimate(**study).set_index("what")
+        assert not server.requests
+        cases = load_cases(study["emulation"], 0)
+        (tmp_path / "checkpoint").mkdir()
+        for player in ("m_s0", CELL.name):
+            played = play_emulated(
+                tmp_path / "checkpoint", cases, study["emulation"], study["rollout"], policy=player, seed=0
+            )
+            provenance = {**CELL.provenance(), "cell": player}
+            judge_emulated(cases, played, study["judging"], study["emulation"], provenance)
+        assert rows.loc["emulated rollouts", "requests"] == server.answer.played["agent"] == 8
+        assert rows.loc["emulator", "requests"] == server.answer.played["tools"] == 4
+        assert rows.loc["judge j, emulated", "requests"] == 2 * 2 * len(cases)
+
+
+def test_rollouts_are_counted_by_turns_and_players(tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        rows = estimate(**parts(server, tmp_path)).set_index("what")
+    cases = generate_cases(WORLD, 0)
+    turns = {True: 0, False: 0}
+    for case_ in cases:
+        (episode,) = ScriptedPolicy("careful").play([Episode(case_, policy="p", seed=0)])
+        turns[case_.split == "train"] += sum(m.role == "assistant" for m in episode.messages)
+    assert rows.loc["candidates", "requests"] == 3 * turns[True]
+    assert rows.loc["rollouts", "requests"] == 2 * turns[False]
+
+
+def test_hours_and_price_follow_from_the_assumptions(tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        study = parts(server, tmp_path)
+    prices = {"tiny": {"prompt": 2.0, "completion": 10.0}}
+    study["plan"] = PlanSettings(turns=1, prices=prices, prompt_tokens_per_s=1000, completion_tokens_per_s=10)
+    rows = estimate(**study)
+    first, total = rows.iloc[0], rows.iloc[-1]
+    seconds = (first["prompt_tokens"] / 1000 + first["completion_tokens"] / 10) / 2
+    assert first["hours"] == pytest.approx(seconds / 3600)
+    assert first["price"] == pytest.approx((2 * first["prompt_tokens"] + 10 * first["completion_tokens"]) / 1e6)
+    assert total["what"] == "all" and total["price"] == pytest.approx(rows["price"].iloc[:-1].sum())
+    assert total["requests"] == rows["requests"].iloc[:-1].sum()
+    assert {column.header for column in cost_table(rows, study["plan"]).columns} >= {"requests", "hours", "price"}
+
+
+def test_a_study_without_servers_costs_nothing(tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        study = parts(server, tmp_path)
+    study |= {
+        "candidates": CandidateSettings(samples=1),
+        "rollout": RolloutSettings(samples=1),
+        "judging": study["judging"].model_copy(update={"judges": {}}),
+        "emulation": EmulationSettings(journals="j"),
+    }
+    rows = estimate(**study)
+    assert isinstance(rows, pd.DataFrame) and rows.empty
+    assert cost_table(rows, study["plan"]).row_count == 1
