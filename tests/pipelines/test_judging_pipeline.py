@@ -22,7 +22,7 @@ CANARY = "sk-canary-91c2"
 def noisy_judge(project: Path) -> NoisyJudge:
     """A judge that knows the project's trajectories."""
     trajectories, truth = [], {}
-    for folder in sorted((project / DATA / "07_model_output").iterdir()):
+    for folder in sorted((project / DATA / "07_model_output").glob("*_s0*")):
         record = "persistence_pipeline.records.Trajectory"
         trajectories += JsonLinesDataset(filepath=str(folder / "trajectories.jsonl"), record=record).load()
         scores = pd.read_parquet(folder / "scores.parquet").set_index("trajectory_id")
