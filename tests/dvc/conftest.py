@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -133,9 +135,34 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+def _stop_side_by_side(project: Project) -> str:
+    """Start the same command, stop it while the source is being trained; what it says. Nothing of it stays."""
+    command = [sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--jobs=2"]
+    process = subprocess.Popen(
+        command,
+        cwd=project.root,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    log = project.root / ".dvc/tmp/side_by_side/llama.txt"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and "kedro run" in log.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    left = [p for p in psutil.process_iter(["cwd", "cmdline"]) if p.info["cwd"] == str(project.root)]
+    assert left == [], [p.info["cmdline"] for p in left]
+    return output
+
+
 @pytest.fixture(scope="session")
 def reproduced(fresh: Project) -> Project:
     """The tiny project, reproduced by two processes side by side, committed."""
+    assert "stopped; run the same command to go on" in _stop_side_by_side(fresh)
     output = fresh.run(sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--jobs=2")
     (fresh.root.parent / "side_by_side.txt").write_text(output)
     fresh.commit("Reproduced")

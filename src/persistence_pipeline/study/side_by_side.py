@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,6 +95,7 @@ class Workers:
         self._logs.mkdir(parents=True, exist_ok=True)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' `kedro`
         self._environment = {**os.environ, "PATH": path}
+        self._running: set[subprocess.Popen[bytes]] = set()
         self.places: SimpleQueue[Mapping[str, str]] = SimpleQueue()
         for place in places:
             self.places.put(place)
@@ -107,13 +110,31 @@ class Workers:
     def run(self, job: Job) -> int:
         """Run one job in the next free place; its output goes to a log. Returns the exit status."""
         targets = [f"{self._dvc_file}:{stage}" for stage in job.stages]
-        arguments = ["--wait-for-lock", "repro", "--single-item", *self._options, *targets]
+        command = [*DVC, "--wait-for-lock", "repro", "--single-item", *self._options, *targets]
         place = self.places.get()
         try:
             with self.log(job).open("wb") as log:
-                return self._dvc(arguments, place, stdout=log, stderr=subprocess.STDOUT).returncode
+                process = subprocess.Popen(  # noqa: S603
+                    command,
+                    cwd=self._project,
+                    env={**self._environment, **place},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                self._running.add(process)
+                status = process.wait()
+                self._running.discard(process)
+                return status
         finally:
             self.places.put(place)
+
+    def stop(self) -> None:
+        """End what is running, with all that it has started."""
+        for process in list(self._running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
 
     def finish(self) -> int:
         """Reproduce what is left of the study, in this process's output. Returns the exit status."""
@@ -123,11 +144,8 @@ class Workers:
         """Where a job's output goes."""
         return self._logs / f"{job.name}.txt"
 
-    def _dvc(
-        self, arguments: Sequence[str], place: Mapping[str, str] | None = None, **options: Any
-    ) -> subprocess.CompletedProcess[bytes]:
-        environment = {**self._environment, **(place or {})}
-        return subprocess.run([*DVC, *arguments], cwd=self._project, env=environment, **options)  # noqa: S603
+    def _dvc(self, arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([*DVC, *arguments], cwd=self._project, env=self._environment, **options)  # noqa: S603
 
 
 def run_jobs(jobs: Sequence[Job], workers: Workers, ended: Callable[[Job, int], None]) -> list[Job]:
@@ -141,29 +159,43 @@ def run_jobs(jobs: Sequence[Job], workers: Workers, ended: Callable[[Job, int], 
     Returns:
         Jobs that failed or, because of that, did not start.
     """
+    pool = ThreadPoolExecutor(workers.places.qsize())
+    try:
+        return _run_in(pool, jobs, workers, ended)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        workers.stop()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _run_in(
+    pool: ThreadPoolExecutor, jobs: Sequence[Job], workers: Workers, ended: Callable[[Job, int], None]
+) -> list[Job]:
     names = {job.name for job in jobs}
     waiting, done = list(jobs), set[str]()
     running: dict[Future[int], Job] = {}
     failed: list[Job] = []
-    with ThreadPoolExecutor(workers.places.qsize()) as pool:
-        while True:
-            ready = [job for job in waiting if done.issuperset(names.intersection(job.after))]
-            running |= {pool.submit(workers.run, job): job for job in ready}
-            waiting = [job for job in waiting if job not in ready]
-            if not running:
-                return failed + waiting
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                ended(job, future.result())
-                if future.result() == 0:
-                    done.add(job.name)
-                else:
-                    failed.append(job)
+    while True:
+        ready = [job for job in waiting if done.issuperset(names.intersection(job.after))]
+        running |= {pool.submit(workers.run, job): job for job in ready}
+        waiting = [job for job in waiting if job not in ready]
+        if not running:
+            return failed + waiting
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
+            ended(job, future.result())
+            if future.result() == 0:
+                done.add(job.name)
+            else:
+                failed.append(job)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Reproduce a study with several processes."""
     options = _parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = f"conf/{options.env}"
     dvc_file = "dvc.yaml" if options.env == "base" else f"{folder}/dvc.yaml"
     table = json.loads(Path(folder, TABLE).read_text("utf-8"))["cells"]
@@ -224,4 +256,7 @@ class _Progress:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; run the same command to go on") from None
