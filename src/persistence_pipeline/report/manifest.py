@@ -14,6 +14,8 @@ import pandas as pd
 from pydantic import BaseModel
 
 PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "peft", "numpy", "scipy", "pandas")
+WRITTEN = ("dvc.lock", "*/dvc.lock", "data")
+"""Tracked files that runs themselves write."""
 
 
 def describe_run(parameters: dict[str, Any], scores: pd.DataFrame) -> dict[str, Any]:
@@ -54,7 +56,8 @@ def _commit() -> str:
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
-        dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)  # noqa: S603
+        status = [*git, "status", "--porcelain", "-uno", "--", *(f":(top,exclude){path}" for path in WRITTEN)]
+        dirty = subprocess.run(status, capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit.stdout.strip() + (" with changes" if dirty.stdout.strip() else "")
