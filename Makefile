@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke repro grid test check viz export figures docs screenshots cells clean lock
+.PHONY: help run smoke repro grid test check viz export figures docs screenshots cells clean lock fuzz cover mutants audit bench
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -30,6 +30,25 @@ check: $(VENV)/installed-dev ## Lint, type-check and check the layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/installed-dev ## Try 4,000 inputs on every property (some minutes)
+	FUZZ_EXAMPLES=4000 $(BIN)/python -m pytest tests/fuzz
+
+cover: $(VENV)/installed-dev ## Test, and say which lines of the library no test reaches
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+mutants: $(VENV)/installed-dev ## Break grading and analysis in 2,000 places and count what the tests notice (20 minutes)
+	$(INSTALL) --editable '.[mutants]'
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
+
+audit: $(VENV)/installed-dev ## Look the dependencies up in an index of vulnerabilities, and list their licences
+	$(INSTALL) pip-audit
+	-$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	$(BIN)/python -m bench.licences > docs/licences.md
+
+bench: $(VENV)/installed-dev ## Measure what docs/performance.md claims (a quarter of an hour on a quiet machine)
+	$(BIN)/python -m bench
 
 viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
 	@echo "Overview: http://127.0.0.1:4141/?types=nodes (a box opens with its + sign; datasets: Filters, bottom left)"

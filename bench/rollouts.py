@@ -15,9 +15,11 @@ EPISODES = 256
 
 def measure(repeats: int) -> list[Row]:
     """The row of rollouts."""
+    from transformers import AutoTokenizer
+
     settings = materials.rollout_settings()
     policy = load_policy(materials.source(), settings)
-    model, tokenizer = policy._model, policy._tokenizer
+    model, tokenizer = policy._model, AutoTokenizer.from_pretrained(materials.source())
     played: dict[str, list[Episode]] = {}
 
     def ours() -> None:

@@ -45,7 +45,7 @@ def _stage_rows(repeats: int) -> list[Row]:
         loops.append(HandLoop(rows, tokenizer, parent, config))
 
     def train() -> None:
-        trainers[-1].train()
+        dpo.fit(trainers[-1])
         losses["ours"] = [entry["loss"] for entry in trainers[-1].state.log_history if "loss" in entry]
 
     def train_by_hand() -> None:

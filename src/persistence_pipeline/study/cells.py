@@ -6,6 +6,7 @@ source, beta and seed as its parent, so that stage is trained once and shared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,8 @@ from persistence_pipeline.records import Objective
 Ordering = Literal["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
 Reference = Literal["previous", "source"]
 ORDERINGS: tuple[Ordering, ...] = get_args(Ordering)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class StudyError(ValueError):
@@ -112,9 +115,13 @@ def parse_cell(name: str, fields: Mapping[str, object]) -> Cell:
         StudyError: naming the cell and the field.
     """
     try:
-        return Cell.model_validate(fields)
+        cell = Cell.model_validate(fields)
     except ValidationError as error:
         raise StudyError(f"cell {name}: {first_fault(error)}") from None
+    for part in (name, cell.source):
+        if not _NAME.fullmatch(part):
+            raise StudyError(f"cell {name}: {part!r}: a name is made of letters, digits, _ and -: it names files")
+    return cell
 
 
 def check_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:

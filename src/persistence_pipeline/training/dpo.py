@@ -7,6 +7,7 @@ model in ``saving.py``.
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import warnings
@@ -117,7 +118,7 @@ def run_stage(
     with _quiet_libraries(), memory_advice(config):
         trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
         before = _logps_at_start(trainer, config)
-        trainer.train(resume_from_checkpoint=state.last_saved())
+        fit(trainer, state.last_saved())
         after = trainer.completion_logps(trainer.train_dataset, "log-probabilities", reference=False)
         log = _log_table(trainer.state.log_history)
         model = whole_model(trainer, lambda: _with_adapters(_load(parent, config), config))
@@ -125,6 +126,20 @@ def run_stage(
             save_checkpoint(model, tokenizer, config, state.checkpoint)
         trainer.accelerator.wait_for_everyone()
     return log, _report(log, before, after, n_cut, config)
+
+
+def fit(trainer: StagedDPOTrainer, saved: str | None = None) -> None:
+    """Run the trainer's steps; ``saved`` is the trainer's checkpoint to continue from.
+
+    The trainer collects garbage at every start. What a study has in memory by then is set aside first: looking
+    through it costs as much as several steps of a small model.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        trainer.train(resume_from_checkpoint=saved)
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
