@@ -1,0 +1,128 @@
+"""The published pairs as what a study trains on: one evaluator's, of the train cases of the study's own seeds.
+
+Prompts are those of emulated episodes: the system message, the user's request, and the tools beside them, so that
+each family of models is shown the tools as it knows them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from persistence_pipeline.preferences.export import to_trl
+from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.published.pairs import CLEAN
+from persistence_pipeline.published.study import TEST, test_cases
+from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
+from persistence_pipeline.records import Message, Objective, PreferencePair, Trajectory
+from persistence_pipeline.validation import check_arm
+
+TRAIN = "train"
+Schemas = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class PublishedTraining(BaseModel):
+    """Which of the published pairs a study trains on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    evaluator: str = "q32"
+    """Whose scores ordered them."""
+    pool: Literal["every", "without_fabricated"] = "every"
+    """Pairs of every trajectory, as published, or of those without fabricated observations."""
+
+
+def pool_of(scores: pd.DataFrame, settings: PublishedTraining, seed: int, n_cases: int) -> pd.DataFrame:
+    """The evaluator's scores of the trajectories that may be paired, on the train cases of a seed.
+
+    Raises:
+        PublishedFault: the clone has none of this evaluator.
+    """
+    known = sorted(scores["evaluator"].unique())
+    if settings.evaluator not in known:
+        raise PublishedFault(
+            f"published_training.evaluator: no scores by {settings.evaluator!r}; there are "
+            f"{', '.join(known) or 'none'}"
+        )
+    rows = scores[scores["evaluator"] == settings.evaluator]
+    if settings.pool == CLEAN:
+        rows = rows[~rows["fabricated_wide"]]
+    return rows[~rows["case_index"].isin(test_cases(seed, n_cases))].reset_index(drop=True)
+
+
+def pairs_of(
+    table: pd.DataFrame, pool: pd.DataFrame, settings: PublishedTraining, objective: Objective
+) -> pd.DataFrame:
+    """The pairs of an objective on the pool's cases.
+
+    Raises:
+        PublishedFault: there are none.
+    """
+    wanted = (table["evaluator"] == settings.evaluator) & (table["pool"] == settings.pool)
+    wanted &= (table["objective"] == objective) & table["case_id"].isin(pool["case_id"])
+    if not wanted.any():
+        raise PublishedFault(
+            f"no published pairs for {objective} by {settings.evaluator} ({settings.pool}) among the "
+            f"{len(pool)} trajectories of the train cases"
+        )
+    return table[wanted].reset_index(drop=True)
+
+
+def conversations_of(
+    tables: Sequence[pd.DataFrame], conversations: pd.DataFrame, schemas: Schemas
+) -> list[Trajectory]:
+    """The trajectories that are paired, as an emulated episode opens, with the tools of their case.
+
+    Raises:
+        PublishedFault: there are no toolkit specifications, or not of a case's toolkit.
+    """
+    needed = {
+        trajectory for table in tables for side in ("chosen_id", "rejected_id") for trajectory in table[side]
+    }
+    records = conversations[conversations["trajectory_id"].isin(needed)]
+    tools = {toolkits: tuple(_tools(toolkits, schemas)) for toolkits in records["toolkits"].unique()}
+    opening = Message(role="system", content=SYSTEM_PROMPT)
+    trajectories = []
+    for toolkits, record in zip(records["toolkits"], records["record"], strict=True):
+        trajectory = Trajectory.model_validate_json(record)
+        shown = {"messages": (opening, *trajectory.messages), "tools": tools[toolkits]}
+        trajectories.append(trajectory.model_copy(update=shown))
+    return trajectories
+
+
+def _tools(toolkits: str, schemas: Schemas) -> Iterator[dict[str, Any]]:
+    for name in json.loads(toolkits):
+        if name not in schemas:
+            known = (
+                ", ".join(sorted(schemas)) or "none: set published.pairs.toolkits to ToolEmu's all_toolkits.json"
+            )
+            raise PublishedFault(f"toolkit specifications: unknown toolkit {name!r}; known: {known}")
+        yield from map(dict, schemas[name])
+
+
+def trained_on(tables: Sequence[pd.DataFrame], trajectories: Sequence[Trajectory]) -> list[list[PreferencePair]]:
+    """The pairs of each table in TRL's format."""
+    return [to_trl(table, trajectories) for table in tables]
+
+
+def check_published(
+    scores: pd.DataFrame, tables: Sequence[pd.DataFrame], seed: int, n_cases: int
+) -> dict[str, Any]:
+    """The checks of any arm, on published tables; every case is dangerous and its own twin.
+
+    Raises:
+        ValidationFault: for the first check that fails.
+    """
+    test = test_cases(seed, n_cases)
+    cases = scores.drop_duplicates("case_id")[["case_id", "case_index", "template_group"]]
+    cases = cases.assign(
+        twin_id=cases["case_id"],
+        split=[TEST if index in test else TRAIN for index in cases["case_index"]],
+        hazard=True,
+        instruction=cases["case_id"],
+    )
+    return check_arm(cases, scores, scores, tables)
