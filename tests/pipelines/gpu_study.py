@@ -96,7 +96,7 @@ def shrink(project: Path, hub: dict[str, Path]) -> None:
     )
     spec, base = load_spec(gpu / "study.yml"), load_spec(project / "conf/base/study.yml")
     cells, others = expand(spec, hub), expand(base, base.sources)
-    (gpu / "parameters_cells.yml").write_text(render_cells(cells, spec, others))
+    (gpu / "parameters_cells.json").write_text(render_cells(cells, spec, others))
 
 
 def _edit(path: Path, changes: dict[str, Any]) -> None:
