@@ -130,7 +130,5 @@ def test_out_of_memory_says_what_to_lower(tokenizer: Any, tmp_path: Path, monkey
     tiny_model("llama", tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     monkeypatch.setattr(LockstepPolicy, "_sample", full)
-    with pytest.raises(
-        RolloutFault, match=r"lower batch_size \(now 7\) or max_length .* allocate 9 GiB$"
-    ):
+    with pytest.raises(RolloutFault, match=r"lower batch_size \(now 7\) or max_length .* allocate 9 GiB$"):
         roll_out(tmp_path, CASES[:1], RolloutSettings(batch_size=7), policy="p", seed=0)
