@@ -53,11 +53,10 @@ def _episodes() -> list[Episode]:
     ]
 
 
-def _model() -> tuple[Any, Any]:
-    """A byte-level tokenizer of the world's text, and a model for it."""
-    import torch
+def make_tokenizer() -> Any:
+    """A byte-level tokenizer of the world's text, with the control tokens and the template of Qwen2.5."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     family = FAMILIES["qwen2_5"]
     tokenizer = Tokenizer(models.BPE())
@@ -74,6 +73,15 @@ def _model() -> tuple[Any, Any]:
     tokenizer.train_from_iterator([*texts, *(case.instruction for case in _cases())], trainer)
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
     use_family(wrapped, family)
+    return wrapped
+
+
+def _model() -> tuple[Any, Any]:
+    """A tiny model with its tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    wrapped = make_tokenizer()
     torch.manual_seed(0)
     config = AutoConfig.for_model(
         "qwen2",
