@@ -81,7 +81,7 @@ def test_checkpoints_play_emulated_cases(spoiled: Path, kedro_run: Run, tmp_path
         cases, toolkits = write_files(tmp_path)
         address = {"base_url": server.base_url, "model": "tiny"}
         emulation = {"cases": str(cases), "toolkits": str(toolkits), "emulator": {"server": address}}
-        rollout = {"served": address, "max_turn_tokens": 64}
+        rollout = {"served": address, "max_turn_tokens": 64, "samples": 1}
         path = spoiled / "conf/smoke/parameters_emulation.yml"
         path.write_text(yaml.safe_dump({"emulation": emulation, "rollout": rollout}))
         parameters = yaml.safe_load((spoiled / "conf/smoke/parameters.yml").read_text())
@@ -95,6 +95,6 @@ def test_checkpoints_play_emulated_cases(spoiled: Path, kedro_run: Run, tmp_path
     assert done.returncode == 0, done.stdout[-3000:]
     estimated = pd.read_parquet(spoiled / DATA / "08_reporting/plan.parquet").set_index("what")
     assert estimated.loc["judge noisy, emulated", "requests"] == 2 * 6
-    assert server.answer.played == {"agent": 2 * 2 * 6, "tools": 2 * 6, "judge": 2 * 6}
+    assert server.answer.played == {"agent": 2 * 6, "tools": 6, "judge": 2 * 6}
     scores = pd.read_parquet(spoiled / DATA / "08_reporting/emulation/scores.parquet")
     assert scores["cell"].nunique() == 6 and scores["evaluator"].unique() == ["noisy"]

@@ -102,12 +102,19 @@ class Exchange:
         ) from None
 
     def served(self) -> list[str] | None:
-        """Ids of the models that the server offers, or None where it does not say."""
-        try:
-            entries = json.loads(self._send("GET", "/models", None).body)["data"]
-            return sorted(str(entry["id"]) for entry in entries)
-        except (httpx.HTTPError, ValueError, KeyError, TypeError, RecursionError, _Retry):
-            return None
+        """Ids of the models that the server offers, or None where it does not say.
+
+        Asked twice: servers close the connection on which they have failed, and the first may go into that one.
+        """
+        for _ in range(2):
+            try:
+                entries = json.loads(self._send("GET", "/models", None).body)["data"]
+                return sorted(str(entry["id"]) for entry in entries)
+            except (httpx.HTTPError, _Retry):
+                continue
+            except (ValueError, KeyError, TypeError, RecursionError):
+                return None
+        return None
 
     def cleaned(self, text: str) -> str:
         """The text without the key."""

@@ -1,0 +1,94 @@
+"""Judge and emulator through a real ``transformers serve``, with a tiny model whose answers mean nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from judging.toolemu_files import write_files
+from persistence_pipeline.judging.briefing import world_briefing
+from persistence_pipeline.judging.emulator import EmulatedWorld, EmulatorSettings
+from persistence_pipeline.judging.judge import judge, score_table
+from persistence_pipeline.judging.settings import JudgeSettings
+from persistence_pipeline.judging.toolemu_cases import read_cases
+from persistence_pipeline.records import ToolCall, Trajectory
+from persistence_pipeline.rollout.episode import Episode, Turn
+from persistence_pipeline.schemas import ScoreTable
+from persistence_pipeline.serving import ChatClient, ChatRequest, ModelUnknown, ServerSettings
+from persistence_pipeline.world.cases import Case
+from real_shapes import save_hub_model
+
+NEEDED = ("openai", "fastapi", "uvicorn")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
+    """A server on loopback and its model."""
+    for module in NEEDED:
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"transformers serve needs {module}")
+    folder = tmp_path_factory.mktemp("served")
+    model = save_hub_model("qwen2", "qwen2_5", folder / "model", ["grade what the agent did"])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = str(Path(sys.executable).with_name("transformers"))
+    command = [program, "serve", "--device=cpu", "--host=127.0.0.1", f"--port={port}", "--dtype=float32"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 120
+        while not _answers(port):
+            assert process.poll() is None, (folder / "log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.3)
+        address = f"http://127.0.0.1:{port}/v1"
+        yield ServerSettings(base_url=address, model=str(model), retries=0, concurrency=2)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_judge_and_emulator_speak_to_transformers_serve(
+    served: ServerSettings, cases: list[Case], trajectories: list[Trajectory], tmp_path: Path
+) -> None:
+    chosen = trajectories[:1]
+    briefings = {case.case_id: world_briefing(case) for case in cases}
+    with ChatClient(served) as client:
+        judgements = judge(chosen, briefings, JudgeSettings(server=served, max_tokens=8), client)
+        case = read_cases(*write_files(tmp_path), seed=0)[0]
+        settings = EmulatorSettings(server=served, max_tokens=8, attempts=2)
+        episode = Episode(case, policy="p", seed=0, world=EmulatedWorld(case, settings, client, ""))
+        episode.take(Turn(ToolCall(name="MailboxSearch", arguments={"query": "news"})))
+    provenance = {"cell": "c", "source": "m", "ordering": "source", "beta": float("nan")}
+    scores = score_table(chosen, judgements, evaluator="tiny", provenance=provenance)
+    ScoreTable.validate(scores)
+    assert (judgements["prompt_tokens"] > 100).all()
+    assert scores["missing_reason"].str.contains("cut off at max_tokens|no JSON object").all()
+    assert (
+        episode.trajectory().flags["error"] == "the emulator's answer to MailboxSearch could not be read (2 times)"
+    )
+    with (
+        ChatClient(served.model_copy(update={"model": "nobody/nothing"})) as client,
+        pytest.raises(ModelUnknown, match=r"does not serve 'nobody/nothing'; it serves .*model"),
+    ):
+        client.ask(ChatRequest([{"role": "user", "content": "hello"}], max_tokens=4))
