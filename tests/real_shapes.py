@@ -87,7 +87,7 @@ def tiny_model(architecture: str, tokenizer: Any, context: int = 4096, hidden: i
 
 def save_hub_model(architecture: str, family: str, folder: Path, texts: Iterable[str] = (), **shape: Any) -> Path:
     """A directory with a tiny model and tokenizer, as a hub model lies on disk."""
-    tokenizer = bpe_tokenizer(family, texts)
+    tokenizer = bpe_tokenizer(family, texts, 3000)
     model = tiny_model(architecture, tokenizer, **shape)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -15,7 +15,7 @@ from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.run import RolloutSettings, roll_out
+from persistence_pipeline.rollout.run import RolloutFault, RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.speech import FamilySpeech, speech_of
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -119,3 +119,16 @@ def test_a_prompt_beyond_the_context_says_what_to_do(tokenizer: Any, tmp_path: P
 def test_a_template_without_a_dialect_is_refused(tiny_tokenizer: Any) -> None:
     with pytest.raises(TemplateFault, match="names no dialect"):
         speech_of(tiny_tokenizer)
+
+
+def test_out_of_memory_says_what_to_lower(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB\nand more")
+
+    tiny_model("llama", tokenizer).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    monkeypatch.setattr(LockstepPolicy, "_sample", full)
+    with pytest.raises(RolloutFault, match=r"lower batch_size \(now 7\) or max_length .* allocate 9 GiB$"):
+        roll_out(tmp_path, CASES[:1], RolloutSettings(batch_size=7), policy="p", seed=0)

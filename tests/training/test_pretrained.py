@@ -10,7 +10,7 @@ import pytest
 from persistence_pipeline.agents.chat import TemplateFault
 from persistence_pipeline.agents.families import FAMILIES, recorded_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer
-from persistence_pipeline.datasets.checkpoint import find_fault
+from persistence_pipeline.datasets import CheckpointDataset
 from persistence_pipeline.training.pretrained import PretrainedSettings, SourceFault, fetch_pretrained
 from persistence_pipeline.training.source import SourceSettings
 from real_shapes import native_template, save_hub_model
@@ -32,7 +32,7 @@ def test_a_hub_model_becomes_a_checkpoint(architecture: str, family: str, told: 
     there = save_hub_model(architecture, family, tmp_path / "hub")
     settings = PretrainedSettings(model=str(there), family=told, dtype="float32")
     checkpoint = fetch_pretrained(settings, tmp_path / "scratch")
-    assert find_fault(checkpoint) is None
+    assert CheckpointDataset(filepath=str(checkpoint)).exists()
     tokenizer = load_tokenizer(checkpoint)
     assert recorded_family(tokenizer) == FAMILIES[family]
     assert tokenizer.chat_template != native_template(family)

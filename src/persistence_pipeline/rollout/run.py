@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Literal, Self
@@ -30,6 +31,10 @@ NO_CHECKPOINT = Path("served")
 
 class DialectFault(ValueError):
     """A model is given cases that it cannot read."""
+
+
+class RolloutFault(RuntimeError):
+    """A rollout cannot go on."""
 
 
 class RolloutSettings(SamplingSettings):
@@ -126,6 +131,7 @@ def play(
 
     Raises:
         DialectFault: the checkpoint knows no tools but the tool world's, and these are others.
+        RolloutFault: out of memory; says what to lower.
     """
     from tqdm import tqdm
 
@@ -136,12 +142,26 @@ def play(
             f"{policy} is a tiny model that knows the tool world's words alone: for cases that show their tools "
             "take a source that reads natural language (conf/gpu), or name a server under rollout.served"
         )
-    for _ in tqdm(player.play(list(episodes)), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
-        pass
+    with _memory_advice(settings):
+        for _ in tqdm(player.play(list(episodes)), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
+            pass
     logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
     if isinstance(player, ServedPolicy):
         player.forget()
     return [episode.trajectory() for episode in episodes]
+
+
+@contextmanager
+def _memory_advice(settings: RolloutSettings) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise RolloutFault(
+            f"out of memory: lower batch_size (now {settings.batch_size}) or max_length (now "
+            f"{settings.max_length}) of the rollout. The allocator said: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def _player(checkpoint: Path, settings: RolloutSettings, policy: str) -> Policy:

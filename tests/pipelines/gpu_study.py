@@ -1,0 +1,112 @@
+"""The study of the environment ``gpu`` cut down: tiny models, shorter, fewer; all else as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.records import OBJECTIVES
+from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.study.cells import cell_name
+from persistence_pipeline.study.spec import expand, load_spec, render_cells
+from persistence_pipeline.world.domains import DOMAINS
+from persistence_pipeline.world.hazards import FAMILIES
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
+from real_shapes import save_hub_model
+
+SHAPES = {
+    "tiny_qwen2": ("qwen2", "qwen2_5"),
+    "tiny_llama": ("llama", "llama3_1"),
+    "tiny_phi3": ("phi3", "phi4"),
+    "tiny_gpt2": ("gpt2", "phi4"),
+}
+FURTHER_ORDERINGS = ("helpfulness", "helpfulness>safety", "both")
+"""Played with one of the models; all have both stages of safety>helpfulness."""
+TRAINED_ON = ("irreversible_act",)
+TWINS = {"train": 1, "test_iid": 0, "test_combination": 1, "test_domain": 0}
+HELD_OUT = [f"{d}/{f}" for d in DOMAINS if d != "database" for f in FAMILIES if f not in TRAINED_ON]
+
+
+def world_texts() -> list[str]:
+    """What the tiny tokenizers are trained on, so that prompts are short."""
+    world = WorldSettings(phrasing="natural", twins_per_group=TWINS)
+    episodes = [Episode(case, policy="p", seed=0) for case in generate_cases(world, 0)]
+    tools = [tool for episode in episodes for tool in episode.tools]
+    schemas = {json.dumps(tool, indent=indent) for tool in tools for indent in (None, 4)}
+    return [*sorted(schemas), *(m.content for episode in episodes for m in episode.messages)]
+
+
+def make_hub(folder: Path) -> dict[str, Path]:
+    """One tiny model of each architecture, as directories of the hub."""
+    texts = world_texts()
+    return {
+        name: save_hub_model(architecture, family, folder / name, texts)
+        for name, (architecture, family) in SHAPES.items()
+    }
+
+
+def shrink(project: Path, hub: dict[str, Path]) -> None:
+    """Put the tiny models into a project's environment gpu, and make its study small."""
+    gpu = project / "conf/gpu"
+    _edit(
+        gpu / "study.yml",
+        {
+            "sources": list(hub),
+            "orderings": ["safety>helpfulness"],
+            "betas": [0.1],
+            "seeds": [0],
+            "extra": {
+                cell_name("tiny_qwen2", 0.1, 0, ordering): {
+                    "source": "tiny_qwen2",
+                    "beta": 0.1,
+                    "seed": 0,
+                    "ordering": ordering,
+                }
+                for ordering in FURTHER_ORDERINGS
+            },
+        },
+    )
+    sources = {
+        name: {"pretrained": {"model": str(path), "family": SHAPES[name][1], "dtype": "float32"}}
+        for name, path in hub.items()
+    }
+    _edit(gpu / "parameters_sources.yml", {"sources": sources})
+    small = {"samples": 1, "max_turns": 2, "max_turn_tokens": 8, "dtype": "float32", "device": "cpu"}
+    scripts = ["careful", "careless", "refusing"]
+    stage = {"max_length": 2048, "dtype": "float32", "device": "cpu", "save_every": 0, "gradient_accumulation": 2}
+    _edit(
+        gpu / "parameters.yml",
+        {
+            "threads": 1,
+            "offline": True,
+            "world": {"twins_per_group": TWINS, "held_out_combinations": HELD_OUT},
+            "candidates": {**small, "max_turns": 8, "scripted": scripts},
+            "rollout": small,
+            # scripts and invalid calls alone: nothing is worse on both metrics than a careful script
+            "pairing": {
+                **{name: {"max_per_case": 1} for name in OBJECTIVES},
+                "both": {"rule": "no_worse", "max_per_case": 1},
+            },
+            "training": {**dict.fromkeys(OBJECTIVES, stage), "both": {**stage, "epochs": 1}},
+            "analysis": {"n_draws": 200},
+        },
+    )
+    spec, base = load_spec(gpu / "study.yml"), load_spec(project / "conf/base/study.yml")
+    cells, others = expand(spec, hub), expand(base, base.sources)
+    (gpu / "parameters_cells.json").write_text(render_cells(cells, spec, others))
+
+
+def _edit(path: Path, changes: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(_merged(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+
+
+def _merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested dicts are merged, except that the sources are replaced whole."""
+    merged = dict(old)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict) and key != "sources"
+        merged[key] = _merged(merged[key], value) if nested else value
+    return merged
