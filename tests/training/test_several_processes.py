@@ -53,14 +53,14 @@ def _weights(checkpoint: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def one(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> StageResult:
-    """The stage in one process: two epochs of five steps."""
+    """The stage in one process: two epochs of six steps."""
     folder = tmp_path_factory.mktemp("stages") / "one"
-    return train_stage(make_pairs(40), tiny_checkpoint, tiny_checkpoint, stage(), folder)
+    return train_stage(make_pairs(48), tiny_checkpoint, tiny_checkpoint, stage(), folder)
 
 
 def _assert_equal(one: StageResult, two: StageResult, source: Path) -> None:
     """Same pairs a step in the same order in both epochs, so the same losses, log-probabilities and weights."""
-    assert len(one.log) == len(two.log) == 10
+    assert len(one.log) == len(two.log) == 12
     for column in one.log.columns:
         np.testing.assert_allclose(one.log[column], two.log[column], atol=1e-4, err_msg=column)
     before, first, second = map(_weights, (source, one.checkpoint, two.checkpoint))
@@ -74,7 +74,7 @@ def test_two_processes_learn_what_one_learns(
     one: StageResult, tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
 ) -> None:
     two = train_stage(
-        make_pairs(40), tiny_checkpoint, tiny_checkpoint, stage(launch=launch_file()), tmp_path / "two"
+        make_pairs(48), tiny_checkpoint, tiny_checkpoint, stage(launch=launch_file()), tmp_path / "two"
     )
     _assert_equal(one, two, tiny_checkpoint)
     assert not (tmp_path / "two" / "trainer").exists()
@@ -89,7 +89,7 @@ def test_two_processes_with_the_weights_in_shards_learn_what_one_learns(
     command = launch._command
     monkeypatch.setattr(launch, "_command", lambda asked, folder: _on_cpus(command(asked, folder)))
     config = stage(launch=str(CONF / "accelerate_fsdp.yaml"))
-    two = train_stage(make_pairs(40), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "two")
+    two = train_stage(make_pairs(48), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "two")
     _assert_equal(one, two, tiny_checkpoint)
 
 
