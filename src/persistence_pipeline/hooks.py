@@ -55,6 +55,7 @@ class StudyHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
         parameters = context.config_loader["parameters"]
+        context.config_loader["parameters"] = parameters  # a large table of cells is read once
         self._check_scratch(str(parameters["scratch"]))
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
