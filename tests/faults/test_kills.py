@@ -59,7 +59,7 @@ def _kedro(project: Path, environment: dict[str, str]) -> tuple[int, str]:
             env={**os.environ, **environment, "PYTHONPATH": path},
             stdout=output,
             stderr=subprocess.STDOUT,
-            timeout=200,
+            timeout=600,
         )
     return done.returncode, (project / "output.txt").read_text(errors="replace")
 
