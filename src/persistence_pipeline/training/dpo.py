@@ -134,7 +134,6 @@ def fit(trainer: StagedDPOTrainer, saved: str | None = None) -> None:
     The trainer collects garbage at every start. What a study has in memory by then is set aside first: looking
     through it costs as much as several steps of a small model.
     """
-    gc.collect()
     gc.freeze()
     try:
         trainer.train(resume_from_checkpoint=saved)
