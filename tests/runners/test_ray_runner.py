@@ -20,8 +20,11 @@ from kedro.pipeline import Pipeline, node
 
 ray = pytest.importorskip("ray")
 
+from object_store import s3_server  # noqa: E402
 from persistence_pipeline.runners.cluster import ClusterFault  # noqa: E402
-from persistence_pipeline.runners.ray_runner import Outcome, describe, ready, refuse_ephemeral  # noqa: E402
+from persistence_pipeline.runners.launches import check_launches  # noqa: E402
+from persistence_pipeline.runners.outcome import Outcome, describe  # noqa: E402
+from persistence_pipeline.runners.ray_runner import claims, only, refuse_ephemeral  # noqa: E402
 from persistence_pipeline.runners.settings import RaySettings  # noqa: E402
 
 RUNNER = "--runner=persistence_pipeline.runners.RayRunner"
@@ -151,7 +154,36 @@ def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path
     said = output[output.index("error: ") :]
     assert f"{BOTH}.train_cell: " in said and "unknown loss 'nonsense'" in said
     assert f"1 did not run because of that: {BOTH}.roll_out_cell" in said
-    assert f'--from-nodes="{BOTH}.train_cell"' in said and "Traceback" not in output
+    resume = f"kedro run --env=smoke {RUNNER} --nodes={','.join(names)}"
+    assert f"{resume} --params=cells.{BOTH}.loss=nonsense --from-nodes={BOTH}.train_cell" in said
+    assert "Traceback" not in output
+
+
+def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: list[Path]) -> None:
+    """Machines that know nothing of the store get its address and keys with their task."""
+    import fsspec
+
+    names = [f"{SAFETY}.train_cell", f"{SAFETY}.roll_out_cell"]
+    with s3_server() as bucket:
+        store = fsspec.filesystem("s3")
+        store.put(f"{project}/data/smoke/", f"{bucket}/smoke/", recursive=True)
+        store.rm(f"{bucket}/smoke/07_model_output/{SAFETY}", recursive=True)
+        (project / "conf/smoke/globals.yml").write_text(f"data: {bucket}/smoke\n")
+        shutil.rmtree(project / "data")
+        code, output = run(project, cluster.address, f"--nodes={','.join(names)}")
+        assert code != 0 and "scratch: trainers keep their state in files" in output
+        code, output = run(
+            project, cluster.address, f"--nodes={','.join(names)}", f"--params=scratch={project}/scratch"
+        )
+        assert code == 0, output[-3000:]
+        assert sorted(json.loads(store.cat_file(f"{bucket}/smoke/08_reporting/placement.json"))) == sorted(names)
+        expected = smoke_runs[0] / "data/smoke"
+        made = [f"06_models/{SAFETY}", f"07_model_output/{SAFETY}", f"08_reporting/training/{SAFETY}.json"]
+        files = [f for part in made for f in store.find(f"{bucket}/smoke/{part}")]
+        assert len(files) > 8
+        for file in files:
+            assert store.cat_file(file) == (expected / file.partition("/smoke/")[2]).read_bytes(), file
+    assert not (project / "data").exists()
 
 
 def test_claims_that_no_machine_can_meet_are_refused(cluster: Any, project: Path) -> None:
@@ -200,10 +232,60 @@ def test_the_largest_claim_of_a_nodes_tags_counts() -> None:
     assert settings.needs({"other"}).wanted() == {"CPU": 1}
 
 
-def test_what_failed_and_what_is_left_is_told_in_order() -> None:
+def test_tags_that_meet_on_one_node_claim_together(caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = Pipeline([node(len, "a", "b", name="n", tags=["big", "training"])])
+    settings = RaySettings.model_validate(
+        {"resources": {"training": {"num_gpus": 1}, "big": {"num_cpus": 4}, "trainig": {"num_gpus": 1}}}
+    )
+    (asked,) = claims(pipeline, settings).items()
+    assert asked[0] == "big, training" and asked[1].wanted() == {"CPU": 4, "GPU": 1}
+    assert "no node of this run is tagged 'trainig'" in caplog.text
+    with pytest.raises(ValueError, match="above 1 it must be a whole number"):
+        RaySettings.model_validate({"resources": {"training": {"num_gpus": 1.5}}})
+
+
+@pytest.mark.parametrize(
+    ("launch", "claim", "expected"),
+    [
+        ("distributed_type: MULTI_GPU\nnum_processes: 4", {"num_gpus": 1}, "hold num_gpus 1: .*num_gpus to 4"),
+        ("distributed_type: FSDP\nnum_processes: 2", {}, "hold num_gpus 0: set ray.resources.training.num_gpus"),
+        ("distributed_type: MULTI_CPU\nnum_processes: 2", {"num_cpus": 3}, "hold num_cpus 3: .*num_cpus to 2"),
+        ("distributed_type: MULTI_GPU\nnum_processes: 4", {"num_gpus": 4}, None),
+        ("distributed_type: FSDP\nuse_cpu: true\nnum_processes: 2", {"num_cpus": 2}, None),
+    ],
+)
+def test_a_stage_of_several_processes_must_hold_what_they_use(
+    tmp_path: Path, launch: str, claim: dict[str, float], expected: str | None
+) -> None:
+    (tmp_path / "launch.yaml").write_text(launch)
+    pipeline = Pipeline([node(len, "params:training.safety", "x", name="n", tags="training")])
+    catalog = DataCatalog({"params:training.safety": MemoryDataset({"launch": str(tmp_path / "launch.yaml")})})
+    settings = RaySettings.model_validate({"resources": {"training": claim}})
+    if expected is None:
+        return check_launches(pipeline, catalog, settings)
+    with pytest.raises(ClusterFault, match=rf"params:training.safety starts \d processes .*{expected}"):
+        check_launches(pipeline, catalog, settings)
+    return None
+
+
+def test_a_task_is_sent_only_its_own_datasets() -> None:
+    entries = {
+        name: {
+            "type": "pandas.ParquetDataset",
+            "filepath": f"{name}.parquet",
+            "validator": "persistence_pipeline.schemas.PairTable",
+        }
+        for name in "abc"
+    }
+    catalog = DataCatalog.from_config(entries)
+    part = only(node(len, "a", "b", name="n"), catalog)
+    assert sorted(part.keys()) == ["a", "b"] == sorted(part.validators)
+    assert sorted(catalog.keys()) == ["a", "b", "c"] == sorted(catalog.validators)
+
+
+def test_what_failed_and_what_is_left_is_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = (node(len, f"i{n}", f"i{n + 1}", name=name) for n, name in enumerate("abc"))
-    graph = Pipeline([first, second, third]).node_dependencies
-    assert ready(set(graph), graph, set()) == [first]
-    assert ready({second, third}, graph, {first}) == [second]
-    told = describe(Outcome(done={first: {}}, failed={second: ValueError("no\nmore")}, left={third}))
+    monkeypatch.setattr(sys, "argv", ["/bin/kedro", "run", "--env=my own"])
+    told = describe(Outcome(done={first: {}}, failed={second: "no\nmore"}, left={third}))
     assert "1 of 3 nodes failed, 1 are done:\n  b: no\n    more\n" in told and "because of that: c" in told
+    assert told.endswith("then: kedro run '--env=my own' --from-nodes=b")

@@ -5,6 +5,7 @@ Everything that can be known beforehand is refused here, before a node of the pi
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import socket
@@ -20,6 +21,7 @@ from persistence_pipeline.runners.settings import RaySettings, Resources
 
 PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "peft", "numpy")
 """Packages whose versions must agree: they decide the bytes of the outputs."""
+CODE = (".py", ".jinja", ".js", ".css")
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 """Of a cluster started here: only catalogs and messages travel through it, data go through the catalog."""
 KNOCK_TIMEOUT = 10
@@ -39,8 +41,17 @@ PASSED_ON = (
 """Variables of the driver that hold for workers too; threads among them decide the bytes of the outputs."""
 
 
+KEY_SUFFIXES, KEY_PREFIXES = ("_API_KEY", "_TOKEN"), ("AWS_",)
+"""Variables with keys of servers and stores; they travel with a task and never in what Ray logs of a run."""
+
+
 class ClusterFault(RuntimeError):
     """The cluster cannot run this study; the message says what is missing where."""
+
+
+def keys() -> dict[str, str]:
+    """Keys of servers and stores that the driver has in its environment."""
+    return {k: v for k, v in os.environ.items() if k.endswith(KEY_SUFFIXES) or k.startswith(KEY_PREFIXES)}
 
 
 @contextmanager
@@ -63,6 +74,7 @@ def connected(settings: RaySettings) -> Iterator[None]:
         )
     _knock(address)
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         ray.init(
@@ -73,7 +85,7 @@ def connected(settings: RaySettings) -> Iterator[None]:
             **(own if address == "local" else {}),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ClusterFault(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from None
+        raise ClusterFault(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from None
     try:
         yield
     finally:
@@ -95,7 +107,7 @@ def check_resources(needs: Mapping[str, Resources]) -> None:
     """Refuse claims that no single machine of the cluster can meet.
 
     Args:
-        needs: By tag.
+        needs: By tags.
 
     Raises:
         ClusterFault: naming the tag, what it asks for, and what there is.
@@ -116,15 +128,17 @@ def _machines() -> list[dict[str, Any]]:
 
 
 def _told(resources: Mapping[str, float]) -> str:
-    kinds = [name for name in ("CPU", "GPU", "memory") if resources.get(name)]
-    return ", ".join(f"{resources[name]:g} {name}" for name in kinds) or "nothing"
+    told = [f"{resources[name]:g} {name}" for name in ("CPU", "GPU") if resources.get(name)]
+    memory = resources.get("memory")
+    return ", ".join([*told, *([f"{memory / 1e9:.1f} GB of memory"] if memory else [])]) or "nothing"
 
 
-def check_workers(folder: Path | None, timeout: float) -> None:
+def check_workers(files: Any, folder: str, timeout: float) -> None:
     """Ask every machine for its packages and whether it sees the study's data.
 
     Args:
-        folder: Folder of the study's data that all machines must share; None where it is not a local path.
+        files: File system of the study's data (fsspec).
+        folder: Their folder in it.
         timeout: Seconds.
 
     Raises:
@@ -133,19 +147,29 @@ def check_workers(folder: Path | None, timeout: float) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    probe = _probe_file(folder)
     describe: Any = ray.remote(num_cpus=0, max_retries=0)(describe_worker)
-    try:
+    with _probe(files, folder) as probe:
         asked = {}
         for machine in _machines():
             here = NodeAffinitySchedulingStrategy(node_id=machine["NodeID"], soft=False)
-            answer = describe.options(scheduling_strategy=here).remote(PACKAGES, probe and str(probe))
+            answer = describe.options(scheduling_strategy=here).remote(PACKAGES, files, probe, keys())
             asked[answer] = machine["NodeManagerHostname"]
         for answer, host in asked.items():
-            _compare(host, _answer(answer, host, timeout), probe)
+            _compare(host, _answer(answer, host, timeout), files.unstrip_protocol(folder))
+
+
+@contextmanager
+def _probe(files: Any, folder: str) -> Iterator[str]:
+    """A file in the folder, for the length of the block."""
+    probe = f"{folder}/.probe-{uuid.uuid4().hex}"
+    try:
+        files.pipe_file(probe, b"here")
+    except OSError as error:
+        raise ClusterFault(f"{files.unstrip_protocol(folder)} cannot be written to: {error}") from None
+    try:
+        yield probe
     finally:
-        if probe:
-            probe.unlink(missing_ok=True)
+        files.rm_file(probe)
 
 
 def _answer(answer: Any, host: str, timeout: float) -> dict[str, Any]:
@@ -160,36 +184,43 @@ def _answer(answer: Any, host: str, timeout: float) -> dict[str, Any]:
         raise ClusterFault(f"machine {host} cannot run this project's code: {detail}") from None
 
 
-def _compare(host: str, found: Mapping[str, Any], probe: Path | None) -> None:
-    expected = describe_worker(PACKAGES, None)["versions"]
-    for name, ours in expected.items():
+def _compare(host: str, found: Mapping[str, Any], folder: str) -> None:
+    for name, ours in _versions(PACKAGES).items():
         theirs = found["versions"].get(name)
         if theirs is None:
             raise ClusterFault(f"machine {host}: package {name} is missing (this machine has {ours})")
         if theirs != ours:
             raise ClusterFault(f"machine {host}: {name} is {theirs}, on this machine {ours}; they must agree")
-    if probe and not found["sees"]:
+    if not found["sees"]:
         raise ClusterFault(
-            f"machine {host} does not see {probe.parent}: the study's data must lie on storage that all machines "
-            "share under one path, or at a URL such as s3://bucket/study (parameter data of globals.yml)"
+            f"machine {host} does not see {folder}: the study's data must lie on storage that all machines "
+            "share under one path, or at a URL such as s3://bucket/study (data in globals.yml)"
         )
 
 
-def _probe_file(folder: Path | None) -> Path | None:
-    if folder is None:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".probe-{uuid.uuid4().hex}"
-    probe.touch()
-    return probe
+def describe_worker(packages: Sequence[str], files: Any, probe: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    """On a worker: versions of some packages, and whether a file is seen from here."""
+    for name, value in keys.items():
+        os.environ.setdefault(name, value)
+    return {"versions": _versions(packages), "sees": bool(files.exists(probe))}
 
 
-def describe_worker(packages: Sequence[str], probe: str | None) -> dict[str, Any]:
-    """Versions of some packages (None where missing) and of Python, and whether a file is seen from here."""
+def _versions(packages: Sequence[str]) -> dict[str, str | None]:
+    """Of Python and of packages, None where missing; this project's with a digest of its code."""
     versions: dict[str, str | None] = {"python": ".".join(map(str, sys.version_info[:2]))}
     for name in packages:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = None
-    return {"versions": versions, "sees": probe is None or Path(probe).exists()}
+    versions[PACKAGES[0]] = f"{versions[PACKAGES[0]]} with code {_code()}"
+    return versions
+
+
+def _code() -> str:
+    """A short digest of this package's modules and templates."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.suffix in CODE and p.is_file()):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -7,44 +7,29 @@ thread policy, make the outputs those of a sequential run, byte for byte.
 
 from __future__ import annotations
 
+import copy
 import logging
-import os
-import socket
-from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
-from time import perf_counter, time
 from typing import Any
 
-from kedro.io import MemoryDataset
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
 
-from persistence_pipeline.hooks import _is_input_error
 from persistence_pipeline.runners import cluster
-from persistence_pipeline.runners.settings import RaySettings, ray_settings
+from persistence_pipeline.runners.launches import check_launches
+from persistence_pipeline.runners.outcome import Outcome, RunFault, describe, placements, shares
+from persistence_pipeline.runners.settings import RaySettings, Resources, ray_settings
+from persistence_pipeline.runners.worker import Setting, Told, execute
 
 logger = logging.getLogger(__name__)
 
 PLACEMENT = "study.placement"
 """Dataset that records which node ran where; beside the reports, never part of an output."""
-
-
-class RunFault(RuntimeError):
-    """Nodes failed; the message says which, what is missing because of it, and how to go on."""
-
-
-@dataclass
-class Outcome:
-    """What became of the nodes."""
-
-    done: dict[Node, dict[str, Any]] = field(default_factory=dict)
-    """Where each ran: ``host, machine`` (Ray's id), ``pid, started`` (seconds since 1970), ``seconds``."""
-    failed: dict[Node, BaseException] = field(default_factory=dict)
-    left: set[Node] = field(default_factory=set)
-    """Never started, because an input is missing."""
+PATIENCE = 60
+"""Seconds without a finished node after which it is asked whether the cluster can still run what waits."""
 
 
 class RayRunner(AbstractRunner):
@@ -78,16 +63,26 @@ class RayRunner(AbstractRunner):
             return
         settings = ray_settings(catalog.load("parameters"), self._address)
         refuse_ephemeral(pipeline, catalog)
-        used = {tag for node in pipeline.nodes for tag in node.tags}
+        check_launches(pipeline, catalog, settings)
+        outcome = Outcome(left=set(pipeline.nodes))
         with cluster.connected(settings):
-            cluster.check_workers(data_folder(catalog), settings.connect_timeout)
-            cluster.check_resources({tag: claim for tag, claim in settings.resources.items() if tag in used})
-            outcome = schedule(pipeline, catalog, settings, run_id)
-        catalog.save(PLACEMENT, placements(outcome))
+            record = catalog.get(PLACEMENT)
+            cluster.check_workers(record._fs, str(record._filepath.parents[1]), settings.connect_timeout)
+            cluster.check_resources(claims(pipeline, settings))
+            try:
+                schedule(pipeline, catalog, settings, _setting(run_id), outcome)
+            finally:
+                known = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
+                catalog.save(PLACEMENT, {**known, **placements(outcome)})
         logger.info(shares(outcome))
         if outcome.failed:
-            self._suggest_resume_scenario(pipeline, outcome.done, catalog)
             raise RunFault(describe(outcome))
+
+
+def _setting(run_id: str | None) -> Setting:
+    from kedro.framework.project import PACKAGE_NAME
+
+    return Setting(str(PACKAGE_NAME), str(Path.cwd()), run_id, cluster.keys())
 
 
 def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
@@ -96,7 +91,7 @@ def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
     Raises:
         ClusterFault: naming them.
     """
-    names = sorted(name for node in pipeline.nodes for name in node.outputs if _in_memory(name, catalog))
+    names = sorted(name for name in pipeline.all_outputs() if _in_memory(name, catalog))
     if names:
         raise cluster.ClusterFault(
             f"datasets without an entry in the catalog cannot travel between machines: {', '.join(names)}; "
@@ -105,119 +100,83 @@ def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
 
 
 def _in_memory(name: str, catalog: Any) -> bool:
-    return isinstance(catalog.get(name, fallback_to_runtime_pattern=True), MemoryDataset)
+    dataset = catalog.get(name, fallback_to_runtime_pattern=True)
+    return bool(dataset._EPHEMERAL or getattr(dataset, "_SINGLE_PROCESS", False))
 
 
-def data_folder(catalog: Any) -> Path | None:
-    """The folder of the study's data; None where it is not a local path."""
-    record = getattr(catalog.get(PLACEMENT), "_filepath", None)
-    if record is None or not Path(str(record)).is_absolute():
-        return None
-    return Path(str(record)).parents[1]
+def claims(pipeline: Pipeline, settings: RaySettings) -> dict[str, Resources]:
+    """What the nodes ask for, by the tags that they bear together; warns of tags that no node bears."""
+    borne = {tag for node in pipeline.nodes for tag in node.tags}
+    for tag in sorted(set(settings.resources) - borne):
+        logger.warning("ray.resources: no node of this run is tagged %r; there are %s", tag, sorted(borne))
+    return {", ".join(sorted(node.tags)): settings.needs(node.tags) for node in pipeline.nodes}
 
 
-def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, run_id: str | None) -> Outcome:
+def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: Setting, outcome: Outcome) -> None:
     """Run every node whose inputs can be had; waits for all of them, whatever fails."""
     import ray
-    from kedro.framework.project import PACKAGE_NAME
 
     task: Any = ray.remote(max_calls=1)(execute)  # a process of its own for each node
-    shared = ray.put(catalog)
-    needed_by = pipeline.node_dependencies
-    outcome = Outcome(left=set(needed_by))
+    graph = TopologicalSorter(pipeline.node_dependencies)
+    graph.prepare()
     running: dict[Any, Node] = {}
     while True:
-        for node in ready(outcome.left, needed_by, outcome.done):
-            needs = settings.needs(node.tags)
-            claim = task.options(
-                name=node.name,
-                num_cpus=needs.num_cpus,
-                num_gpus=needs.num_gpus,
-                memory=needs.memory or None,
-                max_retries=settings.max_retries,
-            )
-            running[claim.remote(node, shared, PACKAGE_NAME, str(Path.cwd()), run_id)] = node
-            outcome.left.discard(node)
+        for node in sorted(graph.get_ready(), key=lambda node: node.name):
+            claim = task.options(name=node.name, max_retries=settings.max_retries, **_claim(node, settings))
+            running[claim.remote(node, only(node, catalog), setting)] = node
         if not running:
-            return outcome
-        (finished,), _ = ray.wait(list(running), num_returns=1)
-        _note(finished, running.pop(finished), outcome, len(needed_by))
+            return
+        finished, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE)
+        if not finished:
+            _tell_what_is_missing(list(running.values()), settings)
+        for answer in finished:
+            node = running.pop(answer)
+            outcome.left.discard(node)
+            if _note(answer, node, outcome):
+                graph.done(node)
 
 
-def ready(left: Collection[Node], needed_by: Mapping[Node, set[Node]], done: Collection[Node]) -> list[Node]:
-    """Nodes that wait for nothing any more, in a fixed order."""
-    return sorted((node for node in left if needed_by[node] <= set(done)), key=lambda node: node.name)
+def _claim(node: Node, settings: RaySettings) -> dict[str, Any]:
+    needs = settings.needs(node.tags)
+    return {"num_cpus": needs.num_cpus, "num_gpus": needs.num_gpus, "memory": needs.memory or None}
 
 
-def _note(finished: Any, node: Node, outcome: Outcome, n_nodes: int) -> None:
-    """Take up the result of a task, and say so in one line."""
+def only(node: Node, catalog: Any) -> Any:
+    """The catalog of one node: what a task is sent must not grow with the study."""
+    names = [*node.inputs, *node.outputs]
+    part = copy.copy(catalog)
+    part._datasets = {name: catalog.get(name) for name in names}
+    part._lazy_datasets = {}
+    part._validator_specs = {n: spec for n, spec in catalog._validator_specs.items() if n in part._datasets}
+    return part
+
+
+def _tell_what_is_missing(waiting: list[Node], settings: RaySettings) -> None:
+    """Say so where nodes wait for a kind of machine that the cluster has lost; it may come back."""
+    try:
+        cluster.check_resources(claims(Pipeline(waiting), settings))
+    except cluster.ClusterFault as fault:
+        logger.warning("%s; waiting for one", fault)
+
+
+def _note(answer: Any, node: Node, outcome: Outcome) -> bool:
+    """Take up what a task tells, and pass it on; whether the node is done."""
     import ray
 
     try:
-        outcome.done[node] = ray.get(finished)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause if isinstance(error.cause, Exception) else error
-        outcome.failed[node] = cause
-        logger.error("%s failed: %s", node.name, cause if _is_input_error(cause) else str(error).strip())
+        told: Told = ray.get(answer)
     except ray.exceptions.RayError as error:
-        outcome.failed[node] = error
-        logger.error("%s was lost: %s", node.name, str(error).strip().splitlines()[0])
-    else:
-        placed = outcome.done[node]
-        told = (len(outcome.done), n_nodes, node.name, placed["seconds"], placed["host"], placed["pid"])
-        logger.info("%d of %d: %s, %.1f s on %s (process %d)", *told)
-
-
-def execute(node: Node, catalog: Any, package: str, project: str, run_id: str | None) -> dict[str, Any]:
-    """On a worker: run one node between loading and saving; returns where and how long.
-
-    Paths in the parameters (``scratch``) are relative to the project, where the worker sees it.
-    """
-    import ray
-    from kedro.runner.task import Task
-
-    started, clock = time(), perf_counter()
-    if Path(project).is_dir():
-        os.chdir(project)
-    Task._bootstrap_subprocess(package)
-    Task(node=node, catalog=catalog, is_async=False, run_id=run_id, parallel=True).execute()
-    seconds = perf_counter() - clock
-    machine = ray.get_runtime_context().get_node_id()
-    where = {"host": socket.gethostname(), "machine": machine, "pid": os.getpid()}
-    return {**where, "started": started, "seconds": seconds}
-
-
-def placements(outcome: Outcome) -> dict[str, dict[str, Any]]:
-    """Where each finished node ran, by its name."""
-    return {node.name: outcome.done[node] for node in sorted(outcome.done, key=lambda node: node.name)}
-
-
-def shares(outcome: Outcome) -> str:
-    """How much each machine did, in one line."""
-    hosts = sorted({place["host"] for place in outcome.done.values()})
-    by_host = {host: [p["seconds"] for p in outcome.done.values() if p["host"] == host] for host in hosts}
-    told = [f"{host} {len(seconds)} nodes in {sum(seconds):.0f} s" for host, seconds in by_host.items()]
-    return f"{len(outcome.done)} nodes done: {', '.join(told)}"
-
-
-def describe(outcome: Outcome) -> str:
-    """What failed, what is missing because of it, and the option that goes on from there."""
-    total = len(outcome.done) + len(outcome.failed) + len(outcome.left)
-    lines = [f"{len(outcome.failed)} of {total} nodes failed, {len(outcome.done)} are done:"]
-    lines += [f"  {node.name}: {_told(error)}" for node, error in _by_name(outcome.failed.items())]
-    if outcome.left:
-        names = ", ".join(sorted(node.name for node in outcome.left))
-        lines.append(f"{len(outcome.left)} did not run because of that: {names}")
-    resume = ",".join(sorted(node.name for node in outcome.failed))
-    lines.append(f'Mend the cause, then repeat the command with --from-nodes="{resume}"')
-    return "\n".join(lines)
-
-
-def _by_name(items: Iterable[tuple[Node, BaseException]]) -> list[tuple[Node, BaseException]]:
-    return sorted(items, key=lambda item: item[0].name)
-
-
-def _told(error: BaseException) -> str:
-    """The error's message, its further lines set in below the node's name."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
-    return "\n    ".join(lines)
+        outcome.failed[node] = str(error).strip().splitlines()[0]
+        logger.error("%s was lost: %s", node.name, outcome.failed[node])
+        return False
+    for level, words in told.said:
+        logger.log(level, "%s: %s", node.name, words)
+    if told.fault is not None:
+        outcome.failed[node] = told.fault
+        logger.error("%s failed on %s: %s", node.name, told.place["host"], told.trace or told.fault)
+        return False
+    outcome.done[node] = told.place
+    count = (len(outcome.done), outcome.n_nodes)
+    told_where = (node.name, told.place["seconds"], told.place["host"], told.place["pid"])
+    logger.info("%d of %d: %s, %.1f s on %s (process %d)", *count, *told_where)
+    return True

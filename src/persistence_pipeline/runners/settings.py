@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Resources(BaseModel):
@@ -17,6 +17,13 @@ class Resources(BaseModel):
     num_gpus: float = Field(0, ge=0)
     memory: int = Field(0, ge=0)
     """Bytes; 0: no claim."""
+
+    @field_validator("num_cpus", "num_gpus")
+    @classmethod
+    def _parts_of_one_only(cls, amount: float) -> float:
+        if amount > 1 and amount != int(amount):
+            raise ValueError("above 1 it must be a whole number")
+        return amount
 
     def wanted(self) -> dict[str, float]:
         """As Ray's machines declare what they have."""
@@ -35,7 +42,7 @@ class RaySettings(BaseModel):
     """By tag of the pipeline's nodes (``training``, ``rollout``, ...); the others hold one CPU."""
     max_retries: int = Field(3, ge=-1)
     """How often a node is started again after its worker or machine was lost; -1: for ever."""
-    connect_timeout: float = Field(30, gt=0)
+    connect_timeout: float = Field(60, gt=0)
     """Seconds in which every machine must have answered before anything starts."""
 
     def needs(self, tags: Iterable[str]) -> Resources:

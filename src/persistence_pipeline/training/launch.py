@@ -49,6 +49,8 @@ class Launch:
     n_processes: int
     kind: str
     """How the processes work together: one of ``KINDS``."""
+    on_cpu: bool = False
+    """Whether each process holds a CPU rather than a GPU."""
 
     def divide(self, config: StageConfig) -> StageConfig:
         """The settings of one process, so that all together see as many pairs a step as one process would.
@@ -86,7 +88,7 @@ def read_launch(path: Path) -> Launch:
     n_processes = fields.get("num_processes")
     if not isinstance(n_processes, int) or n_processes < 1:
         raise StageFault(f"{path}: num_processes is {n_processes!r}, expected a number of processes")
-    return Launch(path, n_processes, str(kind))
+    return Launch(path, n_processes, str(kind), on_cpu=kind == "MULTI_CPU" or bool(fields.get("use_cpu")))
 
 
 def launch_stage(job: StageJob, launch: Launch, state: StageScratch) -> tuple[pd.DataFrame, dict[str, Any]]:
