@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
 from persistence_pipeline.training import launch
 from persistence_pipeline.training.dpo import StageFault, StageResult, train_stage
-from persistence_pipeline.training.launch import KIND, PROCESSES, check_processes, read_launch
+from persistence_pipeline.training.launch import KIND, LAUNCHER, PROCESSES, check_processes, read_launch
 from persistence_pipeline.training.settings import StageConfig
 from tiny import make_pairs
 
@@ -187,3 +190,24 @@ def test_the_shipped_fsdp_configuration_shards_by_block(monkeypatch: pytest.Monk
     assert not plugin.activation_checkpointing and not plugin.cpu_ram_efficient_loading
     assert plugin.state_dict_type.name == "FULL_STATE_DICT"
     assert plugin.auto_wrap_policy.__name__ == "transformer_auto_wrap_policy"
+
+
+def test_a_process_ends_with_its_launcher_however_that_ends() -> None:
+    """A second attempt must never meet the first one's processes."""
+    watch = (
+        "import time; from persistence_pipeline.training.launch import end_with_launcher; "
+        "end_with_launcher(); print(1, flush=True); time.sleep(99)"
+    )
+    launcher = (
+        "import os, subprocess, sys, time\n"
+        f"os.environ[{LAUNCHER!r}] = str(os.getpid())\n"
+        f"subprocess.Popen([sys.executable, '-c', {watch!r}])\n"
+        "time.sleep(99)"
+    )
+    started = subprocess.Popen([sys.executable, "-c", launcher], stdout=subprocess.PIPE)
+    assert started.stdout and started.stdout.readline() == b"1\n"
+    (watching,) = psutil.Process(started.pid).children()
+    started.kill()
+    started.wait()
+    gone, _ = psutil.wait_procs([watching], timeout=20)
+    assert gone

@@ -40,7 +40,7 @@ class Told:
     place: dict[str, Any]
     """``host, machine`` (Ray's id), ``gpus, pid, started`` (seconds since 1970), ``seconds``."""
     said: list[tuple[int, str]] = field(default_factory=list)
-    """Level and text of what was logged: by the project from INFO on, by other libraries than Kedro from WARNING on."""
+    """Level and text of what was logged: the project's from INFO on, libraries' (not Kedro's) from WARNING on."""
     fault: str | None = None
     """What went wrong, in words; None where the node is done."""
     trace: str | None = None

@@ -10,6 +10,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ from persistence_pipeline.training.settings import StageConfig
 
 PROCESSES, KIND = "PERSISTENCE_PROCESSES", "PERSISTENCE_DISTRIBUTED"
 """What the processes were started as; each checks that it became that."""
+LAUNCHER = "PERSISTENCE_LAUNCHER"
+"""Process that started them; they end with it, however it ends."""
+WATCH_SECONDS = 1
 KINDS = ("MULTI_CPU", "MULTI_GPU", "FSDP")
 JOB, REPORT, LOG, FAULT = "job.json", "report.json", "log.parquet", "fault.txt"
 
@@ -104,6 +109,7 @@ def launch_stage(job: StageJob, launch: Launch, state: StageScratch) -> tuple[pd
     (folder / JOB).write_text(job.model_dump_json(), encoding="utf-8")
     state.last_saved()  # incomplete checkpoints are removed before several processes look
     environment = {**os.environ, PROCESSES: str(launch.n_processes), KIND: launch.kind}
+    environment[LAUNCHER] = str(os.getpid())
     process = subprocess.Popen(_command(launch, state.folder), env=environment)  # noqa: S603
     try:
         code = process.wait()
@@ -141,6 +147,30 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def end_with_launcher() -> None:
+    """End this process soon after its launcher is gone.
+
+    A launcher that is killed cannot take its processes with it; left alone they would go on writing where the
+    stage's next attempt, perhaps on another machine, writes too.
+    """
+    launcher = int(os.environ[LAUNCHER])
+
+    def watch() -> None:
+        while _lives(launcher):
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def check_processes(accelerator: Any) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from persistence_pipeline.agents.chat import TemplateFault
 from persistence_pipeline.training.dpo import run_stage
 from persistence_pipeline.training.faults import StageFault
-from persistence_pipeline.training.launch import FAULT, JOB, LOG, REPORT, StageJob, StageReport
+from persistence_pipeline.training.launch import FAULT, JOB, LOG, REPORT, StageJob, StageReport, end_with_launcher
 from persistence_pipeline.training.scratch import StageScratch
 
 
 def main(folder: Path) -> int:
     """Train; the first process leaves log and report, one that fails leaves the fault."""
+    end_with_launcher()
     state = StageScratch(folder)
     job = StageJob.model_validate_json((state.job / JOB).read_bytes())
     try:
