@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -56,17 +56,18 @@ class StudyHooks:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
         parameters = context.config_loader["parameters"]
         context.config_loader["parameters"] = parameters  # a large table of cells is read once
-        self._check_scratch(str(parameters["scratch"]))
+        self._refuse_remote_state(parameters)
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
         grid.activate(parameters["cells"])
 
-    def _check_scratch(self, scratch: str) -> None:
-        if "://" in scratch:
+    def _refuse_remote_state(self, parameters: Mapping[str, Any]) -> None:
+        names = sorted(_state_at_urls(parameters))
+        if names:
             raise StudyError(
-                f"scratch: trainers keep their state in files, not at {scratch}; set the parameter to a path, on "
-                "storage that all machines share where a killed stage is to continue on another one"
+                f"{', '.join(names)}: what a killed run continues from is kept in files, not at a URL; set to a "
+                "path, on storage that all machines share where another one is to continue"
             )
 
     def _set_environment(self, parameters: Mapping[str, Any]) -> None:
@@ -79,6 +80,15 @@ class StudyHooks:
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
+
+
+def _state_at_urls(parameters: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """Names of the parameters that put scratch state at a URL."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _state_at_urls(value, f"{within}{name}.")
+        elif isinstance(value, str) and "://" in value and ".scratch" in value:
+            yield f"{within}{name}"
 
 
 class KeyHooks:

@@ -171,10 +171,11 @@ def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: lis
         (project / "conf/smoke/globals.yml").write_text(f"data: {bucket}/smoke\n")
         shutil.rmtree(project / "data")
         code, output = run(project, cluster.address, f"--nodes={','.join(names)}")
-        assert code != 0 and "scratch: trainers keep their state in files" in output
-        code, output = run(
-            project, cluster.address, f"--nodes={','.join(names)}", f"--params=scratch={project}/scratch"
+        assert code != 0 and "scratch: what a killed run continues from is kept in files" in output
+        state = ",".join(
+            f"{name}={project}/state" for name in ("scratch", "judging.journals", "emulation.journals")
         )
+        code, output = run(project, cluster.address, f"--nodes={','.join(names)}", f"--params={state}")
         assert code == 0, output[-3000:]
         assert sorted(json.loads(store.cat_file(f"{bucket}/smoke/08_reporting/placement.json"))) == sorted(names)
         expected = smoke_runs[0] / "data/smoke"
