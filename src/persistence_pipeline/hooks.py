@@ -189,9 +189,9 @@ class LockHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Find the lock of this environment's data."""
-        data = Path(context.project_path) / context.config_loader["globals"]["data"]
-        self._lock = DataLock(data / ".scratch" / "lock")
+        """Find the lock of this environment's data: beside the trainers' state, which is in files always."""
+        scratch = Path(context.project_path) / context.config_loader["parameters"]["scratch"]
+        self._lock = DataLock(scratch / "lock")
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -204,7 +204,7 @@ class LockHooks:
 
         for dataset in map(catalog.get, written):
             place = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
-            if place is not None:
+            if place is not None and Path(place).is_absolute():  # not in an object store
                 remove_leftovers(Path(place))
 
     @hook_impl
@@ -267,7 +267,8 @@ class ProgressHooks:
             console.print(console_table(catalog.load("study.summary")))
         for name in ("study.report", "published.report"):
             if name in outputs:
-                console.print(f"Report: {catalog[name]._filepath}", style="bold", soft_wrap=True)
+                place = catalog[name]._fs.unstrip_protocol(str(catalog[name]._filepath))
+                console.print(f"Report: {place.removeprefix('file://')}", style="bold", soft_wrap=True)
 
     def _write_times(self) -> None:
         """Times of the last run, beside the report; never part of a cached output."""

@@ -66,10 +66,13 @@ class TextDataset(_InOneStep, text.TextDataset):
 
 
 class PartitionedDataset(partitions.PartitionedDataset):
-    """Partitions in a local folder that a save replaces as a whole."""
+    """Partitions in a folder; a save replaces a local folder as a whole."""
 
     def save(self, data: dict[str, Any]) -> None:
         """Write all partitions to a sibling folder and let it take the folder's place."""
+        if self._protocol != "file":
+            super().save.__wrapped__(self, data)
+            return
         with replaced_directory(Path(self._path)) as temporary:
             beside = copy.copy(self)
             beside._path = str(temporary)
