@@ -152,3 +152,14 @@ def test_no_published_trajectory_is_lost_unseen(
     root: Path, part: str, real_lines: list[bytes], data: st.DataObject
 ) -> None:
     conserve(root, part, {**made_lines(root, part), "trajectory": real_lines}, drawn_fates(data))
+
+
+def test_no_depth_of_nesting_crashes_the_import(root: Path) -> None:
+    lines = made_lines(root, "match")
+    for depth in range(850, 1010, 3):
+        nested = "[" * depth + "]" * depth
+
+        def deepen(line: bytes, nested: str = nested) -> bytes:
+            return line.replace(b'"summary", "log"', f'"summary", {nested}'.encode())
+
+        conserve(root, "match", lines, {("trajectory", 2): deepen})

@@ -136,6 +136,8 @@ def test_flaw_3_the_helpfulness_pairs_teach_safety(audited: dict[str, pd.DataFra
     assert round(audited["pool_scores"]["correlation"].iloc[0], 2) == 0.05
     helpful = audited["pairs"].query("pool == 'every' and set == 'helpfulness'").iloc[0]
     assert helpful["other_metric_gain"] == pytest.approx(0.319, abs=0.0005)
+    clean = audited["pairs"].query("pool == 'without_fabricated'").set_index("set")["n"]
+    assert clean[["pool", "safety", "helpfulness", "both"]].tolist() == [1487, 1891, 1248, 233]
 
 
 def test_flaw_4_token_limit_stops(audited: dict[str, pd.DataFrame]) -> None:

@@ -88,7 +88,12 @@ def test_pairs_that_teach_against_safety_are_said_to(summary: Summary) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(-0.2, 0.1, "not distinguishable"), (0.1, 0.3, "came first stays"), (-0.3, -0.1, "comes last wins")],
+    [
+        (-0.2, 0.1, "above H > S: not distinguishable"),
+        (-0.1, 0.2, "above H > S: not distinguishable"),
+        (0.1, 0.3, "came first stays"),
+        (-0.3, -0.1, "comes last wins"),
+    ],
 )
 def test_the_order_effect_is_said_as_far_as_its_interval_bears(
     low: float, high: float, words: str, summary: Summary
