@@ -77,4 +77,5 @@ class PartitionedDataset(partitions.PartitionedDataset):
             beside = copy.copy(self)
             beside._path = str(temporary)
             super().save.__wrapped__(beside, data)
+            temporary.mkdir(exist_ok=True)  # overwriting removes it, and no partition makes it again
         self._invalidate_caches()
