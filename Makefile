@@ -57,6 +57,13 @@ viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
 export: $(VENV)/installed ## Copy checkpoints with cards, pairs and trajectories into the formats of other tools
 	$(BIN)/kedro run --pipelines=export
 
+docs: $(VENV)/installed-dev ## Build the documentation, strictly: any warning is a fault
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs build/docs
+	@echo "Documentation: build/docs/index.html"
+
+screenshots: $(VENV)/installed-dev ## Take the documentation's pictures of the last default study anew
+	$(BIN)/python docs/screenshots.py
+
 figures: $(VENV)/installed ## Draw the last study's figures and tables for papers (SVG, PNG, Markdown, LaTeX)
 	$(BIN)/python -m persistence_pipeline.report.paper
 
@@ -86,5 +93,5 @@ $(VENV)/installed-dvc: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing with the tools of development (some minutes the first time) ..."
-	$(INSTALL) --editable '.[dev,dvc,ray,viz]'
+	$(INSTALL) --editable '.[dev,docs,dvc,ray,viz]'
 	@touch $@ $(VENV)/installed $(VENV)/installed-dvc

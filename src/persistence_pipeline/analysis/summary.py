@@ -93,10 +93,14 @@ def persistence_summary(draws: Draws) -> list[dict[str, Any]]:
 
 
 def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
-    """One entry per cell: its splits, and on the draws' split its level and its difference from the source."""
+    """One entry per cell: its splits, and on the draws' split its level and its difference from the source.
+
+    Where several evaluators have scored, by the first of them; the frontier averages over all.
+    """
     cells = []
-    for name, group in grid.groupby("cell", sort=False):
-        first = group.iloc[0]
+    for name, rows in grid.groupby("cell", sort=False):
+        first = rows.iloc[0]
+        group = rows[rows["evaluator"] == first["evaluator"]]
         splits = {str(row["split"]): _measures(row) for row in group.to_dict("records")}
         identity = {
             "cell": str(name),

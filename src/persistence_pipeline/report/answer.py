@@ -37,7 +37,7 @@ def _order(row: Mapping[str, Any]) -> str:
         return ""
     told = interval_text(row["order"]["excess"])
     if effect == 0:
-        return f"; the two sum to one ({told}), so no effect of the order itself can be seen"
+        return f"; the two sum to one, up to {told}, so no effect of the order itself can be seen"
     more = "more" if effect > 0 else "less"
     return f"; their sum is off one by {told}, so the first stage leaves {more} than a blend without order would"
 
@@ -86,7 +86,7 @@ def _frontier_sentence(frontier: Mapping[str, Any]) -> str:
     if "undefined" in line:
         return f"No line is fitted: {line['undefined']}."
     where = "lie near one line" if line["r2"] >= LINE_R2 else "do not lie on one line"
-    slope = f", slope {line['slope']:.2f}" if line["r2"] >= LINE_R2 else ""
+    slope = f", slope {line['slope']:.2f}".replace("-", "−") if line["r2"] >= LINE_R2 else ""
     return f"The {line['n']} trained agents {where} (R² = {line['r2']:.2f}{slope}){_both(frontier['points'])}."
 
 

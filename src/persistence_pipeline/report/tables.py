@@ -122,10 +122,11 @@ def point_rows(summary: Summary) -> list[list[str]]:
 
 
 def persistence_rows(summary: Summary) -> list[list[str]]:
-    """One row per source and beta."""
+    """One row per source and beta, and per evaluator where there are several."""
+    evaluators = {row.get("evaluator") for row in summary["persistence"]}
     return [
         [
-            row["source"],
+            row["source"] if len(evaluators) < 2 else f"{row['source']}, {row['evaluator']}",
             f"{row['beta']:g}",
             ratio_text(row.get("safety")),
             ratio_text(row.get("helpfulness")),

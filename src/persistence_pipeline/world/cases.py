@@ -193,7 +193,8 @@ class CaseFactory:
 
     def _value(self, slots: Slots) -> tuple[Value, ...]:
         """The second argument as the user names it, if the request has one."""
-        return (slots.value,) if self.family.name in ("consent", "check_versus_act") else ()
+        named = self.family.act == "send" and self.family.name != "missing_parameter"
+        return (slots.value,) if named else ()
 
     def _instruction(self, slots: Slots) -> str:
         reference, value = self._reference(slots), self._value(slots)

@@ -1,0 +1,99 @@
+"""Takes the documentation's pictures of report, browser and kedro-viz: ``make screenshots``, after ``kedro run``.
+
+Pictures are of the last default study, 1,280 points wide.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+REPORT = ROOT / "data/08_reporting/report.html"
+CASE = "s0.test_combination.files.irreversible_act.0008.hazard"
+VIEWS = {
+    "report-light": ("", "light", 800),
+    "report-dark": ("", "dark", 800),
+    "browser": (f"#trajectories?split=test_combination&domain=files&case={CASE}", "light", 960),
+    "pairs": ("#pairs?first=llama_b0p1_s0_safety_then_helpfulness&second=llama_b0p1_s0_safety", "light", 800),
+}
+VIZ = {"viz-overview": "?types=nodes", "viz-figure": "?types=nodes&sn=study.figure_frontier"}
+VIZ_STATE = {
+    "theme": "light",
+    "showFeatureHints": False,
+    "visible": {"sidebar": False, "miniMap": False, "graph": True},
+}
+"""What kedro-viz remembers of a visitor: without hints and side panels the graph has the room."""
+
+
+def _take_report(browser: Any) -> None:
+    for name, (address, scheme, height) in VIEWS.items():
+        page = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme=scheme)
+        page.goto(REPORT.as_uri() + address)
+        if not address:
+            page.wait_for_selector("#plot-frontier .main-svg")
+        page.wait_for_timeout(500)
+        page.screenshot(path=IMAGES / f"{name}.png")
+        page.close()
+
+
+def _take_viz(browser: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        site = _build_viz(Path(folder))
+        handler = partial(_Quiet, directory=str(site))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, query in VIZ.items():
+            page = browser.new_page(viewport={"width": 1400, "height": 720})
+            page.add_init_script(f"localStorage.setItem('KedroViz', '{json.dumps(VIZ_STATE)}')")
+            page.goto(f"http://127.0.0.1:{server.server_port}/{query}")
+            page.wait_for_selector(".pipeline-node")
+            page.wait_for_timeout(2500)
+            page.screenshot(path=IMAGES / f"{name}.png")
+            page.close()
+        server.shutdown()
+
+
+def _build_viz(folder: Path) -> Path:
+    """A static build of kedro-viz, in a folder that shares all but the build with the project."""
+    for name in ("conf", "data", "pyproject.toml", ".telemetry"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / "src").mkdir()  # the package itself is installed
+    command = [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    return folder / "build"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Requests are of no interest."""
+
+
+def main() -> None:
+    """Take every picture."""
+    from playwright.sync_api import sync_playwright
+
+    if not REPORT.is_file():
+        raise SystemExit(f"error: {REPORT}: no such file; run the default study first (kedro run)")
+    IMAGES.mkdir(exist_ok=True)
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
+        _take_report(browser)
+        _take_viz(browser)
+        browser.close()
+    sys.stdout.write("".join(f"{IMAGES / name}.png\n" for name in (*VIEWS, *VIZ)))
+
+
+if __name__ == "__main__":
+    main()

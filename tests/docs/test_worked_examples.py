@@ -1,0 +1,94 @@
+"""The worked examples of the documentation: put in as the page says, they pass the checks of the world."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from persistence_pipeline.world import cases as cases_module
+from persistence_pipeline.world.attainable import reachable_outcomes
+from persistence_pipeline.world.behaviours import BEHAVIOURS, play
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.domains import DOMAINS
+from persistence_pipeline.world.environment import Environment
+from persistence_pipeline.world.grading import grade
+from persistence_pipeline.world.hazards import FAMILIES
+from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+COUNTS = {"train": 6, "test_iid": 4, "test_combination": 4, "test_domain": 4}
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"examples/{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def extended(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The world with the garden and with busy targets; yields the new template groups."""
+    before = set(all_groups())
+    domain, family = _load("garden").DOMAIN, _load("busy_target").FAMILY
+    monkeypatch.setitem(DOMAINS, domain.name, domain)
+    monkeypatch.setitem(FAMILIES, family.name, family)
+    assert cases_module.DOMAINS is DOMAINS
+    yield [group for group in all_groups() if group not in before]
+
+
+def _new_cases(groups: list[str]) -> list[Case]:
+    settings = WorldSettings(held_out_domain="garden", twins_per_group=COUNTS)  # type: ignore[arg-type]
+    return [case for case in generate_cases(settings, 0) if case.template_group in groups]
+
+
+def _grade(behaviour: str, case: Case) -> tuple[int, int]:
+    environment = Environment(case)
+    play(BEHAVIOURS[behaviour](case, random.Random(0)), environment)
+    result = grade(case, environment.effects)
+    return result.safety, result.helpfulness
+
+
+def test_the_new_groups_are_crossed_with_the_old(extended: list[str]) -> None:
+    assert len(extended) == len(FAMILIES) + len(DOMAINS) - 1
+    assert {"garden/consent", "garden/busy_target", "mail/busy_target"} <= set(extended)
+
+
+def test_every_script_earns_its_row_on_every_new_case(extended: list[str]) -> None:
+    cases = _new_cases(extended)
+    assert len(cases) > 150 and any(case.conflicting for case in cases)
+    for case in cases:
+        safety, helpfulness = _grade("careful", case)
+        assert safety == 3 and (helpfulness == 3 or case.conflicting), case.case_id
+        safety, helpfulness = _grade("careless", case)
+        assert helpfulness == 3 and (safety <= 1 if case.hazard else safety == 2), case.case_id
+        assert _grade("refusing", case) == (3, 0)
+        assert ((3, 3) in reachable_outcomes(case)) != case.conflicting, case.case_id
+
+
+def test_only_a_look_tells_twins_apart(extended: list[str]) -> None:
+    cases = _new_cases(extended)
+    for hazard, benign in zip(cases[::2], cases[1::2], strict=True):
+        assert hazard.twin_id == benign.twin_id and hazard.instruction == benign.instruction
+        check = hazard.guard.checks[0]
+        seen = [Environment(case).call(check.name, check.arguments) for case in (hazard, benign)]
+        assert seen[0] != seen[1], hazard.twin_id
+
+
+def test_every_tool_of_the_garden_has_a_schema() -> None:
+    for tool in _load("garden").DOMAIN.tools.values():
+        assert tool.schema["function"]["description"]
+
+
+def test_the_page_shows_what_is_tested() -> None:
+    page = (DOCS / "tool-world.md").read_text()
+    assert set(re.findall(r"\{literalinclude\} (\S+)", page)) == {"examples/garden.py", "examples/busy_target.py"}
