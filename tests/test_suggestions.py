@@ -44,7 +44,10 @@ def test_other_errors_are_left_alone(tmp_path: Path) -> None:
     [
         ("--pipeline=sequentail", "error: no pipeline is named 'sequentail'; did you mean 'sequential'?"),
         ("--nodes=study.summarize", "error: no node is named 'study.summarize'; did you mean 'study.summarise'?"),
-        ("--tags=trainig", "error: no node passes all of these filters. Tags there are: candidates, frontier"),
+        (
+            "--tags=trainig",
+            "error: no node passes all of these filters. Tags there are: analysis, candidates, checkpoints",
+        ),
     ],
 )
 def test_kedro_run_says_what_was_meant(argument: str, expected: str) -> None:

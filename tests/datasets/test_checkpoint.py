@@ -35,6 +35,20 @@ def test_a_saved_checkpoint_loads_as_its_path(checkpoint: Path, tmp_path: Path) 
     assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o644}
 
 
+def test_a_directory_of_links_is_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    """As the Hugging Face cache keeps them, and as exports are gathered."""
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for path in checkpoint.iterdir():
+        (linked / path.name).symlink_to(path.resolve())
+    CheckpointDataset(filepath=str(tmp_path / "saved")).save(linked)
+    saved = CheckpointDataset(filepath=str(tmp_path / "saved")).load()
+    assert {p.name: p.read_bytes() for p in saved.iterdir()} == {
+        p.name: p.read_bytes() for p in checkpoint.iterdir()
+    }
+    assert not any(path.is_symlink() for path in saved.iterdir())
+
+
 def test_an_older_checkpoint_is_replaced_whole(checkpoint: Path, tmp_path: Path) -> None:
     target = tmp_path / "cell"
     shutil.copytree(checkpoint, target)

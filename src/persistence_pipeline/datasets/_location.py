@@ -53,6 +53,9 @@ class Location:
 
     def sizes(self) -> dict[str, int] | None:
         """Bytes of each file of the directory, by name; None where there is no directory."""
+        if self.local:  # follows links, which the generic listing takes for something else
+            files = [path for path in self.local.iterdir() if path.is_file()] if self.local.is_dir() else None
+            return None if files is None else {path.name: path.stat().st_size for path in files}
         self._files.invalidate_cache(self._path)
         try:
             entries = self._files.ls(self._path, detail=True)
