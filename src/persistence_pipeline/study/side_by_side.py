@@ -15,12 +15,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 import yaml
@@ -33,6 +32,8 @@ CELL_STAGES = ("train", "rollout", "score")
 DVC = (sys.executable, "-m", "dvc")
 SHOWN_LINES = 15
 """Last lines of a failed job's output that are shown."""
+GRACE, POLL = 10.0, 0.05
+"""Seconds that a job has to end by itself after it was asked to, and between two looks at it."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,15 @@ class Workers:
             self.places.put(place)
 
     def stop(self) -> None:
-        """End what is running, with all that it has started."""
-        for process in list(self._running):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+        """End what is running, with all that it has started; waits until nothing of it is left."""
+        groups = [process.pid for process in list(self._running)]
+        for group in groups:
+            _signal(group, signal.SIGTERM)
+        deadline = monotonic() + GRACE
+        while any(_signal(group, 0) for group in groups) and monotonic() < deadline:
+            sleep(POLL)
+        for group in groups:
+            _signal(group, signal.SIGKILL)
 
     def finish(self) -> int:
         """Reproduce what is left of the study, in this process's output. Returns the exit status."""
@@ -146,6 +152,15 @@ class Workers:
 
     def _dvc(self, arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([*DVC, *arguments], cwd=self._project, env=self._environment, **options)  # noqa: S603
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to a group of processes; whether there is such a group."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def run_jobs(jobs: Sequence[Job], workers: Workers, ended: Callable[[Job, int], None]) -> list[Job]:
