@@ -124,7 +124,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name in COPIED:
         source, target = ROOT / name, project.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "grid", "dvc.lock")
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "grid", "gpu", "dvc.lock")
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
     project.edit("conf/base/parameters.yml", TINY)
     project.edit("conf/base/parameters_sources.yml", {"sources": {"llama": {"model": TINY_MODEL}}})
