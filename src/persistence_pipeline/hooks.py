@@ -156,13 +156,13 @@ class _Excepthook:
 
     def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         error = explain(error) or error
-        if _is_input_error(error):
+        if is_input_error(error):
             print(self._hooks.message(error), file=sys.stderr)  # noqa: T201
         else:
             self._otherwise(kind, error, trace)
 
 
-def _is_input_error(error: BaseException) -> bool:
+def is_input_error(error: BaseException) -> bool:
     """Errors that this project or the libraries it validates with raise about what they were given."""
     from kedro.io import DatasetError
     from pandera.errors import SchemaError, SchemaErrors

@@ -21,6 +21,17 @@ from persistence_pipeline.analysis.runs import METRICS, Floats, Runs, average_ov
 ORDERS = ("safety>helpfulness", "helpfulness>safety")
 
 
+def order_gap(runs: Runs, means: Floats, source: str, evaluator: str, beta: float) -> Floats | None:
+    """What S>H scores above H>S in every draw of one metric; ``means`` is (draws, runs).
+
+    None where one of the orders is missing.
+    """
+    members = [runs.index(source=source, evaluator=evaluator, beta=beta, ordering=arm) for arm in ORDERS]
+    if not all(len(rows) for rows in members):
+        return None
+    return np.asarray(means @ average_over(len(runs.table), members) @ np.array([1.0, -1.0]))
+
+
 def order_effect(
     runs: Runs, means: dict[str, Floats], source: str, evaluator: str, beta: float
 ) -> dict[str, dict[str, float | None]] | None:
@@ -36,12 +47,10 @@ def order_effect(
     Returns:
         An interval by metric, in points of 3; None where one of the orders is missing.
     """
-    members = [runs.index(source=source, evaluator=evaluator, beta=beta, ordering=arm) for arm in ORDERS]
-    if not all(len(rows) for rows in members):
+    gaps = {metric: order_gap(runs, means[metric], source, evaluator, beta) for metric in METRICS}
+    if any(gap is None for gap in gaps.values()):
         return None
-    average = average_over(len(runs.table), members)
-    gaps = {metric: means[metric] @ average @ np.array([1.0, -1.0]) for metric in METRICS}
-    return {metric: interval(gap[0], gap[1:]).as_dict() for metric, gap in gaps.items()}
+    return {metric: interval(gap[0], gap[1:]).as_dict() for metric, gap in gaps.items() if gap is not None}
 
 
 def excess(means: dict[str, Floats], groups: Sequence[Group], level: float = 0.95) -> dict[str, Any]:

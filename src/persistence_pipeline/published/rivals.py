@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import interval
-from persistence_pipeline.analysis.order import ORDERS, excess
+from persistence_pipeline.analysis.order import excess, order_gap
 from persistence_pipeline.analysis.persistence import ARMS, Group, average_ratio, ratio_parts
 from persistence_pipeline.analysis.runs import METRICS, SOURCE, Floats, Runs, average_over
 from persistence_pipeline.analysis.summary import Draws
@@ -53,11 +53,9 @@ def rival_rows(draws: Draws, keys: Mapping[str, Mapping[str, Sequence[Group]]]) 
 
 def _order(draws: Draws, groups: Sequence[Group], metric: str) -> dict[str, float | None]:
     """What S>H scores above H>S, averaged over the (model, evaluator)s."""
-    gaps = []
-    for source, evaluator, beta in sorted({(g.source, g.evaluator, g.beta) for g in groups}):
-        arms = [draws.runs.index(source=source, evaluator=evaluator, beta=beta, ordering=o) for o in ORDERS]
-        gaps.append(draws.means[metric] @ average_over(len(draws.runs.table), arms) @ np.array([1.0, -1.0]))
-    gap = np.mean(gaps, axis=0)
+    keys = sorted({(g.source, g.evaluator, g.beta) for g in groups})
+    gaps = [order_gap(draws.runs, draws.means[metric], *key) for key in keys]
+    gap = np.mean([gap for gap in gaps if gap is not None], axis=0)  # both orders: the caller looked
     return interval(gap[0], gap[1:]).as_dict()
 
 

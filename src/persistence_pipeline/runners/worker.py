@@ -51,7 +51,7 @@ def execute(node: Node, catalog: Any, setting: Setting) -> Told:
     """Run one node between loading and saving."""
     from kedro.runner.task import Task
 
-    from persistence_pipeline.hooks import _is_input_error
+    from persistence_pipeline.hooks import is_input_error
     from persistence_pipeline.suggestions import explain
 
     started, clock = time(), perf_counter()
@@ -67,7 +67,7 @@ def execute(node: Node, catalog: Any, setting: Setting) -> Told:
         except Exception as error:
             known = explain(error) or error
             told.fault = str(known).strip() or type(known).__name__
-            told.trace = None if _is_input_error(known) else traceback.format_exc()
+            told.trace = None if is_input_error(known) else traceback.format_exc()
         finally:
             for name in node.inputs:
                 catalog.release(name)
