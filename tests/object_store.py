@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,10 +12,14 @@ import pytest
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Yields the URL of an empty bucket; child processes reach it too, by the environment."""
+    """Yields the URL of an empty bucket; child processes reach it too, by the environment.
+
+    Servers of one process share their buckets, so each gets a name of its own.
+    """
     import fsspec
     from moto.server import ThreadedMotoServer
 
+    bucket = f"studies-{uuid.uuid4().hex[:8]}"
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -24,6 +29,6 @@ def s3_server() -> Iterator[str]:
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("studies")
-        yield "s3://studies"
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
+        yield f"s3://{bucket}"
     server.stop()
