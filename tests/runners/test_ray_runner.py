@@ -15,13 +15,15 @@ from typing import Any
 
 import psutil
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 ray = pytest.importorskip("ray")
 
 from object_store import s3_server  # noqa: E402
-from persistence_pipeline.runners.cluster import ClusterFault  # noqa: E402
+from persistence_pipeline.runners import cluster as cluster_check  # noqa: E402
+from persistence_pipeline.runners.cluster import ClusterFault, check_workers, connected  # noqa: E402
 from persistence_pipeline.runners.launches import check_launches  # noqa: E402
 from persistence_pipeline.runners.outcome import Outcome, describe  # noqa: E402
 from persistence_pipeline.runners.ray_runner import claims, only, refuse_ephemeral  # noqa: E402
@@ -208,6 +210,25 @@ def test_a_package_that_a_machine_lacks_is_refused(cluster: Any, project: Path, 
     code, output = run(project, cluster.address, "--pipelines=training")
     cluster.remove_node(bare)
     assert code != 0 and "package trl is missing" in output and not trained(project)
+
+
+def test_a_machine_that_leaves_while_it_is_asked_is_passed_over(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = LocalFileSystem()
+    lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    cluster.wait_for_nodes()
+    with connected(RaySettings(address=cluster.address)):
+        before = [machine for machine in ray.nodes() if machine["Alive"]]
+        cluster.remove_node(lost)
+        listed = iter([before])
+        monkeypatch.setattr(cluster_check, "_machines", lambda: next(listed, []))
+        check_workers(files, str(tmp_path), 60)
+        assert len(before) == 3 and caplog.text.count("has left the cluster; the run goes on without it") == 1
+        listed = iter([[machine for machine in before if machine["NodeID"] == lost.node_id]])
+        with pytest.raises(ClusterFault, match="has lost all of its machines"):
+            check_workers(files, str(tmp_path), 60)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_a_cluster_nothing_starts(project: Path) -> None:

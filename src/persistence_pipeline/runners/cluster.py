@@ -19,6 +19,8 @@ from typing import Any
 
 from persistence_pipeline.runners.settings import RaySettings, Resources
 
+logger = logging.getLogger(__name__)
+
 PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "peft", "numpy")
 """Packages whose versions must agree: they decide the bytes of the outputs."""
 CODE = (".py", ".jinja", ".js", ".css")
@@ -134,7 +136,7 @@ def _told(resources: Mapping[str, float]) -> str:
 
 
 def check_workers(files: Any, folder: str, timeout: float) -> None:
-    """Ask every machine for its packages and whether it sees the study's data.
+    """Ask every machine for its packages and whether it sees the study's data; one that has left is passed over.
 
     Args:
         files: File system of the study's data (fsspec).
@@ -147,15 +149,21 @@ def check_workers(files: Any, folder: str, timeout: float) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    describe: Any = ray.remote(num_cpus=0, max_retries=0)(describe_worker)
+    describe: Any = ray.remote(num_cpus=0, max_retries=1)(describe_worker)
     with _probe(files, folder) as probe:
         asked = {}
         for machine in _machines():
             here = NodeAffinitySchedulingStrategy(node_id=machine["NodeID"], soft=False)
             answer = describe.options(scheduling_strategy=here).remote(PACKAGES, files, probe, keys())
-            asked[answer] = machine["NodeManagerHostname"]
-        for answer, host in asked.items():
-            _compare(host, _answer(answer, host, timeout), files.unstrip_protocol(folder))
+            asked[answer] = machine
+        found = [
+            (machine["NodeManagerHostname"], _answer(ask, machine, timeout)) for ask, machine in asked.items()
+        ]
+    there = [(host, answer) for host, answer in found if answer is not None]
+    if not there:
+        raise ClusterFault("the cluster has lost all of its machines")
+    for host, answer in there:
+        _compare(host, answer, files.unstrip_protocol(folder))
 
 
 @contextmanager
@@ -172,16 +180,31 @@ def _probe(files: Any, folder: str) -> Iterator[str]:
         files.rm_file(probe)
 
 
-def _answer(answer: Any, host: str, timeout: float) -> dict[str, Any]:
+def _answer(answer: Any, machine: Mapping[str, Any], timeout: float) -> dict[str, Any] | None:
+    """What a machine answers; None, with a warning, where it has left the cluster."""
     import ray
 
+    host = machine["NodeManagerHostname"]
     try:
         return dict(ray.get(answer, timeout=timeout))
-    except ray.exceptions.GetTimeoutError:
-        raise ClusterFault(f"machine {host} did not answer within {timeout:g} s") from None
     except ray.exceptions.RayError as error:
+        if _has_left(machine["NodeID"], error):
+            logger.warning("machine %s has left the cluster; the run goes on without it", host)
+            return None
+        if isinstance(error, ray.exceptions.GetTimeoutError):
+            raise ClusterFault(f"machine {host} did not answer within {timeout:g} s") from None
         detail = str(error).strip().splitlines()[-1]
         raise ClusterFault(f"machine {host} cannot run this project's code: {detail}") from None
+
+
+def _has_left(machine: str, error: Exception) -> bool:
+    """Whether a machine did not answer because it is no longer there."""
+    from ray.exceptions import NodeDiedError, RayTaskError, TaskUnschedulableError
+
+    if isinstance(error, RayTaskError):  # it was there, and the code failed
+        return False
+    gone = isinstance(error, NodeDiedError | TaskUnschedulableError)  # the claim is nothing, so only that remains
+    return gone or machine not in {there["NodeID"] for there in _machines()}
 
 
 def _compare(host: str, found: Mapping[str, Any], folder: str) -> None:
