@@ -28,55 +28,59 @@ def measure(repeats: int) -> list[Row]:
 
 
 def _stage_rows(repeats: int) -> list[Row]:
-    from persistence_pipeline.training import dpo
-    from persistence_pipeline.training.scratch import StageScratch
-
     pairs, config, parent = materials.pairs(PAIRS), materials.stage_config(), materials.source()
-    tokenizer = dpo._load_tokenizer(parent)
-    rows, _ = encode_pairs(pairs, tokenizer, config.max_length)
-    losses: dict[str, list[float]] = {}
-    trainers: list[Any] = []
-    loops: list[HandLoop] = []
-
-    def fresh() -> None:
-        shutil.rmtree(materials.WORK / "stage", ignore_errors=True)
-        state = StageScratch(materials.WORK / "stage")
-        trainers.append(dpo._make_trainer(rows, tokenizer, parent, parent, config, state))
-        loops.append(HandLoop(rows, tokenizer, parent, config))
-
-    def train() -> None:
-        dpo.fit(trainers[-1])
-        losses["ours"] = [entry["loss"] for entry in trainers[-1].state.log_history if "loss" in entry]
-
-    def train_by_hand() -> None:
-        losses["theirs"] = loops[-1].train()
-        if len(loops) < repeats:
-            fresh()
-
-    fresh()
-    steps = overhead(
-        "stage",
-        f"a DPO stage on the tiny model ({PAIRS} pairs), its steps",
-        "a hand-written DPO loop with the same batches and arithmetic",
-        train,
-        train_by_hand,
-        target=1.2,
-        repeats=repeats,
-    )
-    gap = max(abs(a - b) for a, b in zip(losses["ours"], losses["theirs"], strict=True))
-    if gap > SAME_LOSS:
-        raise RuntimeError(f"the two loops do not do the same: losses differ by {gap}")
-    steps.details.update({"n_steps": len(losses["ours"]), "largest_difference_of_losses": gap})
     whole = overhead(
         "stage_whole",
-        "the same stage from parent to saved checkpoint",
+        "the same stage from parent to saved checkpoint, with the trainer's state for a kill",
         "the same loop with loading, reference, final log-probabilities and saving",
         lambda: ours_whole(pairs, parent, config),
         lambda: by_hand_whole(pairs, parent, config),
         target=1.5,
         repeats=repeats,
+        warm_up=True,
     )
-    return [steps, whole]
+    return [_steps_row(pairs, config.model_copy(update={"save_every": 0}), parent, max(repeats, 5)), whole]
+
+
+def _steps_row(pairs: Sequence[PreferencePair], config: StageConfig, parent: Path, repeats: int) -> Row:
+    """The steps alone: both sides are loaded and have scored the reference before the clock starts."""
+    from persistence_pipeline.training import dpo
+    from persistence_pipeline.training.scratch import StageScratch
+
+    tokenizer = dpo._load_tokenizer(parent)
+    rows, _ = encode_pairs(pairs, tokenizer, config.max_length)
+    losses: dict[str, list[float]] = {}
+    sides: dict[str, Any] = {}
+
+    def prepare() -> None:
+        shutil.rmtree(materials.WORK / "stage", ignore_errors=True)
+        state = StageScratch(materials.WORK / "stage")
+        sides["ours"] = dpo._make_trainer(rows, tokenizer, parent, parent, config, state)
+        sides["theirs"] = HandLoop(rows, tokenizer, parent, config)
+
+    def train() -> None:
+        dpo.fit(sides["ours"])
+        losses["ours"] = [entry["loss"] for entry in sides["ours"].state.log_history if "loss" in entry]
+
+    def train_by_hand() -> None:
+        losses["theirs"] = sides["theirs"].train()
+
+    row = overhead(
+        "stage",
+        f"a DPO stage on the tiny model ({PAIRS} pairs), its steps (nothing is saved)",
+        "a hand-written DPO loop with the same batches and arithmetic",
+        train,
+        train_by_hand,
+        target=1.2,
+        repeats=repeats,
+        prepare=prepare,
+        warm_up=True,
+    )
+    gap = max(abs(a - b) for a, b in zip(losses["ours"], losses["theirs"], strict=True))
+    if gap > SAME_LOSS:
+        raise RuntimeError(f"the two loops do not do the same: losses differ by {gap}")
+    row.details.update({"n_steps": len(losses["ours"]), "largest_difference_of_losses": gap})
+    return row
 
 
 def ours_whole(pairs: Sequence[PreferencePair], parent: Path, config: StageConfig) -> None:
@@ -248,6 +252,7 @@ def _warm_start_row(repeats: int) -> Row:
         theirs,
         target=1.15,
         repeats=repeats,
+        warm_up=True,
     )
     gap = max(abs(a - b) for a, b in zip(losses["ours"], losses["theirs"], strict=True))
     if gap > SAME_LOSS:

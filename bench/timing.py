@@ -1,4 +1,7 @@
-"""Timing side by side: the two sides take turns in one process, and each side's median counts."""
+"""Timing side by side: the two sides take turns in one process, and each side's median counts.
+
+What a side needs before it is timed is its ``prepare``; with ``warm_up`` one turn of each side is not counted.
+"""
 
 from __future__ import annotations
 
@@ -78,20 +81,29 @@ def overhead(
     target: float,
     repeats: int,
     note: str = "",
+    prepare: Callable[[], object] = lambda: None,
+    warm_up: bool = False,
 ) -> Row:
     """A row that claims to cost little more than the other side."""
-    mine, other = _turns(ours, theirs, repeats)
+    mine, other = _turns(ours, theirs, repeats, prepare, warm_up)
     ratio = statistics.median(mine) / statistics.median(other)
     return Row(name, what, against, mine, other, ratio, target, faster=False, note=note)
 
 
 def _turns(
-    ours: Callable[[], object], theirs: Callable[[], object], repeats: int
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    repeats: int,
+    prepare: Callable[[], object] = lambda: None,
+    warm_up: bool = False,
 ) -> tuple[list[float], list[float]]:
     mine, other = [], []
-    for _ in range(repeats):
-        mine.append(seconds(ours))
-        other.append(seconds(theirs))
+    for turn in range(repeats + warm_up):
+        prepare()
+        spent = seconds(ours), seconds(theirs)
+        if turn or not warm_up:
+            mine.append(spent[0])
+            other.append(spent[1])
     return mine, other
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from persistence_pipeline.analysis.runs import SOURCE, Floats, Runs, average_over
 
@@ -59,6 +58,8 @@ def _source_run(runs: Runs, row: pd.Series) -> int:
 
 def ols(x: Floats, y: Floats) -> dict[str, Any]:
     """Ordinary least squares of y on x: ``n, r2, slope, intercept, p``, or ``undefined`` with the reason."""
+    from scipy import stats
+
     if len(x) < MIN_POINTS:
         return {"n": len(x), "undefined": f"a line needs {MIN_POINTS} points, there are {len(x)}"}
     if np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -99,6 +100,8 @@ def orthogonal(x: Floats, y: Floats) -> dict[str, Any]:
 
 def quadratic(x: Floats, y: Floats) -> dict[str, Any]:
     """A parabola as the alternative to the line, with the F test of its quadratic term."""
+    from scipy import stats
+
     n = len(x)
     if n < MIN_POINTS + 1 or len(np.unique(x)) < MIN_POINTS:
         return {"undefined": f"a parabola and its test need {MIN_POINTS + 1} points, there are {n}"}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from persistence_pipeline.analysis.bootstrap import case_weights, interval
 from persistence_pipeline.analysis.runs import Floats
@@ -34,6 +33,8 @@ def paired_comparison(
     Raises:
         ValueError: if they share no graded case.
     """
+    from scipy import stats
+
     means = [table.dropna(subset=[metric]).groupby("case_id")[metric].mean() for table in (first, second)]
     gap = (means[0] - means[1]).dropna().to_numpy(float)
     if not len(gap):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from persistence_pipeline.analysis.bootstrap import interval, none_if_nan
 from persistence_pipeline.analysis.runs import Floats, Runs, average_over
@@ -134,6 +133,8 @@ def fieller(
     The set is an interval (``bounded``), the outside of one (``outside``) or the ``whole line``
     (Fieller 1954, J. R. Stat. Soc. B 16:175).
     """
+    from scipy import stats
+
     if len(numerators) < 2:
         return {"low": None, "high": None, "kind": "whole line"}
     covariance = np.cov(numerators, denominators)

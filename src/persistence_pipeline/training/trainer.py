@@ -127,6 +127,10 @@ class StagedDPOTrainer(DPOTrainer):
         batch *= self.accelerator.num_processes
         return EpochSampler(batch, list(dataset["length"]), self.args.seed)
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: nothing reads them, and counting walks through the whole model at every step."""
+        return 0
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save the trainer's state without TRL's model card."""
         Trainer._save_checkpoint(self, model, trial)
