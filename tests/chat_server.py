@@ -38,9 +38,10 @@ class ChatServer:
     Args:
         answer: What to say.
         model: The id that is served.
+        port: Where to listen; 0 for any that is free.
     """
 
-    def __init__(self, answer: Answer, model: str = "tiny") -> None:
+    def __init__(self, answer: Answer, model: str = "tiny", port: int = 0) -> None:
         self.answer = answer
         self.model = model
         self.requests: list[dict[str, Any]] = []
@@ -48,7 +49,7 @@ class ChatServer:
         self.lock = threading.Lock()
         self.at_once = 0
         self.most_at_once = 0
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
 

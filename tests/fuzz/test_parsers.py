@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzzing import examples
@@ -127,6 +127,7 @@ def test_a_judge_s_answer_is_a_score_or_a_reason_why_not(tried: Tried, text: str
 
 
 @examples
+@example(score=0, reason="</think>", thoughts="hm</think>\n")
 @given(score=st.integers(0, LEVELS - 1), reason=SAFE_TEXT, thoughts=st.sampled_from(["", "hm</think>\n"]))
 def test_a_well_formed_verdict_is_read(tried: Tried, score: int, reason: str, thoughts: str) -> None:
     tried()

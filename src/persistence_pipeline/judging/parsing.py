@@ -20,7 +20,7 @@ ANSWER_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 SHOWN = 80
-_THOUGHTS = re.compile(r"^(?!\s*[{`]).*</think>", re.DOTALL)
+_END_OF_THOUGHTS = re.compile(r"</think>\s*")
 _FENCED = re.compile(r"^```(?:json)?\s*\n(.*)\n\s*```$", re.DOTALL)
 
 
@@ -39,7 +39,7 @@ def read_verdict(reply: ChatReply) -> Verdict:
     Thoughts before the answer and a code fence around it are taken off; anything else beside it is a fault.
     """
     value = json_object(reply.content)
-    text = _THOUGHTS.sub("", reply.content).strip()
+    text = _answers(reply.content)[0]
     if value is None and reply.cut_off:
         return Verdict(None, missing_reason="the judge's answer was cut off at max_tokens")
     if value is None:
@@ -54,7 +54,18 @@ def read_verdict(reply: ChatReply) -> Verdict:
 
 def json_object(content: str) -> dict[str, Any] | None:
     """The JSON object that a model's answer consists of, after its thoughts and in or out of a code fence."""
-    text = _THOUGHTS.sub("", content).strip()
+    found = (_object(text) for text in _answers(content))
+    return next((value for value in found if value is not None), None)
+
+
+def _answers(content: str) -> list[str]:
+    """What may be the answer: after the last mark that ends thoughts, unless that one stands in the answer."""
+    text = content.strip()
+    ends = [] if text.startswith(("{", "`")) else [match.end() for match in _END_OF_THOUGHTS.finditer(text)]
+    return [text[end:] for end in reversed(ends)] or [text]
+
+
+def _object(text: str) -> dict[str, Any] | None:
     fenced = _FENCED.match(text)
     try:
         value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_unique)
