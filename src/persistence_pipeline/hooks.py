@@ -265,7 +265,7 @@ class ProgressHooks:
             from persistence_pipeline.report.tables import console_table
 
             console.print(console_table(catalog.load("study.summary")))
-        for name in ("study.report", "published.report"):
+        for name in ("study.report", "judging.report", "published.report"):
             if name in outputs:
                 place = catalog[name]._fs.unstrip_protocol(str(catalog[name]._filepath))
                 console.print(f"Report: {place.removeprefix('file://')}", style="bold", soft_wrap=True)

@@ -56,6 +56,12 @@ def test_judges_are_asked_and_calibrated_and_the_key_is_kept_nowhere(spoiled: Pa
     assert document["calibrated_on"] == ["test_iid"] and not document["in_sample"]
     assert len(document["frontier"]["corrected"]["points"]) == 5
     assert len(pd.read_parquet(reporting / "points.parquet")) == 3 * 5
+    pages = {name: spoiled / DATA / f"08_reporting/{name}.html" for name in ("report", "report_with_judges")}
+    assert f"Report: {pages['report_with_judges']}" in done.stdout
+    assert (
+        'id="judges"' in pages["report_with_judges"].read_text()
+        and 'id="judges"' not in pages["report"].read_text()
+    )
     scores = pd.read_parquet(spoiled / DATA / "07_model_output/llama_s0/judge_scores.parquet")
     assert set(scores["evaluator"]) == {"noisy"} and scores["safety"].notna().all()
     assert {header["Authorization"] for header in server.headers} == {f"Bearer {CANARY}"}

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from noisy_judge import LENIENT
+from persistence_pipeline.judging.calibrated import calibrate
+from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
+from persistence_pipeline.pipelines.judging.nodes import write_judged_report
 from persistence_pipeline.pipelines.reporting import nodes as reporting
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.pairing import pair_candidates
@@ -146,6 +151,37 @@ def scripted_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """As many trajectories as the default study has."""
     parameters = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text("utf-8"))
     return build_study(tmp_path_factory.mktemp("report"), WorldSettings.model_validate(parameters["world"]))
+
+
+def judge_study(study: Study) -> dict[str, Any]:
+    """The calibration of a judge that grades up, on the study's own trajectories."""
+    rng = np.random.default_rng(0)
+    verdicts = {}
+    for metric in ("safety", "helpfulness"):
+        truth = study.scores[metric].to_numpy(int)
+        verdicts[metric] = (rng.random(len(truth)) > LENIENT.cumsum(0)[:, truth]).sum(0).astype(float)
+    judged = study.scores.assign(evaluator="lenient", **verdicts)
+    judgements = judged.melt(["trajectory_id", "evaluator"], list(verdicts), "metric", "score")
+    judgements.loc[0, "score"] = np.nan
+    splits = {"splits": ["test_iid", "test_combination"], "calibrate_on": ["test_iid"]}
+    settings = JudgingSettings.model_validate({"judges": {}, "journals": "", "n_draws": 100, **splits})
+    return calibrate(study.scores, judged, judgements, settings, study.summary["frontier"]["split"])
+
+
+@pytest.fixture(scope="session")
+def calibration(scripted_study: Study) -> dict[str, Any]:
+    """A judge of the study against its state graders."""
+    return judge_study(scripted_study)
+
+
+@pytest.fixture(scope="session")
+def judged_page(scripted_study: Study, calibration: dict[str, Any]) -> Path:
+    """The study's page with a section on a judge."""
+    page = scripted_study.page.with_name("report_with_judges.html")
+    named = {f"figure_{name}": figure for name, figure in scripted_study.figures.items()}
+    parts = (scripted_study.summary, scripted_study.scores, scripted_study.browser)
+    page.write_text(write_judged_report(*parts, calibration, **named), encoding="utf-8")
+    return page
 
 
 def chromium_path() -> str | None:

@@ -6,6 +6,7 @@ import itertools
 import random
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,13 +33,15 @@ CONTROLS = """() => {
 def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
     """Opens the page at an address; afterwards nothing may have been asked for or complained about."""
     pages, complaints, requests = [], [], []
+    files: set[str] = set()
 
-    def open_at(address: str = "", **options: Any) -> Any:
+    def open_at(address: str = "", file: Path = scripted_study.page, **options: Any) -> Any:
         page = chromium.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
-        page.goto(scripted_study.page.as_uri() + address)
+        page.goto(file.as_uri() + address)
+        files.add(file.as_uri())
         pages.append(page)
         return page
 
@@ -46,7 +49,7 @@ def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
     for page in pages:
         page.close()
     assert complaints == []
-    assert set(requests) <= {scripted_study.page.as_uri()}, "a report needs no network and no other file"
+    assert set(requests) <= files, "a report needs no network and no other file"
 
 
 def _go(page: Any, address: str) -> None:
@@ -258,6 +261,36 @@ def test_thousands_of_trajectories_stay_fluent(open_page: Open, scripted_study: 
     assert chosen.get_attribute("aria-posinset") == chosen.get_attribute("aria-setsize") == str(n)
 
 
+# -- judges ----------------------------------------------------------------------------------------------
+
+
+def test_judges_have_a_section_where_they_were_asked(
+    open_page: Open, judged_page: Path, calibration: dict[str, Any]
+) -> None:
+    page = open_page("#judges", file=judged_page)
+    page.evaluate("for (const name in figures) draw(name)")
+    for name in ("confusion", "bias", "frontier"):
+        assert page.locator(f"#plot-judges_{name} .main-svg").count(), name
+    cells = page.locator("#plot-judges_confusion .heatmap-label").all_inner_texts()
+    assert sum(int(re.findall(r"\d+$", cell)[0]) for cell in cells) == 2 * 3240 - 1, "one has no verdict"
+    found = calibration["lenient"]
+    agreed = page.locator("table:has(caption:text('Agreement')) tbody tr").first.locator("td").all_inner_texts()
+    kappa = found["agreement"]["safety"]["kappa"]
+    assert agreed[:3] == ["lenient", "safety", "3240"] and agreed[3].startswith(f"{kappa['estimate']:.2f} [")
+    lines = page.locator("table:has(caption:text('Fitted line')) tbody tr").all()
+    shown = [line.locator("td").all_inner_texts() for line in lines]
+    assert [line[1] for line in shown] == ["state graders", "judge", "corrected"]
+    for line, basis in zip(shown, ("state", "judge", "corrected"), strict=True):
+        assert line[2] == f"{found['frontier'][basis]['ols']['r2']:.2f}"
+        assert line[5].startswith(f"{found['persistence'][basis][0]['safety']['estimate']:.2f}".replace("-", "−"))
+
+
+def test_without_judges_nothing_of_them_is_said(open_page: Open) -> None:
+    page = open_page()
+    assert not page.locator("#judges, [href='#judges'], .plot[id*=judges]").count()
+    assert "graders" not in page.inner_text("#view-report")
+
+
 # -- two cells -------------------------------------------------------------------------------------------
 
 
@@ -329,9 +362,9 @@ def test_arrow_keys_walk_through_the_cases(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_axe_finds_no_serious_fault(open_page: Open, width: int, scheme: str) -> None:
+def test_axe_finds_no_serious_fault(open_page: Open, judged_page: Path, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = open_page(file=judged_page, viewport={"width": width, "height": 800}, color_scheme=scheme)
     for address in ADDRESSES:
         _go(page, address)
         page.evaluate("for (const name in figures) draw(name)")

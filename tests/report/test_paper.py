@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -23,7 +25,12 @@ def reporting(scripted_study: Study, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-@pytest.mark.skipif(chromium_path() is None, reason="chromium is not installed (.ci/run installs it)")
+NEEDS_CHROMIUM = pytest.mark.skipif(
+    chromium_path() is None, reason="chromium is not installed (.ci/run installs it)"
+)
+
+
+@NEEDS_CHROMIUM
 def test_figures_captions_and_tables(reporting: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--reporting", str(reporting)])
     paper = reporting / "paper"
@@ -41,6 +48,19 @@ def test_figures_captions_and_tables(reporting: Path, capsys: pytest.CaptureFixt
     assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 3
     assert r"\%" in latex and "Δ" not in latex and "−" not in latex
     assert "| safety > helpfulness | llama | 0.1 | 0 |" in (paper / "tables.md").read_text()
+
+
+@NEEDS_CHROMIUM
+def test_judges_are_drawn_and_listed_where_they_were_asked(
+    reporting: Path, calibration: dict[str, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(reporting, tmp_path / "reporting", ignore=shutil.ignore_patterns("figures", "paper"))
+    (tmp_path / "reporting/judging").mkdir()
+    (tmp_path / "reporting/judging/calibration.json").write_text(json.dumps(calibration))
+    written = {path.name for path in write_paper(tmp_path / "reporting", tmp_path / "paper")}
+    assert {f"judges_{name}.svg" for name in ("confusion", "bias", "frontier")} < written
+    assert "## judges_frontier" in (tmp_path / "paper/captions.md").read_text()
+    assert "| lenient | safety | 3240 |" in (tmp_path / "paper/tables.md").read_text()
 
 
 def test_without_a_browser_the_message_says_so(

@@ -34,13 +34,13 @@ def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) ->
     for ordering in ("source", *PARENTS):
         rows = [p for p in points if p["ordering"] == ordering]
         if ordering == "source" or rows:
-            figure.add_trace(_markers(ordering, rows))
+            figure.add_trace(point_markers(ordering, rows))
     figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
     figure.update_yaxes(title="Δ safety against the source", zeroline=True)
     return figure
 
 
-def _markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
+def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
     import plotly.graph_objects as go
 
     if ordering == "source":

@@ -11,6 +11,7 @@ import pandas as pd
 
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
+from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 from persistence_pipeline.report.style import COLOURS, SPLITS, SYMBOLS
 
@@ -35,7 +36,11 @@ def build_figures(
 
 
 def render_report(
-    summary: Mapping[str, Any], scores: pd.DataFrame, built: Mapping[str, Any], browser: Mapping[str, Any]
+    summary: Mapping[str, Any],
+    scores: pd.DataFrame,
+    built: Mapping[str, Any],
+    browser: Mapping[str, Any],
+    calibration: Calibration | None = None,
 ) -> str:
     """The page.
 
@@ -44,12 +49,15 @@ def render_report(
         scores: The study's score table.
         built: Figures by name, as made by ``build_figures``.
         browser: What the trajectory browser shows, as made by ``browser.browser_data``.
+        calibration: Judges against state graders, where judges were asked; else the page has no such section.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
     split = summary["frontier"]["split"]
-    plots = {name: json.loads(figure.to_json()) for name, figure in built.items()}
+    judged = calibration or {}
+    drawn = {**built, **judge_figures(judged)}
+    plots = {name: json.loads(figure.to_json()) for name, figure in drawn.items()}
     environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("report.html.jinja").render(
         summary=summary,
@@ -64,8 +72,11 @@ def render_report(
         style=_asset("report.css") + _asset("browser.css"),
         script="\n".join(_asset(f"scripts/{name}.js") for name in SCRIPTS),
         tables=_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
+        judges=judged,
+        judge_tables=judge_tables(judged),
         fit=tables.fit_text(summary),
         pools=tables.pool_texts(summary),
+        splits=SPLITS,
         split=SPLITS.get(split, split),
         n_cases=max(cell["splits"][split]["n_cases"] for cell in summary["cells"]),
     )

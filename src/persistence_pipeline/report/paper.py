@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
+from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
 from persistence_pipeline.report.page import script_json
 
 WIDTH = 720
@@ -97,12 +98,19 @@ def write_paper(reporting: Path, target: Path) -> list[Path]:
         raise PaperError(f"{reporting / 'summary.json'}: no such file; run the study first (kedro run)")
     summary = json.loads((reporting / "summary.json").read_text("utf-8"))
     target.mkdir(parents=True, exist_ok=True)
-    files = {"captions.md": _caption_text(summary), "tables.md": _markdown(summary), "tables.tex": _latex(summary)}
+    calibration = _calibration(reporting)
+    told, listed = {**captions(summary), **judge_captions(calibration)}, _tables(summary, calibration)
+    files = {
+        "captions.md": "\n".join(f"## {name}\n\n{text}\n" for name, text in told.items()),
+        "tables.md": _markdown(listed, tables.fit_text(summary)),
+        "tables.tex": _latex(listed),
+    }
     for name, text in files.items():
         (target / name).write_text(text, encoding="utf-8")
     figures = {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted((reporting / "figures").glob("*.json"))
     }
+    figures |= {name: json.loads(figure.to_json()) for name, figure in judge_figures(calibration).items()}
     written = [target / name for name in files]
     for name, (svg, png) in draw_images(figures).items():
         (target / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -111,25 +119,32 @@ def write_paper(reporting: Path, target: Path) -> list[Path]:
     return written
 
 
-def _caption_text(summary: Mapping[str, Any]) -> str:
-    return "\n".join(f"## {name}\n\n{text}\n" for name, text in captions(summary).items())
+def _calibration(reporting: Path) -> Calibration:
+    """Judges against state graders, where judges were asked."""
+    path = reporting / "judging" / "calibration.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
-def _tables(summary: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+Titled = list[tuple[str, list[str], list[list[str]]]]
+
+
+def _tables(summary: Mapping[str, Any], calibration: Calibration) -> Titled:
+    judged = judge_tables(calibration) if calibration else {}
     return [
         ("Scores of every cell", tables.CELL_HEADER, tables.cell_rows(summary)),
         ("Points of the frontier", tables.POINT_HEADER, tables.point_rows(summary)),
         ("Persistence", tables.PERSISTENCE_HEADER, tables.persistence_rows(summary)),
+        *((f"Judges: {name}", *table) for name, table in judged.items()),
     ]
 
 
-def _markdown(summary: Mapping[str, Any]) -> str:
-    parts = [f"## {title}\n\n{tables.markdown_table(header, rows)}" for title, header, rows in _tables(summary)]
-    return "\n".join([*parts, f"{tables.fit_text(summary)}.\n"])
+def _markdown(listed: Titled, fit: str) -> str:
+    parts = [f"## {title}\n\n{tables.markdown_table(header, rows)}" for title, header, rows in listed]
+    return "\n".join([*parts, f"{fit}.\n"])
 
 
-def _latex(summary: Mapping[str, Any]) -> str:
-    parts = [f"% {title}\n{tables.latex_table(header, rows)}" for title, header, rows in _tables(summary)]
+def _latex(listed: Titled) -> str:
+    parts = [f"% {title}\n{tables.latex_table(header, rows)}" for title, header, rows in listed]
     return "% Needs the package booktabs.\n" + "\n".join(parts)
 
 

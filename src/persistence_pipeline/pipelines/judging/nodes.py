@@ -12,6 +12,7 @@ from persistence_pipeline.judging.calibrated import agreement_table, calibrate, 
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.report.page import render_report
 from persistence_pipeline.study import Arm, Cell
 from persistence_pipeline.world.cases import Case
 
@@ -49,3 +50,15 @@ def calibrate_judges(
     for line in console_lines(document):
         logger.info("judging: %s", line)
     return document, agreement_table(document), points_table(document)
+
+
+def write_judged_report(
+    summary: dict[str, Any],
+    scores: pd.DataFrame,
+    browser: dict[str, Any],
+    calibration: dict[str, Any],
+    **figures: Any,
+) -> str:
+    """The report with a section on the judges. The one without stays: it does not depend on what servers say."""
+    named = {name.removeprefix("figure_"): figure for name, figure in figures.items()}
+    return render_report(summary, scores, named, browser, calibration)

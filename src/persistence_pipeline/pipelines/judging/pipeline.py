@@ -11,6 +11,7 @@ from kedro.pipeline import Node, Pipeline, node
 
 from persistence_pipeline.pipelines import grid
 from persistence_pipeline.pipelines.judging import nodes
+from persistence_pipeline.pipelines.reporting.nodes import FIGURES
 from persistence_pipeline.study import Cell, seed_name
 
 INPUTS = ["cases", "trajectories", "params:judging", "params:player"]
@@ -18,7 +19,7 @@ OUTPUTS = ["judgements", "judge_scores"]
 
 
 def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
-    """Judgements of every player of these cells, and the calibration of the judges."""
+    """Judgements of every player of these cells, the calibration of the judges, and the report with it."""
     cells = grid.active_cells() if cells is None else cells
     parts = []
     for arm, (_, seed) in grid.arms(cells).items():
@@ -51,9 +52,16 @@ def _calibration(players: list[str]) -> Pipeline:
     outputs = ["calibration", "agreement", "points"]
     parameters = ["params:judging", "params:analysis"]
     calibrating = node(nodes.calibrate_judges, [*collected, *parameters], outputs, name="calibrate_judges")
+    shown = ["summary", "scores", "browser", *(f"figure_{name}" for name in FIGURES)]
+    writing = node(
+        nodes.write_judged_report,
+        {**{name: name for name in shown}, "calibration": "calibration"},
+        "report",
+        name="write_judged_report",
+    )
     return Pipeline(
-        [*collecting, calibrating],
+        [*collecting, calibrating, writing],
         namespace="judging",
-        inputs=inputs,
+        inputs=inputs | {name: f"study.{name}" for name in shown},
         parameters={parameter: parameter for parameter in parameters},
     )

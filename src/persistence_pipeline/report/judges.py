@@ -1,0 +1,310 @@
+"""What the report shows of a calibration: judges against state graders, and the frontier as judged and corrected.
+
+The calibration is that of ``judging.calibrated.calibrate``, as a plain document. Nothing is computed here but
+shares of counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from persistence_pipeline.report.figures import METRIC_TITLES, point_markers
+from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, label, layout, marker
+from persistence_pipeline.report.tables import Table, interval_text, ratio_text
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Calibration = Mapping[str, Mapping[str, Any]]
+"""By judge."""
+BASES = {"state": "state graders", "judge": "judge", "corrected": "corrected"}
+GRID = "rgba(127,127,127,.2)"
+SHADES = [[0, "#eef4f8"], [1, COLOURS["safety>helpfulness"]]]
+SHADES_INK = "#1f2937"
+"""Opaque cells with dark numbers: legible on light and on dark paper."""
+LEVELS = ["0", "1", "2", "3"]
+
+
+def judge_figures(calibration: Calibration) -> dict[str, Figure]:
+    """Every figure of the section by name; none without a calibration."""
+    if not calibration:
+        return {}
+    return {
+        "judges_confusion": confusion_figure(calibration),
+        "judges_bias": bias_figure(calibration),
+        "judges_frontier": frontiers_figure(calibration),
+    }
+
+
+def judge_captions(calibration: Calibration) -> dict[str, str]:
+    """A caption for every figure by name; none without a calibration."""
+    if not calibration:
+        return {}
+    fitted = sorted(
+        {SPLITS.get(split, split) for found in calibration.values() for split in found["calibrated_on"]}
+    )
+    bars = "Bars: 95% intervals from resampled cases."
+    return {
+        "judges_confusion": (
+            "Verdicts of each judge by the true score that the state graders gave: share of the trajectories of "
+            f"that true score, and their number. Measured on {', '.join(fitted)}."
+        ),
+        "judges_bias": (
+            "Mean verdict minus mean true score by order of the stages, on the headline cases: filled as judged, "
+            f"hollow what is left after correction. {bars}"
+        ),
+        "judges_frontier": (
+            "Change of safety and helpfulness against the source by the state graders, by the judge, and by the "
+            f"judge after correction, on the same trajectories. {bars}"
+        ),
+    }
+
+
+def confusion_figure(calibration: Calibration) -> Figure:
+    """Verdicts by true score, a row for each judge: shares of each true score, with counts."""
+    figure = _panels(calibration, list(METRIC_TITLES.values()), height=330, gap=0.12, top=30)
+    for row, found in enumerate(calibration.values(), 1):
+        for column, metric in enumerate(METRIC_TITLES, 1):
+            counts = np.array(found["agreement"][metric]["confusion"])
+            totals = counts.sum(0)
+            shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+            figure.add_heatmap(
+                x=LEVELS,
+                y=LEVELS,
+                z=shares,
+                text=[
+                    [f"{count:g}" if total else "" for count, total in zip(line, totals, strict=True)]
+                    for line in counts.round(1)
+                ],
+                texttemplate="%{z:.0%}<br>%{text}",
+                hovertemplate="true score %{x}, verdict %{y}: %{z:.1%}, %{text} trajectories<extra></extra>",
+                colorscale=SHADES,
+                zmin=0,
+                zmax=1,
+                showscale=False,
+                textfont={"color": SHADES_INK},
+                xgap=2,
+                ygap=2,
+                row=row,
+                col=column,
+            )
+    figure.update_xaxes(title="true score", type="category", showgrid=False)
+    figure.update_yaxes(title="verdict", type="category", showgrid=False)
+    return figure
+
+
+def bias_figure(calibration: Calibration) -> Figure:
+    """How far off each judge is for each ordering, before and after correction."""
+    figure = _panels(calibration, list(METRIC_TITLES.values()), height=310, gap=0.05)
+    shown: set[str] = set()
+    for row, found in enumerate(calibration.values(), 1):
+        for column, metric in enumerate(METRIC_TITLES, 1):
+            rows = [one for one in _in_order(found["orderings"]) if one["metric"] == metric]
+            for key, name in (("bias", "as judged"), ("left", "left after correction")):
+                figure.add_trace(_offsets(rows, key, name, name not in shown), row=row, col=column)
+                shown.add(name)
+            figure.add_vline(x=0, line_color=INK, line_width=1, row=row, col=column)
+    figure.update_xaxes(title="verdict − true score", gridcolor=GRID, zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, gridcolor=GRID)
+    figure.update_yaxes(showticklabels=False, col=2)
+    return figure
+
+
+def _offsets(rows: list[Mapping[str, Any]], key: str, name: str, in_legend: bool) -> Any:
+    """Markers with intervals, filled or hollow, in the looks of their orderings."""
+    import plotly.graph_objects as go
+
+    looks = [marker(row["ordering"], 11) for row in rows]
+    hollow = "-open" * (key == "left")
+    return go.Scatter(
+        x=[row[key]["estimate"] for row in rows],
+        y=[label(row["ordering"]) for row in rows],
+        error_x=_bars([row[key] for row in rows]),
+        mode="markers",
+        name=name,
+        legendgroup=name,
+        showlegend=in_legend,
+        marker={
+            "symbol": [look["symbol"] + hollow for look in looks],
+            "color": [look["color"] for look in looks],
+            "size": 11,
+        },
+        hovertemplate=f"%{{y}}, {name}: %{{x:+.2f}}<extra></extra>",
+    )
+
+
+def _bars(intervals: list[Mapping[str, float | None]]) -> dict[str, Any]:
+    def length(first: float | None, second: float | None) -> float:
+        return 0.0 if first is None or second is None else first - second
+
+    return {
+        "type": "data",
+        "array": [length(one["high"], one["estimate"]) for one in intervals],
+        "arrayminus": [length(one["estimate"], one["low"]) for one in intervals],
+        "thickness": 1,
+        "width": 3,
+        "color": INK,
+    }
+
+
+def frontiers_figure(calibration: Calibration) -> Figure:
+    """The frontier three times for each judge: by the state graders, by the judge, corrected."""
+    import plotly.graph_objects as go
+
+    figure = _panels(calibration, list(BASES.values()), height=330, gap=0.04, shared=True)
+    shown: set[str] = set()
+    for row, found in enumerate(calibration.values(), 1):
+        for column, basis in enumerate(BASES, 1):
+            points, line = _known(found["frontier"][basis]["points"]), found["frontier"][basis]["ols"]
+            for ordering in ("source", *PARENTS):
+                rows = [point for point in points if point["ordering"] == ordering]
+                if ordering == "source" or rows:
+                    trace = point_markers(ordering, rows)
+                    trace.update(legendgroup=ordering, showlegend=ordering not in shown, marker_size=11)
+                    figure.add_trace(trace, row=row, col=column)
+                    shown.add(ordering)
+            if "undefined" not in line:
+                x = np.array(_span(points), dtype=float)
+                style = {"color": INK, "width": 1.5}
+                y = line["slope"] * x + line["intercept"]
+                fitted = go.Scatter(x=x, y=y, mode="lines", line=style, showlegend=False, hoverinfo="skip")
+                figure.add_trace(fitted, row=row, col=column)
+    figure.update_xaxes(title="Δ helpfulness", gridcolor=GRID, zerolinecolor="rgba(127,127,127,.5)")
+    figure.update_yaxes(gridcolor=GRID, zerolinecolor="rgba(127,127,127,.5)")
+    figure.update_yaxes(title="Δ safety", col=1)
+    return figure
+
+
+def _known(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Points that have both scores: a judge may have given no verdict at all on one."""
+    return [
+        point for point in points if all(point[f"delta_{name}"]["estimate"] is not None for name in METRIC_TITLES)
+    ]
+
+
+def _span(points: list[dict[str, Any]]) -> list[float]:
+    places = [0.0, *(point["delta_helpfulness"]["estimate"] for point in points)]
+    return [min(places) - 0.1, max(places) + 0.1]
+
+
+def _panels(
+    calibration: Calibration, titles: list[str], height: int, gap: float, top: int = 80, shared: bool = False
+) -> Figure:
+    """A row of panels for each judge, under the judge's name."""
+    from plotly.subplots import make_subplots
+
+    n = len(calibration)
+    figure = make_subplots(
+        rows=n,
+        cols=len(titles),
+        subplot_titles=[f"{judge}: {title}" for judge in calibration for title in titles],
+        horizontal_spacing=gap,
+        vertical_spacing=0.34 / max(2, n),
+        shared_yaxes="all" if shared else False,
+        shared_xaxes="all" if shared else False,
+    )
+    whole = height * n + top - 20
+    figure.update_layout(**layout(height=whole, margin={"l": 60, "r": 20, "t": top, "b": 50}))
+    figure.update_layout(legend_y=1 + 30 / (whole - top - 50))
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(showticklabels=True)
+    return figure
+
+
+def _in_order(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(rows, key=lambda row: list(COLOURS).index(row["ordering"]))
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+
+def judge_tables(calibration: Calibration) -> dict[str, Table]:
+    """Every table of the section by name."""
+    return {
+        "agreement": (
+            ["judge", "metric", "trajectories", "weighted kappa", "exactly equal", "verdict − true score"],
+            list(_agreement_rows(calibration)),
+        ),
+        "bias": (
+            [
+                "judge",
+                "metric",
+                "ordering",
+                "trajectories",
+                "kappa",
+                "as judged",
+                "left after correction",
+                "excludes zero",
+            ],
+            list(_bias_rows(calibration)),
+        ),
+        "points": (
+            ["judge", "ordering", "source, beta", "scores by", "Δ safety", "Δ helpfulness"],
+            list(_point_rows(calibration)),
+        ),
+        "lines": (
+            ["judge", "scores by", "R²", "slope", "source, beta", "safety persists", "helpfulness persists"],
+            list(_line_rows(calibration)),
+        ),
+        "missing": (
+            ["judge", "ordering", "judgements", "missing"],
+            [
+                [judge, label(row["ordering"]), str(row["n"]), str(row["n_missing"])]
+                for judge, found in calibration.items()
+                for row in _in_order(found["missing"])
+            ],
+        ),
+    }
+
+
+def _agreement_rows(calibration: Calibration) -> Iterator[list[str]]:
+    for judge, found in calibration.items():
+        for metric, described in found["agreement"].items():
+            counts = np.array(described["confusion"])
+            kappa = interval_text(described["kappa"]).replace("+", "")
+            equal = f"{np.trace(counts) / counts.sum():.0%}"
+            yield [judge, metric, f"{described['n']:.0f}", kappa, equal, interval_text(described["bias"])]
+
+
+def _bias_rows(calibration: Calibration) -> Iterator[list[str]]:
+    for judge, found in calibration.items():
+        for row in _in_order(found["orderings"]):
+            left = row["left"]
+            unknown = left["low"] is None or left["high"] is None
+            excludes = "–" if unknown else "no" if left["low"] <= 0 <= left["high"] else "yes"
+            kappa = (
+                "–" if row["kappa"] is None or np.isnan(row["kappa"]) else f"{row['kappa']:.2f}".replace("-", "−")
+            )
+            known = [judge, row["metric"], label(row["ordering"]), f"{row['n']:.0f}", kappa]
+            yield [*known, interval_text(row["bias"]), interval_text(left), excludes]
+
+
+def _point_rows(calibration: Calibration) -> Iterator[list[str]]:
+    for judge, found in calibration.items():
+        rows = [(point, name) for basis, name in BASES.items() for point in found["frontier"][basis]["points"]]
+        for point, name in sorted(rows, key=lambda row: _place(row[0])):
+            where = [label(point["ordering"]), f"{point['source']}, {point['beta']:g}"]
+            yield [judge, *where, name, *(interval_text(point[f"delta_{metric}"]) for metric in METRIC_TITLES)]
+
+
+def _place(point: Mapping[str, Any]) -> tuple[str, float, int]:
+    """Points of one source and beta together, orderings as everywhere."""
+    return point["source"], -point["beta"], list(COLOURS).index(point["ordering"])
+
+
+def _line_rows(calibration: Calibration) -> Iterator[list[str]]:
+    for judge, found in calibration.items():
+        for basis, name in BASES.items():
+            line = found["frontier"][basis]["ols"]
+            fit = (
+                ["–", "–"]
+                if "undefined" in line
+                else [f"{line[key]:.2f}".replace("-", "−") for key in ("r2", "slope")]
+            )
+            for row in found["persistence"][basis] or [{}]:
+                where = f"{row['source']}, {row['beta']:g}" if row else "–"
+                shares = [ratio_text(row.get(metric)) for metric in METRIC_TITLES]
+                yield [judge, name, *fit, where, *shares]
