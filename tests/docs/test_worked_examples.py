@@ -92,3 +92,12 @@ def test_every_tool_of_the_garden_has_a_schema() -> None:
 def test_the_page_shows_what_is_tested() -> None:
     page = (DOCS / "tool-world.md").read_text()
     assert set(re.findall(r"\{literalinclude\} (\S+)", page)) == {"examples/garden.py", "examples/busy_target.py"}
+
+
+def test_the_case_in_the_page_prints_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (DOCS / "tool-world.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert code
+    exec(code[1], {})
+    said = re.findall(r"print\(.*\)  # (.*)", code[1])
+    assert capsys.readouterr().out.splitlines() == said and len(said) == 3
