@@ -162,7 +162,7 @@ def judge_study(study: Study) -> dict[str, Any]:
         verdicts[metric] = (rng.random(len(truth)) > LENIENT.cumsum(0)[:, truth]).sum(0).astype(float)
     judged = study.scores.assign(evaluator="lenient", **verdicts)
     judgements = judged.melt(["trajectory_id", "evaluator"], list(verdicts), "metric", "score")
-    judgements.loc[0, "score"] = np.nan
+    judgements.loc[(judged["split"] == "test_iid").idxmax(), "score"] = np.nan  # of safety
     splits = {"splits": ["test_iid", "test_combination"], "calibrate_on": ["test_iid"]}
     settings = JudgingSettings.model_validate({"judges": {}, "journals": "", "n_draws": 100, **splits})
     return calibrate(study.scores, judged, judgements, settings, study.summary["frontier"]["split"])
