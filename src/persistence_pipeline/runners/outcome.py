@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,9 +32,9 @@ class Outcome:
         return len(self.done) + len(self.failed) + len(self.left)
 
 
-def placements(outcome: Outcome) -> dict[str, dict[str, Any]]:
-    """Where each finished node ran, by its name."""
-    return {node.name: outcome.done[node] for node in _sorted(outcome.done)}
+def placements(outcome: Outcome, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Where each finished node ran and what it was ``given`` (``recorded.declared``), by its name."""
+    return {node.name: {**outcome.done[node], **given[node.name]} for node in _sorted(outcome.done)}
 
 
 def shares(outcome: Outcome) -> str:

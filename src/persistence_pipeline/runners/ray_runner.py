@@ -21,6 +21,7 @@ from kedro.runner import AbstractRunner
 from persistence_pipeline.runners import cluster
 from persistence_pipeline.runners.launches import check_launches
 from persistence_pipeline.runners.outcome import Outcome, RunFault, describe, placements, shares
+from persistence_pipeline.runners.recorded import declared
 from persistence_pipeline.runners.settings import RaySettings, Resources, ray_settings
 from persistence_pipeline.runners.worker import Setting, Told, execute
 
@@ -65,6 +66,7 @@ class RayRunner(AbstractRunner):
         refuse_ephemeral(pipeline, catalog)
         check_launches(pipeline, catalog, settings)
         outcome = Outcome(left=set(pipeline.nodes))
+        given = declared(pipeline, catalog)  # before it can change
         with cluster.connected(settings):
             record = catalog.get(PLACEMENT)
             cluster.check_workers(record._fs, str(record._filepath.parents[1]), settings.connect_timeout)
@@ -73,7 +75,7 @@ class RayRunner(AbstractRunner):
                 schedule(pipeline, catalog, settings, _setting(run_id), outcome)
             finally:
                 known = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
-                catalog.save(PLACEMENT, {**known, **placements(outcome)})
+                catalog.save(PLACEMENT, {**known, **placements(outcome, given)})
         logger.info(shares(outcome))
         if outcome.failed:
             raise RunFault(describe(outcome))
@@ -120,10 +122,12 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
     graph = TopologicalSorter(pipeline.node_dependencies)
     graph.prepare()
     running: dict[Any, Node] = {}
+    digests: dict[str, str] = {}
     while True:
         for node in sorted(graph.get_ready(), key=lambda node: node.name):
             claim = task.options(name=node.name, max_retries=settings.max_retries, **_claim(node, settings))
-            running[claim.remote(node, only(node, catalog), setting)] = node
+            known = {name: digests[name] for name in node.inputs if name in digests}
+            running[claim.remote(node, only(node, catalog), setting, known)] = node
         if not running:
             return
         finished, _ = ray.wait(list(running), num_returns=1, timeout=PATIENCE)
@@ -134,6 +138,7 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
             outcome.left.discard(node)
             if _note(answer, node, outcome):
                 graph.done(node)
+                digests |= outcome.done[node]["inputs"] | outcome.done[node]["outputs"]
 
 
 def _claim(node: Node, settings: RaySettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,8 @@ from time import perf_counter, time
 from typing import Any
 
 from kedro.pipeline.node import Node
+
+from persistence_pipeline.runners.recorded import digests
 
 PROJECT = __name__.partition(".")[0]
 
@@ -38,7 +40,8 @@ class Told:
     """What a task tells the driver."""
 
     place: dict[str, Any]
-    """``host, machine`` (Ray's id), ``gpus, pid, started`` (seconds since 1970), ``seconds``."""
+    """``host, machine`` (Ray's id), ``gpus, pid, started`` (seconds since 1970), ``seconds``; digests of its
+    ``inputs`` and ``outputs``."""
     said: list[tuple[int, str]] = field(default_factory=list)
     """Level and text of what was logged: the project's from INFO on, libraries' (not Kedro's) from WARNING on."""
     fault: str | None = None
@@ -47,8 +50,8 @@ class Told:
     """Where it went wrong, for faults of the program; errors that stem from the input need none."""
 
 
-def execute(node: Node, catalog: Any, setting: Setting) -> Told:
-    """Run one node between loading and saving."""
+def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]) -> Told:
+    """Run one node between loading and saving; ``taken`` are digests of inputs that are known already."""
     from kedro.runner.task import Task
 
     from persistence_pipeline.hooks import is_input_error
@@ -63,7 +66,9 @@ def execute(node: Node, catalog: Any, setting: Setting) -> Told:
     told = Told(_place(started))
     with _heard(told.said):
         try:
+            told.place["inputs"] = {**taken, **digests(set(node.inputs) - set(taken), catalog)}
             Task(node=node, catalog=catalog, is_async=False, run_id=setting.run_id, parallel=True).execute()
+            told.place["outputs"] = digests(node.outputs, catalog)
         except Exception as error:
             known = explain(error) or error
             told.fault = str(known).strip() or type(known).__name__

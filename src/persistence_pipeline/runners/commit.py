@@ -1,0 +1,128 @@
+"""Hands to DVC what a run on a cluster made, where it belongs to what ``dvc.yaml`` declares.
+
+``python -m persistence_pipeline.runners.commit --env=gpu`` looks at the stages that DVC calls changed. A stage is
+whole where each of its nodes is on record with the code, parameters, inputs and outputs that are there now; those
+are committed. Of the others it is told what has changed since, and nothing is done to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from persistence_pipeline.runners import recorded
+from persistence_pipeline.runners.ray_runner import PLACEMENT
+
+CODE = "code_"
+"""Begins the names of stages that digest code; they need no cluster."""
+
+
+def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """By stage, what keeps it from being committed; ``stages`` holds their outputs, as absolute paths."""
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    from persistence_pipeline.pipelines import compose, grid
+
+    bootstrap_project(Path.cwd())
+    session: Any = KedroSession.create(project_path=Path.cwd(), env=env)
+    with session:
+        catalog = session.load_context().catalog
+        pipeline = compose.study(grid.active_cells())
+        record = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
+        made_by = {_path(name, catalog): node for node in pipeline.nodes for name in node.outputs}
+        nodes = {stage: {made_by[path] for path in outputs} for stage, outputs in stages.items()}
+        chosen = {node.name for together in nodes.values() for node in together if node.name in record}
+        now = _now(pipeline.filter(node_names=sorted(chosen)), catalog) if chosen else {}
+    return {stage: _faults(sorted(node.name for node in nodes[stage]), record, now) for stage in stages}
+
+
+def _path(name: str, catalog: Any) -> str | None:
+    place = recorded.place(catalog.get(name))
+    return place[1] if place else None
+
+
+def _now(pipeline: Any, catalog: Any) -> dict[str, dict[str, Any]]:
+    """What would be on record of these nodes if they ran now and made what lies there."""
+    given = recorded.declared(pipeline, catalog)
+    data = recorded.digests(pipeline.datasets(), catalog)
+    for node in pipeline.nodes:
+        given[node.name]["inputs"] = {name: data[name] for name in node.inputs if name in data}
+        given[node.name]["outputs"] = {name: data[name] for name in node.outputs if name in data}
+    return given
+
+
+def _faults(nodes: Sequence[str], record: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    faults = []
+    for name in nodes:
+        found = (
+            recorded.changes(record[name], now[name]) if name in record else ["no run on a cluster is on record"]
+        )
+        faults += [f"{name}: {fault}" for fault in found]
+    return faults
+
+
+class Dvc:
+    """The study's DVC file."""
+
+    def __init__(self, env: str) -> None:
+        self.file = "dvc.yaml" if env == "base" else f"conf/{env}/dvc.yaml"
+        if not Path(self.file).is_file():
+            raise SystemExit(f"error: there is no {self.file}; `make cells` writes one for each study.yml")
+
+    def outputs(self) -> dict[str, list[str]]:
+        """Absolute paths of what each stage makes, by its name."""
+        from dvc.repo import Repo
+
+        with Repo() as repo:
+            stages = repo.stage.load_all(str(Path(self.file).resolve()))
+            return {stage.name: [out.fs_path for out in stage.outs] for stage in stages}
+
+    def changed(self) -> list[str]:
+        """Names of the stages that DVC calls changed, without those that will be changed by them."""
+        said = self._run("status", "--json", self.file, stdout=subprocess.PIPE).stdout
+        return sorted(name.rpartition(":")[2] for name in json.loads(said or "{}"))
+
+    def run(self, *command: str, stages: Sequence[str]) -> None:
+        """A command on some stages."""
+        self._run(*command, "--quiet", *(f"{self.file}:{stage}" for stage in stages))
+
+    def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' `python`
+        command = (sys.executable, "-m", "dvc", *command)
+        done = subprocess.run(command, text=True, check=False, env={**os.environ, "PATH": path}, **options)  # noqa: S603
+        if done.returncode:
+            raise SystemExit(done.returncode)
+        return done
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compare, tell, commit what is whole; 0 where every changed stage is."""
+    parser = argparse.ArgumentParser(
+        prog="python -m persistence_pipeline.runners.commit", description=main.__doc__
+    )
+    parser.add_argument("--env", default="base")
+    parser.add_argument("--check", action="store_true", help="tell only; commit nothing")
+    options = parser.parse_args(argv)
+    dvc = Dvc(options.env)
+    outputs = dvc.outputs()
+    dvc.run("repro", "--single-item", stages=[name for name in outputs if name.startswith(CODE)])
+    faults = compare(options.env, {name: outputs[name] for name in dvc.changed()})
+    whole = [stage for stage, found in faults.items() if not found]
+    if whole and not options.check:
+        dvc.run("commit", "--force", stages=whole)
+    lines = [f"{stage}: not committed\n  " + "\n  ".join(found) for stage, found in faults.items() if found]
+    verb = "can be committed" if options.check else "committed"
+    lines.append(f"{len(whole)} of {len(faults)} changed stages {verb}{': ' if whole else ''}{', '.join(whole)}")
+    print("\n".join(lines))  # noqa: T201
+    return int(len(whole) < len(faults))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,124 @@
+"""What a node on the cluster was made from: digests of its data, its parameters and its code, kept with its place.
+
+``commit.py`` compares them with what there is now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from persistence_pipeline.study.code import PACKAGE, ROOT, files_behind
+
+SHORT = 16
+"""Hexadecimal digits of a digest that are kept."""
+WITHOUT_EFFECT = ("params:scratch", "params:offline")
+"""Parameters that change where a node works, not what it makes."""
+EVERYWHERE = "params:threads"
+"""The parameter that hooks apply to every node."""
+CODE_FIELDS = ("type", "record", "validator")
+PLACE_FIELDS = ("filepath", "path", "credentials", "fs_args", "metadata")
+"""Fields of a catalog entry that say where its data lie, not what they are."""
+
+
+def is_parameter(name: str) -> bool:
+    """Whether a dataset's name is that of a parameter."""
+    return name == "parameters" or name.startswith("params:")
+
+
+def declared(pipeline: Pipeline, catalog: Any) -> dict[str, dict[str, Any]]:
+    """By node: digests of the code and of the ``parameters`` that it is given, as they are now."""
+    parameters = catalog.load("parameters")
+    return {
+        node.name: {"code": _code_of(node, catalog), "parameters": _parameters_of(node, parameters)}
+        for node in pipeline.nodes
+    }
+
+
+def _parameters_of(node: Node, parameters: Mapping[str, Any]) -> dict[str, str]:
+    names = {name for name in node.inputs if is_parameter(name)} - set(WITHOUT_EFFECT) | {EVERYWHERE}
+    return {
+        name: _short(json.dumps(_value(parameters, name), sort_keys=True, default=str)) for name in sorted(names)
+    }
+
+
+def _value(parameters: Mapping[str, Any], name: str) -> Any:
+    value: Any = parameters
+    for part in name.removeprefix("params:").split(".") if name.startswith("params:") else ():
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _code_of(node: Node, catalog: Any) -> str:
+    """Of the files that the node's function and datasets stand on, and of how its data are written."""
+    names = [name for name in (*node.inputs, *node.outputs) if not is_parameter(name)]
+    entries = [catalog.config_resolver.resolve_pattern(name) for name in names]
+    named = {str(entry.get(field, "")) for entry in entries for field in CODE_FIELDS}
+    modules = frozenset(name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}."))
+    shapes = [{key: value for key, value in entry.items() if key not in PLACE_FIELDS} for entry in entries]
+    code = _code(node.func.__module__, node.func.__name__, modules)
+    return _short(code + json.dumps(shapes, sort_keys=True, default=str))
+
+
+@cache
+def _code(module: str, function: str, modules: frozenset[str]) -> str:
+    own = module.partition(".")[0] == PACKAGE
+    files = files_behind([(module, function)] if own else [], modules)
+    return "".join(f"{path} {_of_file(str(ROOT.parent / path))}\n" for path in files)
+
+
+@cache
+def _of_file(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def digests(names: Iterable[str], catalog: Any) -> dict[str, str]:
+    """Of each dataset's content, by its name; parameters and what lies in no files are left out."""
+    places = {name: place(catalog.get(name)) for name in names if not is_parameter(name)}
+    return {name: _files(*there) for name, there in places.items() if there}
+
+
+def place(dataset: Any) -> tuple[Any, str] | None:
+    """File system and path of a dataset; None for one without files."""
+    location = getattr(dataset, "_location", None)  # a dataset of this project
+    if location is not None:
+        return location._files, str(location._path)
+    files = getattr(dataset, "_fs", None) or getattr(dataset, "_filesystem", None)
+    path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
+    return (files, str(files._strip_protocol(str(path)))) if files and path else None
+
+
+def _files(files: Any, path: str) -> str:
+    """Of a file or a directory; an object store's own tag stands for the content of an object."""
+    files.invalidate_cache()
+    digest = hashlib.sha256()
+    for name, about in sorted(files.find(path, detail=True).items()):
+        digest.update(name.removeprefix(path).encode())
+        if "file" in files.protocol:
+            with Path(name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        else:
+            digest.update(str([about["size"], about.get("ETag") or files.ukey(name)]).encode())
+    return digest.hexdigest()[:SHORT]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:SHORT]
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between a node's record and what it would be given, and has made, as things are; in words."""
+    if "code" not in then:
+        return ["its record is of an earlier version and tells only where it ran"]
+    found = [] if then["code"] == now["code"] else ["its code, or how its data are written, has changed"]
+    for kind in ("parameters", "inputs", "outputs"):
+        names = sorted({*then[kind], *now[kind]})
+        found += [f"{name} ({kind}) has changed" for name in names if then[kind].get(name) != now[kind].get(name)]
+    return found
