@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,15 +24,25 @@ ray = pytest.importorskip("ray")
 
 from object_store import s3_server  # noqa: E402
 from persistence_pipeline.runners import cluster as cluster_check  # noqa: E402
-from persistence_pipeline.runners.cluster import ClusterFault, check_workers, connected  # noqa: E402
+from persistence_pipeline.runners import ray_runner  # noqa: E402
+from persistence_pipeline.runners.cluster import (  # noqa: E402
+    ClusterFault,
+    check_resources,
+    check_workers,
+    connected,
+)
 from persistence_pipeline.runners.launches import check_launches  # noqa: E402
 from persistence_pipeline.runners.outcome import Outcome, describe  # noqa: E402
-from persistence_pipeline.runners.ray_runner import claims, only, refuse_ephemeral  # noqa: E402
+from persistence_pipeline.runners.ray_runner import claims, only, refuse_ephemeral, schedule  # noqa: E402
 from persistence_pipeline.runners.settings import RaySettings  # noqa: E402
+from persistence_pipeline.runners.worker import Setting  # noqa: E402
+from persistence_pipeline.training.launch import KIND, LAUNCHER, PROCESSES  # noqa: E402
 
 RUNNER = "--runner=persistence_pipeline.runners.RayRunner"
 SAFETY, HELPFULNESS, BOTH = (f"llama_b0p1_s0_{o}" for o in ("safety", "helpfulness", "both"))
 STORE = 100 * 1024 * 1024
+FILE = "persistence_pipeline.datasets.JSONDataset"
+LONG = Pipeline([node(len, "text", "length", name="measure", tags="big")])
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +240,70 @@ def test_a_machine_that_leaves_while_it_is_asked_is_passed_over(
         with pytest.raises(ClusterFault, match="has lost all of its machines"):
             check_workers(files, str(tmp_path), 60)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_last_machine_of_a_kind_is_lost_and_another_comes(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ray_runner, "PATIENCE", 1)
+    entries = {name: {"type": FILE, "filepath": f"{tmp_path}/{name}.json"} for name in ("text", "length")}
+    catalog = DataCatalog.from_config(entries)
+    catalog.save("text", "four")
+    outcome = Outcome(left=set(LONG.nodes))
+    settings = RaySettings.model_validate({"address": cluster.address, "resources": {"big": {"num_cpus": 3}}})
+    setting = Setting("persistence_pipeline", str(tmp_path), None)
+    lost = cluster.add_node(num_cpus=3, object_store_memory=STORE)
+    cluster.wait_for_nodes()
+    with connected(settings):
+        check_resources(claims(LONG, settings))
+        cluster.remove_node(lost)
+        waiting = threading.Thread(target=schedule, args=(LONG, catalog, settings, setting, outcome))
+        waiting.start()
+        wait_for(lambda: "waiting for one" in caplog.text)
+        assert "nodes tagged 'big' ask for 3 CPU, and no machine has that" in caplog.text and outcome.left
+        another = cluster.add_node(num_cpus=3, object_store_memory=STORE)
+        waiting.join(60)
+        (place,) = outcome.done.values()
+    cluster.remove_node(another)
+    assert place["machine"] == another.node_id and catalog.load("length") == 4
+
+
+def training_processes(project: Path) -> dict[str, dict[str, str]]:
+    """Environments of the processes that train a stage of a project together, by rank."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if "persistence_pipeline.training.worker" in process.cmdline() and process.cwd() == str(project):
+                environment = process.environ()
+                launcher = psutil.Process(int(environment[LAUNCHER])).name()
+                found[environment.get("RANK", "-")] = {**environment, "launcher": launcher}
+        except (psutil.Error, ValueError):
+            continue
+    found.pop("-", None)  # torchrun itself
+    return found
+
+
+def test_one_cell_over_two_processes_of_a_task(cluster: Any, project: Path, tmp_path: Path) -> None:
+    """A stage whose processes are fewer, or work together otherwise, than asked for would fail (``launch.py``)."""
+    (project / "launch.yaml").write_text("distributed_type: MULTI_CPU\nnum_processes: 2\n")
+    alone = Path(shutil.copytree(project, tmp_path / "alone", symlinks=True))
+    wide = cluster.add_node(num_cpus=2, object_store_memory=STORE)
+    cluster.wait_for_nodes()
+    chosen = (f"--nodes={SAFETY}.train_cell", "--params=training.safety.launch=launch.yaml")
+    there = start(project, cluster.address, chosen[0], f"{chosen[1]},ray.resources.training.num_cpus=2")
+    here = [sys.executable, "-m", "kedro", "run", "--env=smoke", *chosen]
+    local = subprocess.Popen(here, cwd=alone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    found = wait_for(lambda: len(ranks := training_processes(project)) == 2 and ranks)
+    for process in (there, local):
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output[-3000:]
+    cluster.remove_node(wide)
+    assert sorted(found) == ["0", "1"]
+    for environment in found.values():
+        assert environment["launcher"].startswith("ray::") and environment["WORLD_SIZE"] == "2"
+        assert (environment[PROCESSES], environment[KIND]) == ("2", "MULTI_CPU")
+    assert placed(project)[f"{SAFETY}.train_cell"]["machine"] == wide.node_id
+    assert trained(project) == trained(alone) != {}
 
 
 def test_without_a_cluster_nothing_starts(project: Path) -> None:
