@@ -230,11 +230,24 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
                 continue  # the study's own table has the last word
             declared = _within(leaf, {key for where, key in stage.parameters if where == file})
             if "parameters" in used:  # the report: all but what reaches it through its cells or not at all
-                others = ("parameters_cells.json", "parameters_judging.yml", "parameters_published.yml")
+                kinds = ("cells.json", "judging.yml", "published.yml", "scratch.yml")
+                others = tuple(f"parameters_{kind}" for kind in kinds)
                 expected = not file.endswith(others)
             else:
                 expected = _within(leaf, used)
             assert declared == expected, (name, file, leaf)
+
+
+def test_an_experiment_can_set_what_stages_depend_on(
+    env: str, stages: dict[str, DvcStage], tmp_path: Path
+) -> None:
+    """`dvc exp run -S` reads and writes these files by OmegaConf, which knows no `${globals:...}`."""
+    from dvc.utils.hydra import apply_overrides
+
+    for file in {file for stage in stages.values() for file, _ in stage.parameters if "/catalog" not in file}:
+        copy = tmp_path / Path(file).name
+        copy.write_text((ROOT / file).read_text("utf-8"), "utf-8")
+        apply_overrides(copy, ["+set_by_an_experiment=1"])
 
 
 def test_stages_declare_the_code_that_they_run(env: str, stages: dict[str, DvcStage], kedro: KedroStudy) -> None:

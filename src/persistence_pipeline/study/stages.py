@@ -32,7 +32,7 @@ HEADER = """\
 """
 TABLES = ("cells", "arms", "seeds")
 """Parameters that a study's own table defines whole."""
-NOT_IN_ALL = ("parameters_published.yml", "parameters_judging.yml", TABLE)
+NOT_IN_ALL = ("parameters_published.yml", "parameters_judging.yml", "parameters_scratch.yml", TABLE)
 """Parameter files of which a report needs no more than it gets through its cells."""
 CODE_FIELDS = ("type", "record", "validator")
 """Fields of a catalog entry that name code."""
