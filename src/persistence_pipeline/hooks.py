@@ -60,7 +60,11 @@ class StudyHooks:
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
-        grid.activate(parameters["cells"])
+        grid.activate(parameters["cells"], parameters["study"])
+        if grid.active_design().emulated:
+            from persistence_pipeline.judging.emulation import check_emulated_study
+
+            check_emulated_study(parameters)
 
     def _refuse_remote_state(self, parameters: Mapping[str, Any]) -> None:
         names = sorted(_state_at_urls(parameters))

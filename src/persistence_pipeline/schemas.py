@@ -21,18 +21,28 @@ class Table(pa.DataFrameModel):
         strict = False
 
 
-class CaseTable(Table):
-    """One row per case."""
+class _Cases(Table):
+    """Columns that cases of every world share."""
 
     case_id: Series[str] = pa.Field(unique=True, str_length={"min_value": 1})
     twin_id: Series[str]
-    template_group: Series[str] = pa.Field(str_matches=r"^[a-z_]+/[a-z_]+$")
+    template_group: Series[str] = pa.Field(str_matches=r"^[a-z_]+/.+$")
     split: Series[str] = pa.Field(isin=SPLITS)
     seed: Series[int] = pa.Field(ge=0)
     hazard: Series[bool]
     conflicting: Series[bool]
-    severity: Series[str] = pa.Field(isin=("mild", "severe"))
     instruction: Series[str] = pa.Field(str_length={"min_value": 1})
+
+
+class EmulatedCaseTable(_Cases):
+    """One row per case in ToolEmu's format."""
+
+
+class CaseTable(_Cases):
+    """One row per case of the tool world."""
+
+    template_group: Series[str] = pa.Field(str_matches=r"^[a-z_]+/[a-z_]+$")
+    severity: Series[str] = pa.Field(isin=("mild", "severe"))
 
     @pa.dataframe_check(error="a benign case cannot be conflicting")
     def only_hazards_conflict(cls, table: pd.DataFrame) -> pd.Series:

@@ -13,13 +13,19 @@ from chat_server import ChatServer
 from judging.three_parts import ThreeParts
 from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
-from persistence_pipeline.judging.emulation import EmulationSettings, judge_emulated, load_cases, play_emulated
+from persistence_pipeline.judging.emulation import (
+    EmulationSettings,
+    half_of,
+    judge_emulated,
+    load_cases,
+    play_emulated,
+)
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Cell, StudyDesign
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 CELL = Cell(source="m", ordering="safety", objective="safety", beta=0.1, seed=0)
@@ -51,6 +57,7 @@ def parts(server: ChatServer, folder: Path, **judge: Any) -> dict[str, Any]:
         "emulation": EmulationSettings(**files, emulator={"server": address}),
         "plan": PlanSettings(turns=1),
         "cells": {CELL.name: CELL},
+        "design": StudyDesign(),
     }
 
 
@@ -81,7 +88,7 @@ def test_an_emulated_study_costs_what_was_estimated(tmp_path: Path) -> None:
         study = parts(server, tmp_path)
         rows = estimate(**study).set_index("what")
         assert not server.requests
-        cases = load_cases(study["emulation"], 0)
+        cases = half_of(load_cases(study["emulation"], 0), "test_iid")
         (tmp_path / "checkpoint").mkdir()
         for player in ("m_s0", CELL.name):
             played = play_emulated(
@@ -90,7 +97,7 @@ def test_an_emulated_study_costs_what_was_estimated(tmp_path: Path) -> None:
             provenance = {**CELL.provenance(), "cell": player}
             judge_emulated(cases, played, study["judging"], study["emulation"], provenance)
         assert rows.loc["emulated rollouts", "requests"] == server.answer.played["agent"] == 8
-        assert rows.loc["emulator", "requests"] == server.answer.played["tools"] == 4
+        assert rows.loc["emulator, emulated", "requests"] == server.answer.played["tools"] == 4
         assert rows.loc["judge j, emulated", "requests"] == 2 * 2 * len(cases)
 
 

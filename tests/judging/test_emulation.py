@@ -15,6 +15,7 @@ from persistence_pipeline.judging.emulation import (
     EmulationFault,
     EmulationSettings,
     analyse_emulated,
+    half_of,
     judge_emulated,
     load_cases,
     play_emulated,
@@ -44,7 +45,7 @@ class Study:
         self.checkpoint.mkdir()
 
     def play(self) -> Any:
-        cases = load_cases(self.emulation, 0)
+        cases = half_of(load_cases(self.emulation, 0), "test_iid")
         return cases, play_emulated(self.checkpoint, cases, self.emulation, self.rollout, policy="m_s0", seed=0)
 
 
@@ -103,8 +104,9 @@ def test_what_is_not_named_is_asked_for(tmp_path: Path) -> None:
 def test_halves_and_fewer_cases(tmp_path: Path) -> None:
     with ChatServer(ThreeParts()) as server:
         settings = Study(server, tmp_path).emulation
-    test = load_cases(settings, 0)
-    train = load_cases(settings.model_copy(update={"split": "train"}), 0)
-    assert {c.case_id for c in test} | {c.case_id for c in train} == {f"toolemu_{n:03d}" for n in range(6)}
+    cases = load_cases(settings, 0)
+    assert [c.case_id for c in cases] == [f"toolemu_{n:03d}" for n in range(6)]
+    assert len(half_of(cases, "test_iid")) == len(half_of(cases, "train")) == 3
     fewer = load_cases(settings.model_copy(update={"max_cases": 2}), 0)
-    assert len(fewer) == 2 and all(one in test for one in fewer)
+    assert len(half_of(fewer, "test_iid")) == len(half_of(fewer, "train")) == 2
+    assert all(one in cases for one in fewer)

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,44 +19,13 @@ from persistence_pipeline.serving import ChatClient, ChatRequest, ModelUnknown, 
 from persistence_pipeline.world.cases import Case
 from real_shapes import save_hub_model
 
-NEEDED = ("openai", "fastapi", "uvicorn")
-
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSettings]:
+def served(transformers_serve: str, tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
     """A server on loopback and its model."""
-    for module in NEEDED:
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"transformers serve needs {module}")
-    folder = tmp_path_factory.mktemp("served")
-    model = save_hub_model("qwen2", "qwen2_5", folder / "model", ["grade what the agent did"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = str(Path(sys.executable).with_name("transformers"))
-    command = [program, "serve", "--device=cpu", "--host=127.0.0.1", f"--port={port}", "--dtype=float32"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 120
-        while not _answers(port):
-            assert process.poll() is None, (folder / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.3)
-        address = f"http://127.0.0.1:{port}/v1"
-        yield ServerSettings(base_url=address, model=str(model), retries=0, concurrency=2)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port: int) -> bool:
-    try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-    except OSError:
-        return False
-    return True
+    folder = tmp_path_factory.mktemp("served") / "model"
+    model = save_hub_model("qwen2", "qwen2_5", folder, ["grade what the agent did"])
+    return ServerSettings(base_url=transformers_serve, model=str(model), retries=0, concurrency=2)
 
 
 @pytest.mark.slow

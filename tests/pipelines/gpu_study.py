@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +43,31 @@ def world_texts() -> list[str]:
     return [*sorted(schemas), *(m.content for episode in episodes for m in episode.messages)]
 
 
-def make_hub(folder: Path) -> dict[str, Path]:
+def make_hub(folder: Path, names: Iterable[str] = SHAPES) -> dict[str, Path]:
     """One tiny model of each architecture, as directories of the hub."""
     texts = world_texts()
-    return {
-        name: save_hub_model(architecture, family, folder / name, texts)
-        for name, (architecture, family) in SHAPES.items()
-    }
+    return {name: save_hub_model(*SHAPES[name], folder / name, texts) for name in names}
 
 
-def shrink(project: Path, hub: dict[str, Path]) -> None:
-    """Put the tiny models into a project's environment gpu, and make its study small."""
+def kedro_run_gpu(project: Path) -> str:
+    """``kedro run --env=gpu`` in a project; returns what it prints."""
+    command = [sys.executable, "-m", "kedro", "run", "--env=gpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=560)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout
+
+
+def shrink(
+    project: Path,
+    hub: dict[str, Path],
+    further: Sequence[str] = FURTHER_ORDERINGS,
+    changes: dict[str, Any] | None = None,
+) -> None:
+    """Put the tiny models into a project's environment gpu, and make its study small.
+
+    ``further`` are orderings of the first model beside ``safety>helpfulness``, ``changes`` further parameters.
+    """
     gpu = project / "conf/gpu"
     _edit(
         gpu / "study.yml",
@@ -65,7 +83,7 @@ def shrink(project: Path, hub: dict[str, Path]) -> None:
                     "seed": 0,
                     "ordering": ordering,
                 }
-                for ordering in FURTHER_ORDERINGS
+                for ordering in further
             },
         },
     )
@@ -94,6 +112,7 @@ def shrink(project: Path, hub: dict[str, Path]) -> None:
             "analysis": {"n_draws": 200},
         },
     )
+    _edit(gpu / "parameters.yml", changes or {})
     spec, base = load_spec(gpu / "study.yml"), load_spec(project / "conf/base/study.yml")
     cells, others = expand(spec, hub), expand(base, base.sources)
     (gpu / "parameters_cells.json").write_text(render_cells(cells, spec, others))

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.pipelines.gpu_study import FURTHER_ORDERINGS, SHAPES, make_hub, shrink
+from tests.pipelines.gpu_study import FURTHER_ORDERINGS, SHAPES, kedro_run_gpu, make_hub, shrink
 
 from persistence_pipeline.agents.families import FAMILIES, recorded_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer
@@ -27,15 +20,17 @@ CELL = "tiny_qwen2_b0p1_s0_safety_then_helpfulness"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny models as directories of the hub."""
+    return make_hub(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture(scope="module")
+def project(hub: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which ``kedro run --env=gpu`` has run."""
-    folder = tmp_path_factory.mktemp("gpu")
-    target = copy_project(folder / "project")
-    shrink(target, make_hub(folder / "hub"))
-    command = [sys.executable, "-m", "kedro", "run", "--env=gpu"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=target, env=environment, capture_output=True, text=True, timeout=560)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    target = copy_project(tmp_path_factory.mktemp("gpu") / "project")
+    shrink(target, hub)
+    kedro_run_gpu(target)
     return target
 
 
@@ -89,41 +84,21 @@ def test_episodes_show_tools_and_pairs_hold_scripts_by_parameter(project: Path) 
         assert pairs and all(len(pair.tools) == 8 for pair in pairs)  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def serve() -> Iterator[str]:
-    """Address of a real ``transformers serve`` on loopback."""
-    pytest.importorskip("openai", reason="needs transformers[serving]")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("transformers")
-    command = [str(program), "serve", "--device=cpu", "--host=127.0.0.1", f"--port={port}", "--dtype=float32"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                break
-            except OSError:
-                assert process.poll() is None, "the server ended"
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 @pytest.mark.slow
-def test_a_trained_cell_plays_through_transformers_serve(project: Path, serve: str) -> None:
+def test_a_trained_cell_plays_through_transformers_serve(project: Path, transformers_serve: str) -> None:
     """The checkpoint that the study left is served as it lies, and its episodes come back as trajectories."""
     from persistence_pipeline.world.cases import Case
 
     where = str(_data(project, "03_primary/seed0/cases.jsonl"))
     record = "persistence_pipeline.world.cases.Case"
     cases = [c for c in JsonLinesDataset(filepath=where, record=record).load() if isinstance(c, Case)][:4]
-    served = {"base_url": serve, "model": "{checkpoint}", "concurrency": 4, "family": "qwen2_5", "timeout_s": 100}
+    served = {
+        "base_url": transformers_serve,
+        "model": "{checkpoint}",
+        "concurrency": 4,
+        "family": "qwen2_5",
+        "timeout_s": 100,
+    }
     settings = RolloutSettings.model_validate(
         {"samples": 1, "max_turns": 2, "max_turn_tokens": 8, "served": served, "journal": project / "journal"}
     )

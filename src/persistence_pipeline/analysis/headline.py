@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.analysis.runs import METRICS
 
 DIGITS = 6
 """Decimal places: differences below are rounding."""
+SHOWN = 3
+"""Reasons for missing scores that an error names."""
 LINE = ("n", "r2", "slope", "intercept")
+
+
+class NothingGraded(ValueError):
+    """A study has no score to analyse; the message says why."""
+
+
+def graded_on(scores: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The scores on the headline split.
+
+    Raises:
+        NothingGraded: no trajectory of the split has both scores; names the splits there are, or the reasons.
+    """
+    headline = scores[scores["split"] == split]
+    if headline.empty:
+        raise NothingGraded(f"analysis.split: no scores on {split!r}, only on {sorted(scores['split'].unique())}")
+    if headline[list(METRICS)].isna().any(axis=1).all():
+        reasons = headline["missing_reason"].value_counts().head(SHOWN).to_dict()
+        raise NothingGraded(f"none of {len(headline)} trajectories on {split!r} has both scores: {reasons}")
+    return headline
 
 
 def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,7 +45,7 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "frontier": {name: _rounded(frontier["ols"].get(name)) for name in LINE},
         "persistence": {
-            f"{row['source']}, beta {row['beta']:g}": {
+            _group(row, analysis["persistence"]): {
                 metric: _rounded((row.get(metric) or {}).get("estimate")) for metric in ("safety", "helpfulness")
             }
             for row in analysis["persistence"]
@@ -46,6 +71,13 @@ def frontier_table(analysis: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for point in analysis["frontier"]["points"]
     ]
+
+
+def _group(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Source and beta, and the evaluator where there are several."""
+    evaluators = {other.get("evaluator") for other in rows}
+    judged = f", {row['evaluator']}" if len(evaluators) > 1 else ""
+    return f"{row['source']}, beta {row['beta']:g}{judged}"
 
 
 def _rounded(value: float | None) -> float | None:

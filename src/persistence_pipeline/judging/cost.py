@@ -15,19 +15,19 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from persistence_pipeline.judging.briefing import Briefing, world_briefing
-from persistence_pipeline.judging.emulation import EmulationSettings, load_cases
+from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.emulator import EmulatedWorld
 from persistence_pipeline.judging.judge import questions
 from persistence_pipeline.judging.panel import choose_cases
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase
 from persistence_pipeline.preferences.export import openai_messages
-from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.records import Message, Split, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.serving import ChatClient, ServerSettings
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Cell, StudyDesign
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
@@ -89,6 +89,7 @@ def estimate(
     emulation: EmulationSettings,
     plan: PlanSettings,
     cells: Mapping[str, Cell],
+    design: StudyDesign,
 ) -> pd.DataFrame:
     """One row for each part of the study that asks a server, and one for all.
 
@@ -96,14 +97,20 @@ def estimate(
         ``what, model, requests, prompt_tokens, completion_tokens, hours, price`` (NaN without a price). Empty
         where nothing asks a server.
     """
-    rows = []
-    players = _players_by_seed(cells)
+    players, arms = _players_by_seed(cells), _arms_by_seed(cells)
+    trained = candidates if design.pairs == "candidates" else None
+    if design.emulated:
+        return _table(_toolemu_study(trained, rollout, judging, emulation, plan, arms, players))
     cases = {seed: generate_cases(world, seed) for seed in players}
-    rows += _rollouts("candidates", candidates, plan, [(cases[s], 1) for s in players], train=True)
+    rows = [] if trained is None else _candidates(trained, plan, cases, arms)
     rows += _rollouts("rollouts", rollout, plan, [(cases[s], n) for s, n in players.items()], train=False)
     rows += _judges(judging, rollout.samples, plan, cases, players)
     if emulation.emulator is not None and emulation.cases is not None:
-        rows += _emulated(judging, emulation, rollout, plan, players)
+        rows += _emulated_tests(judging, emulation, rollout, plan, players, ("emulated rollouts", "emulated"))
+    return _table(rows)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([*rows, _total(rows)] if rows else [], columns=COLUMNS)
 
 
@@ -113,6 +120,28 @@ def _players_by_seed(cells: Mapping[str, Cell]) -> dict[int, int]:
     for cell in cells.values():
         players.setdefault(cell.seed, set()).update((cell.name, cell.arm))
     return {seed: len(names) for seed, names in sorted(players.items())}
+
+
+def _arms_by_seed(cells: Mapping[str, Cell]) -> dict[int, int]:
+    """Sources that make candidates on each seed."""
+    arms: dict[int, set[str]] = {}
+    for cell in cells.values():
+        arms.setdefault(cell.seed, set()).add(cell.arm)
+    return {seed: len(names) for seed, names in sorted(arms.items())}
+
+
+def _candidates(
+    settings: CandidateSettings, plan: PlanSettings, cases: Mapping[int, list[Case]], arms: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """The sources' episodes, and those of each model of the pool, which all sources of a seed share."""
+    rows = []
+    if settings.on_policy:
+        own = [(cases[seed], n) for seed, n in arms.items()]
+        rows += _rollouts("candidates", settings, plan, own, train=True)
+    for name, model in settings.pool.items():
+        asked = settings.model_copy(update={"served": model})
+        rows += _rollouts(f"candidates, {name}", asked, plan, [(found, 1) for found in cases.values()], train=True)
+    return rows
 
 
 def _rollouts(
@@ -161,16 +190,54 @@ def _judges(
     return rows
 
 
+def _toolemu_study(
+    candidates: CandidateSettings | None,
+    rollout: RolloutSettings,
+    judging: JudgingSettings,
+    emulation: EmulationSettings,
+    plan: PlanSettings,
+    arms: Mapping[int, int],
+    players: Mapping[int, int],
+) -> list[dict[str, Any]]:
+    """A whole study on ToolEmu's cases: candidates and their one judge, then the tests and every judge."""
+    rows = []
+    if candidates is not None:
+        one = judging.model_copy(update={"judges": judging.pairing_judge()})
+        once = dict.fromkeys(arms, 1)
+        own = {"candidates": (candidates, arms)} if candidates.on_policy else {}
+        pool = {
+            f"candidates, {name}": (candidates.model_copy(update={"served": model}), once)
+            for name, model in candidates.pool.items()
+        }
+        for what, (played, times) in {**own, **pool}.items():
+            rows += _emulated(one, emulation, played, plan, times, (what, what), "train")
+    return rows + _emulated_tests(judging, emulation, rollout, plan, players, ("rollouts", "rollouts"))
+
+
+def _emulated_tests(
+    judging: JudgingSettings,
+    emulation: EmulationSettings,
+    rollout: RolloutSettings,
+    plan: PlanSettings,
+    players: Mapping[int, int],
+    names: tuple[str, str],
+) -> list[dict[str, Any]]:
+    return _emulated(judging, emulation, rollout, plan, players, names, emulation.split)
+
+
 def _emulated(
     judging: JudgingSettings,
     emulation: EmulationSettings,
     rollout: RolloutSettings,
     plan: PlanSettings,
     players: Mapping[int, int],
+    names: tuple[str, str],
+    split: Split,
 ) -> list[dict[str, Any]]:
+    """Rows of agents (the first of the names), of emulator and judges (with the second) on emulated cases."""
     agent, tools, verdicts = Load(), Load(), {name: Load() for name in judging.judges}
     for seed, n_players in players.items():
-        for case in load_cases(emulation, seed):
+        for case in half_of(load_cases(emulation, seed), split):
             times = n_players * rollout.samples
             stand_in = _stand_in(case, emulation, plan, tools, times)
             for prompt in _prompts(stand_in):
@@ -179,11 +246,11 @@ def _emulated(
             for name, judge in judging.judges.items():
                 for question in questions([stand_in], briefings, judge):
                     verdicts[name].add(question.request.messages, plan.judge_tokens, times)
-    rows = [] if rollout.served is None else [_row("emulated rollouts", rollout.served, agent, plan)]
+    rows = [] if rollout.served is None else [_row(names[0], rollout.served, agent, plan)]
     if emulation.emulator is not None:
-        rows.append(_row("emulator", emulation.emulator.server, tools, plan))
+        rows.append(_row(f"emulator, {names[1]}", emulation.emulator.server, tools, plan))
     return rows + [
-        _row(f"judge {name}, emulated", judge.server, verdicts[name], plan)
+        _row(f"judge {name}, {names[1]}", judge.server, verdicts[name], plan)
         for name, judge in judging.judges.items()
     ]
 

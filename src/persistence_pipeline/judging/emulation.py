@@ -1,4 +1,7 @@
-"""A study's checkpoints on cases in ToolEmu's format: played in an emulated world, scored by judges."""
+"""Cases in ToolEmu's format: played in an emulated world, scored by judges.
+
+A study may stand on them as a whole (``study.cases: toolemu``), or its finished checkpoints may play them.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,11 @@ from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase, read_cases
 from persistence_pipeline.records import Split, Trajectory
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.run import RolloutSettings, play
+from persistence_pipeline.rollout.run import NO_CHECKPOINT, CandidateSettings, RolloutSettings, play
 from persistence_pipeline.serving import ChatClient
+
+HALVES: tuple[Split, ...] = ("train", "test_iid")
+TESTED: Split = "test_iid"
 
 
 class EmulationFault(ValueError):
@@ -36,15 +42,15 @@ class EmulationSettings(BaseModel):
     """ToolEmu's ``all_toolkits.json``, or a file of its format."""
     emulator: EmulatorSettings | None = None
     split: Split = "test_iid"
-    """``test_iid`` or ``train``: half of the cases, by seed, as in the published study."""
+    """What checkpoints are tested on: ``test_iid`` or ``train``, half of the cases, by seed, as published."""
     max_cases: int | None = Field(None, gt=0)
-    """Cases of each seed that are played; None: all of the split."""
+    """Cases of each seed and half; None: all."""
     journals: str
     """Folder of the emulator's and the judges' replies, from which an interrupted run continues."""
 
 
 def load_cases(settings: EmulationSettings, seed: int) -> list[EmulatedCase]:
-    """The cases that are played on a seed.
+    """The cases of a seed, both halves.
 
     Raises:
         EmulationFault: a file is not named.
@@ -52,11 +58,43 @@ def load_cases(settings: EmulationSettings, seed: int) -> list[EmulatedCase]:
     """
     if settings.cases is None or settings.toolkits is None:
         raise EmulationFault("emulation.cases and emulation.toolkits name no files: see docs/judging.md")
-    own = [c for c in read_cases(Path(settings.cases), Path(settings.toolkits), seed) if c.split == settings.split]
-    if settings.max_cases is not None and len(own) > settings.max_cases:
-        kept = set(random.Random(seed).sample(range(len(own)), settings.max_cases))
-        own = [case for index, case in enumerate(own) if index in kept]
-    return own
+    read = read_cases(Path(settings.cases), Path(settings.toolkits), seed)
+    kept = [_fewer(half_of(read, split), settings.max_cases, seed) for split in HALVES]
+    chosen = {case.case_id for half in kept for case in half}
+    return [case for case in read if case.case_id in chosen]
+
+
+def half_of(cases: Sequence[EmulatedCase], split: Split) -> list[EmulatedCase]:
+    """The cases of one split."""
+    return [case for case in cases if case.split == split]
+
+
+def _fewer(cases: list[EmulatedCase], n: int | None, seed: int) -> list[EmulatedCase]:
+    if n is None or len(cases) <= n:
+        return cases
+    kept = set(random.Random(seed).sample(range(len(cases)), n))
+    return [case for index, case in enumerate(cases) if index in kept]
+
+
+def check_emulated_study(parameters: Mapping[str, Any]) -> None:
+    """See before anything runs that a study on ToolEmu's cases has all that it needs.
+
+    Raises:
+        EmulationFault: something is not named, or cannot be part of such a study.
+        CaseFault: a file is missing or malformed, or a case names an unknown toolkit.
+        JudgingFault: no judge is named.
+    """
+    settings = EmulationSettings.model_validate(parameters["emulation"])
+    load_cases(settings, 0)
+    _emulator(settings)
+    JudgingSettings.model_validate(parameters["judging"]).pairing_judge()
+    if CandidateSettings.model_validate(parameters["candidates"]).scripted:
+        raise EmulationFault(
+            "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
+        )
+    for name, split in {"analysis": parameters["analysis"]["split"], "emulation": settings.split}.items():
+        if split != TESTED:
+            raise EmulationFault(f"{name}.split: a study on ToolEmu's cases is tested on {TESTED}, not {split}")
 
 
 def play_emulated(
@@ -70,13 +108,19 @@ def play_emulated(
 ) -> list[Trajectory]:
     """Every case ``rollout.samples`` times, its tools played by the emulator.
 
+    Args:
+        checkpoint: A saved model with its tokenizer.
+        cases: What to play.
+        settings: The emulator.
+        rollout: Samples and sampling.
+        policy: Name recorded as the acting policy.
+        seed: Seed of the sampling.
+
     Raises:
         EmulationFault: no emulator is named.
         ServingFault: a server fails; the run that is started again continues.
     """
-    emulator = settings.emulator
-    if emulator is None:
-        raise EmulationFault("emulation.emulator names no server: see docs/judging.md")
+    emulator = _emulator(settings)
     with ChatClient(emulator.server, Path(settings.journals) / f"{policy}-emulator.jsonl") as client:
         episodes = [
             Episode(
@@ -93,6 +137,51 @@ def play_emulated(
         return play(checkpoint, episodes, rollout, policy=policy)
 
 
+def _emulator(settings: EmulationSettings) -> EmulatorSettings:
+    if settings.emulator is None:
+        raise EmulationFault("emulation.emulator names no server: see docs/judging.md")
+    return settings.emulator
+
+
+def play_candidates(
+    checkpoint: Path,
+    cases: Sequence[EmulatedCase],
+    settings: EmulationSettings,
+    candidates: CandidateSettings,
+    *,
+    policy: str,
+    seed: int,
+) -> list[Trajectory]:
+    """The train half played by the source and by the models of the pool, as the settings say."""
+    train = half_of(cases, "train")
+    apart = settings.model_copy(update={"journals": _candidates_of(settings)})
+    played: list[Trajectory] = []
+    if candidates.on_policy:
+        played += play_emulated(checkpoint, train, apart, candidates, policy=policy, seed=seed)
+    for name, model in candidates.pool.items():
+        asked = candidates.model_copy(update={"served": model})
+        played += play_emulated(NO_CHECKPOINT, train, apart, asked, policy=name, seed=seed)
+    return played
+
+
+def _candidates_of(settings: EmulationSettings) -> str:
+    """Folder of the replies about candidates, whose players also play tests."""
+    return str(Path(settings.journals) / "candidates")
+
+
+def judge_candidates(
+    cases: Sequence[EmulatedCase],
+    trajectories: Sequence[Trajectory],
+    judging: JudgingSettings,
+    settings: EmulationSettings,
+    provenance: Mapping[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judgements and scores by the one judge that orders the pairs."""
+    one = judging.model_copy(update={"judges": judging.pairing_judge()})
+    apart = settings.model_copy(update={"journals": _candidates_of(settings)})
+    return judge_emulated(cases, trajectories, one, apart, provenance)
+
+
 def judge_emulated(
     cases: Sequence[EmulatedCase],
     trajectories: Sequence[Trajectory],
@@ -102,7 +191,10 @@ def judge_emulated(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Judgements and scores by every judge; there is no other score for these cases."""
     briefings = {case.case_id: case.briefing() for case in cases}
-    return ask_judges(trajectories, briefings, judging.judges, Path(settings.journals), provenance)
+    journals = Path(settings.journals)
+    judgements, scores = ask_judges(trajectories, briefings, judging.judges, journals, provenance)
+    known = pd.DataFrame([{"case_id": case.case_id, **case.columns()} for case in cases])
+    return judgements, scores.merge(known, on="case_id", how="left", validate="many_to_one")
 
 
 def analyse_emulated(scores: pd.DataFrame, judging: JudgingSettings) -> dict[str, Any]:

@@ -13,6 +13,10 @@ Metric = Literal["safety", "helpfulness"]
 METRICS: tuple[Metric, ...] = ("safety", "helpfulness")
 
 
+class JudgingFault(ValueError):
+    """A judge that is needed is not named."""
+
+
 class JudgeSettings(BaseModel):
     """One judge: a served model and how it is asked."""
 
@@ -44,6 +48,8 @@ class JudgingSettings(BaseModel):
 
     judges: dict[str, JudgeSettings]
     """By name; the name is the ``evaluator`` of their scores. None, until a user names one."""
+    pairs_by: str | None = None
+    """The judge whose scores order preference pairs, in a study on ToolEmu's cases; None: the only one."""
     splits: list[Split]
     max_cases: int | None = Field(None, gt=0)
     """Cases of each split and seed that are judged, twins together; None: all."""
@@ -59,6 +65,18 @@ class JudgingSettings(BaseModel):
         if "state" in judges:
             raise ValueError("state is the name of the state graders")
         return judges
+
+    def pairing_judge(self) -> dict[str, JudgeSettings]:
+        """The one judge of the candidates, by its name.
+
+        Raises:
+            JudgingFault: it is not among the judges, or there are several and none is named.
+        """
+        name = self.pairs_by or next(iter(self.judges), "")
+        if name not in self.judges or (self.pairs_by is None and len(self.judges) > 1):
+            known = ", ".join(self.judges) or "none: name one under judging.judges (docs/judging.md)"
+            raise JudgingFault(f"judging.pairs_by: name the judge whose scores order the pairs; judges: {known}")
+        return {name: self.judges[name]}
 
     @model_validator(mode="after")
     def _calibrated_on_what_is_judged(self) -> Self:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from persistence_pipeline.judging.briefing import Briefing
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.toolemu import case_id, tool_schemas
@@ -56,6 +58,21 @@ class EmulatedCase(Record):
     expected: tuple[str, ...]
     risks: tuple[str, ...]
 
+    @property
+    def twin_id(self) -> str:
+        """Itself: these cases have no benign twins."""
+        return self.case_id
+
+    def columns(self) -> dict[str, Any]:
+        """What score tables say of a case; every one was written to be dangerous."""
+        return {"domain": self.toolkits[0], "family": "toolemu", "hazard": True, "conflicting": False}
+
+    def described(self) -> dict[str, Any]:
+        """What a reader may know of a case; the agent was told the instruction alone."""
+        kept = ("case_id", "twin_id", "split", "seed", "instruction")
+        told = {"goals": list(self.expected), "risks": list(self.risks), "left_open": list(self.left_open)}
+        return {**{field: getattr(self, field) for field in kept}, **self.columns(), **told}
+
     def briefing(self) -> Briefing:
         """What a judge is told."""
         return Briefing([tool.schema for tool in self.tools], risks=self.risks, expected=self.expected)
@@ -83,6 +100,12 @@ def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
         except (ValueError, TypeError, AttributeError) as error:
             raise CaseFault(f"{cases}: case {index} ({_name(entry)}): {error}") from None
     return read
+
+
+def emulated_case_table(cases: Sequence[EmulatedCase]) -> pd.DataFrame:
+    """One row per case: what it is, without its tools."""
+    kept = ("case_id", "twin_id", "template_group", "split", "seed", "instruction")
+    return pd.DataFrame([{**{field: getattr(case, field) for field in kept}, **case.columns()} for case in cases])
 
 
 def _entries(path: Path) -> list[Any]:

@@ -6,12 +6,25 @@ from collections.abc import Mapping
 
 from kedro.pipeline import Pipeline
 
-from persistence_pipeline.pipelines import frontier, reporting, rollout, scoring, synthesis, training, validation
+from persistence_pipeline.pipelines import (
+    frontier,
+    grid,
+    published_training,
+    reporting,
+    rollout,
+    scoring,
+    synthesis,
+    training,
+    validation,
+)
 from persistence_pipeline.study import Cell
 
-STEPS = (synthesis, validation, training, rollout, scoring, frontier, reporting)
+TO_CHECKPOINTS = {"candidates": (synthesis, validation, training), "published": (published_training,)}
+"""By where the pairs come from."""
+TO_REPORT = (rollout, scoring, frontier, reporting)
 
 
 def study(cells: Mapping[str, Cell]) -> Pipeline:
     """From cases to the report for these cells."""
-    return Pipeline([step.create_pipeline(cells) for step in STEPS])
+    steps = (*TO_CHECKPOINTS[grid.active_design().pairs], *TO_REPORT)
+    return Pipeline([step.create_pipeline(cells) for step in steps])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +34,17 @@ class ReportSettings(BaseModel):
     how many."""
 
 
+class Shown(Protocol):
+    """What the browser needs of a case, whatever world it is played in."""
+
+    @property
+    def case_id(self) -> str: ...
+    @property
+    def twin_id(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+
+
 class _Numbered:
     """Values by index; equal values share one."""
 
@@ -53,10 +64,11 @@ class _Numbered:
 
 
 def browser_data(
-    cases: Sequence[Case],
+    cases: Sequence[Shown],
     trajectories: Mapping[str, Sequence[Trajectory]],
     scores: pd.DataFrame,
     settings: ReportSettings,
+    describe: Callable[[Any], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The document of the browser.
 
@@ -65,12 +77,14 @@ def browser_data(
         trajectories: Test trajectories by cell, in the order of the columns.
         scores: The study's scores; trajectories without a row are shown ungraded.
         settings: How much is shown.
+        describe: What a reader may know of a case; None: of one of the tool world.
 
     Returns:
         ``cells, cases, steps, texts, evaluators, trajectories, total``. A trajectory is a list: cell, case,
         sample, stop reason, indices of its steps, and by evaluator its safety, helpfulness and reasons (or the
         reason for a missing score).
     """
+    described: Callable[[Any], dict[str, Any]] = describe or describe_case
     by_case: dict[str, list[tuple[int, Trajectory]]] = {}
     for index, group in enumerate(trajectories.values()):
         for trajectory in group:
@@ -78,12 +92,12 @@ def browser_data(
     played = [case for case in cases if case.case_id in by_case]
     evaluators = [str(name) for name in scores["evaluator"].unique()]
     rows = _Rows(by_case, _grades_by_trajectory(scores, evaluators), len(evaluators))
-    shown = _chosen(played, rows, settings)
+    shown = _chosen(played, rows, settings, described)
     table = _Rows(by_case, rows.grades, len(evaluators))
     filled = [row for index, case in enumerate(shown) for row in table.of_case(index, case)]
     return {
         "cells": _cells(scores, list(trajectories)),
-        "cases": [_described(case) for case in shown],
+        "cases": [described(case) for case in shown],
         "steps": table.steps.values,
         "texts": table.texts.values,
         "evaluators": evaluators,
@@ -103,7 +117,7 @@ class _Rows:
         self._by_case = by_case
         self._ungraded: Grades = [None] * n_evaluators
 
-    def of_case(self, index: int, case: Case) -> list[list[Any]]:
+    def of_case(self, index: int, case: Shown) -> list[list[Any]]:
         """The rows of a case's trajectories."""
         return [
             [
@@ -121,15 +135,17 @@ class _Rows:
         ]
 
 
-def _chosen(cases: Sequence[Case], rows: _Rows, settings: ReportSettings) -> list[Case]:
+def _chosen(
+    cases: Sequence[Shown], rows: _Rows, settings: ReportSettings, describe: Callable[[Any], dict[str, Any]]
+) -> list[Shown]:
     """Whole twin pairs, the headline split first, until the room is used up; in the order they were given."""
-    twins: dict[str, list[Case]] = {}
+    twins: dict[str, list[Shown]] = {}
     for case in sorted(cases, key=_order_of_choice):
         twins.setdefault(case.twin_id, []).append(case)
     chosen: set[str] = set()
     size = 0
     for pair in twins.values():
-        size += sum(_characters(_described(case)) + _characters(rows.of_case(0, case)) for case in pair)
+        size += sum(_characters(describe(case)) + _characters(rows.of_case(0, case)) for case in pair)
         if size + rows.steps.size + rows.texts.size > settings.browser_megabytes * MEGABYTE:
             break
         chosen |= {case.case_id for case in pair}
@@ -140,7 +156,7 @@ def _characters(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + 1
 
 
-def _order_of_choice(case: Case) -> tuple[bool, str]:
+def _order_of_choice(case: Shown) -> tuple[bool, str]:
     """The headline split first; within a split an order that favours nothing."""
     return case.split != HEADLINE_SPLIT, hashlib.sha256(case.twin_id.encode()).hexdigest()
 
@@ -168,7 +184,7 @@ def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
     return [{"name": name, **{key: none_if_nan(first[name][key]) for key in kept}} for name in names]
 
 
-def _described(case: Case) -> dict[str, Any]:
+def describe_case(case: Case) -> dict[str, Any]:
     """What a reader may know of a case; the agent was told the instruction alone."""
     kept = ("case_id", "twin_id", "domain", "family", "split", "seed", "hazard", "conflicting", "severity")
     guard = case.guard

@@ -1,8 +1,8 @@
 """What a study consists of: cells, arms, case sets.
 
-Running pipelines read ``cells.py`` alone. ``spec.py`` expands a compact spec to the table of cells, ``stages.py``
-and ``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is what that runs beside Kedro, ``side_by_side.py`` runs
-its stages.
+Running pipelines read ``cells.py`` and ``design.py`` alone. ``spec.py`` expands a compact spec to the table of
+cells, ``stages.py`` and ``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is what that runs beside Kedro,
+``side_by_side.py`` runs its stages.
 """
 
 from persistence_pipeline.study.cells import (
@@ -18,6 +18,7 @@ from persistence_pipeline.study.cells import (
     parse_cells,
     seed_name,
 )
+from persistence_pipeline.study.design import StudyDesign, parse_design
 
 __all__ = [
     "ORDERINGS",
@@ -26,9 +27,11 @@ __all__ = [
     "Cell",
     "Ordering",
     "Reference",
+    "StudyDesign",
     "StudyError",
     "cell_name",
     "check_cells",
     "parse_cells",
+    "parse_design",
     "seed_name",
 ]

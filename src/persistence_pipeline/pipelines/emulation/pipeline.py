@@ -22,7 +22,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     """Emulated rollouts and judgements of every player of these cells, and their analysis."""
     cells = grid.active_cells() if cells is None else cells
     arms = grid.arms(cells)
-    parts = [_cases(seed) for seed in sorted({seed for _, seed in arms.values()})]
+    parts = [cases(seed) for seed in sorted({seed for _, seed in arms.values()})]
     for arm, (source, seed) in arms.items():
         parts.append(_player(arm, seed, source, f"params:arms.{arm}", nodes.play_source, nodes.judge_source))
     for name, cell in cells.items():
@@ -30,11 +30,11 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     return Pipeline([*parts, _analysis([*arms, *cells])], tags="emulation")
 
 
-def _cases(seed: int) -> Pipeline:
+def cases(seed: int) -> Pipeline:
+    """The cases of one seed, both halves."""
     name = seed_name(seed)
-    reading = node(
-        nodes.read_emulated_cases, [SETTINGS, "params:case_set"], "emulated_cases", name="read_emulated_cases"
-    )
+    read = ["emulated_cases", "emulated_case_table"]
+    reading = node(nodes.read_emulated_cases, [SETTINGS, "params:case_set"], read, name="read_emulated_cases")
     parameters = {SETTINGS: SETTINGS, "params:case_set": f"params:seeds.{name}"}
     return Pipeline([reading], namespace=name, parameters=parameters)
 
@@ -42,12 +42,12 @@ def _cases(seed: int) -> Pipeline:
 def _player(
     name: str, seed: int, checkpoint: str, player: str, play: Callable[..., Any], judge: Callable[..., Any]
 ) -> Pipeline:
-    playing = ["checkpoint", "cases", SETTINGS, "params:rollout", "params:player"]
+    playing = ["checkpoint", "cases", "params:rollout", SETTINGS, "params:player"]
     judging = ["cases", "emulated_trajectories", "params:judging", SETTINGS, "params:player"]
     judged = ["emulated_judgements", "emulated_scores"]
     return Pipeline(
         [
-            node(play, playing, "emulated_trajectories", name="play_emulated"),
+            node(play, playing, ["emulated_trajectories", "emulated_trajectory_table"], name="play_emulated"),
             node(judge, judging, judged, name="judge_emulated"),
         ],
         namespace=name,

@@ -9,7 +9,7 @@ import pandas as pd
 from persistence_pipeline.analysis.attainable import attainable_frontier
 from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.grid import grid_table
-from persistence_pipeline.analysis.headline import frontier_table, headline_metrics
+from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
 from persistence_pipeline.analysis.summary import cell_summaries, draw_means, frontier_summary, persistence_summary
 from persistence_pipeline.world.attainable import reachable_outcomes
 
@@ -30,11 +30,16 @@ def find_attainable(settings: dict[str, Any], *case_lists: list[Any]) -> list[di
     return attainable_frontier([reachable_outcomes(case) for case in cases])
 
 
+def no_attainable(settings: dict[str, Any]) -> list[dict[str, float]]:
+    """Nothing: what is attainable is known where the world is."""
+    return []
+
+
 def analyse(
     scores: pd.DataFrame, grid: pd.DataFrame, attainable: list[dict[str, float]], settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Cells, frontier, persistence and comparisons on the headline split, from one shared set of draws."""
-    headline = scores[scores["split"] == settings["split"]]
+    headline = graded_on(scores, settings["split"])
     draws = draw_means(headline, settings["n_draws"], settings["seed"])
     return {
         "cells": cell_summaries(grid, draws),

@@ -8,7 +8,7 @@ from kedro.pipeline import Pipeline, node
 
 from persistence_pipeline.pipelines import grid
 from persistence_pipeline.pipelines.frontier import nodes
-from persistence_pipeline.study import Cell, seed_name
+from persistence_pipeline.study import Cell
 
 
 def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
@@ -20,18 +20,15 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     collect = node(
         nodes.collect_scores, [f"score_{i}" for i in range(len(players))], "scores", name="collect_scores"
     )
-    attainable = node(
-        nodes.find_attainable,
-        ["params:analysis", *(f"cases_{seed}" for seed in seeds)],
-        "attainable",
-        name="find_attainable",
-    )
+    cases = {} if grid.active_design().emulated else {f"cases_{seed}": grid.cases_of(seed) for seed in seeds}
+    find = nodes.find_attainable if cases else nodes.no_attainable
+    attainable = node(find, ["params:analysis", *cases], "attainable", name="find_attainable")
     gather = Pipeline(
         [collect, attainable],
         namespace="study",
         inputs={
             **{f"score_{i}": f"{player}.scores" for i, player in enumerate(players)},
-            **{f"cases_{seed}": f"{seed_name(seed)}.cases" for seed in seeds},
+            **cases,
         },
         parameters={"params:analysis": "params:analysis"},
     )

@@ -10,7 +10,7 @@ from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
 from persistence_pipeline.judging.emulation import EmulationSettings
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
-from persistence_pipeline.study import parse_cells
+from persistence_pipeline.study import StudyDesign, parse_cells
 from persistence_pipeline.world.splits import WorldSettings
 
 
@@ -22,11 +22,12 @@ def estimate_cost(
     emulation: EmulationSettings,
     plan: PlanSettings,
     cells: dict[str, Any],
+    design: StudyDesign,
 ) -> pd.DataFrame:
     """Requests, tokens, time and price of every part that asks a server; printed as a table."""
     from rich.console import Console
 
-    estimated = estimate(world, candidates, rollout, judging, emulation, plan, parse_cells(cells))
+    estimated = estimate(world, candidates, rollout, judging, emulation, plan, parse_cells(cells), design)
     console = Console()
     console.width = max(console.width, 120)
     console.print(cost_table(estimated, plan))

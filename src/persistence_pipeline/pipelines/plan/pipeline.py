@@ -7,7 +7,8 @@ from kedro.pipeline import Pipeline, node
 from persistence_pipeline.pipelines.plan import nodes
 
 PARAMETERS = [
-    f"params:{name}" for name in ("world", "candidates", "rollout", "judging", "emulation", "plan", "cells")
+    f"params:{name}"
+    for name in ("world", "candidates", "rollout", "judging", "emulation", "plan", "cells", "study")
 ]
 
 

@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline, node
 from persistence_pipeline.pipelines import grid, published, synthesis, training
 from persistence_pipeline.pipelines.published_training import nodes
 from persistence_pipeline.records import OBJECTIVES
-from persistence_pipeline.study import Cell, seed_name
+from persistence_pipeline.study import Cell
 
 TABLES = ("pair_table", "pool_scores", "conversations", "toolkits")
 SHARED = ("params:published", "params:published_training")
@@ -25,7 +25,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     arms = grid.arms(cells)
     imported = published.create_pipeline().to_outputs(*(f"published.{name}" for name in TABLES))
     origins = {f"{source}.checkpoint" for source, _ in arms.values()}
-    origins |= {f"{seed_name(seed)}.cases" for _, seed in arms.values()}
+    origins |= {grid.cases_of(seed) for _, seed in arms.values()}
     made = synthesis.create_pipeline(cells).to_outputs(*sorted(origins))
     taken = [_arm(arm) for arm in arms]
     return Pipeline([imported, made, *taken, training.create_pipeline(cells)], tags="published_training")

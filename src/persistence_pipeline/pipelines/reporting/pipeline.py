@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from kedro.pipeline import Pipeline, node
 
 from persistence_pipeline.pipelines import grid
+from persistence_pipeline.pipelines.emulation import nodes as emulated
 from persistence_pipeline.pipelines.reporting import nodes
 from persistence_pipeline.study import Cell, seed_name
 
@@ -20,7 +21,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     logs = {f"training_log__{name}": f"{name}.training_log" for name in cells}
     episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in (*arms, *cells)}
     episodes |= {
-        f"cases__{name}": f"{name}.cases" for name in sorted({seed_name(seed) for _, seed in arms.values()})
+        f"cases__{seed_name(seed)}": grid.cases_of(seed) for seed in sorted({seed for _, seed in arms.values()})
     }
     figures = [f"figure_{name}" for name in nodes.FIGURES]
     steps = [
@@ -32,7 +33,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
         ),
         node(nodes.draw_figures, _same("summary", "scores", *logs), figures, name="draw_figures"),
         node(
-            nodes.collect_trajectories,
+            emulated.show_trajectories if grid.active_design().emulated else nodes.collect_trajectories,
             {**_same("scores", *episodes), "settings": "params:report"},
             "browser",
             name="collect_trajectories",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 
 from persistence_pipeline.pipelines import grid
+from persistence_pipeline.pipelines.emulation import nodes as emulated
 from persistence_pipeline.pipelines.rollout import nodes
-from persistence_pipeline.study import Cell, seed_name
+from persistence_pipeline.study import Cell
 
 OUTPUTS = ["trajectories", "trajectory_table"]
 
@@ -22,20 +23,29 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
 
 
 def _cell(name: str, cell: Cell) -> Pipeline:
-    inputs = ["checkpoint", "cases", "params:rollout", "params:cell"]
-    return Pipeline(
-        [node(nodes.roll_out_cell, inputs, OUTPUTS, name="roll_out_cell")],
-        namespace=name,
-        inputs={"checkpoint": f"{name}.checkpoint", "cases": f"{seed_name(cell.seed)}.cases"},
-        parameters={"params:rollout": "params:rollout", "params:cell": f"params:cells.{name}"},
-    )
+    play = emulated.play_cell if grid.active_design().emulated else nodes.roll_out_cell
+    playing = node(play, _inputs("params:cell"), OUTPUTS, name="roll_out_cell")
+    return _played(playing, name, name, cell.seed, {"params:cell": f"params:cells.{name}"})
 
 
 def _source(arm: str, source: str, seed: int) -> Pipeline:
-    inputs = ["checkpoint", "cases", "params:rollout", "params:arm"]
+    play = emulated.play_source if grid.active_design().emulated else nodes.roll_out_source
+    playing = node(play, _inputs("params:arm"), OUTPUTS, name="roll_out_source")
+    return _played(playing, arm, source, seed, {"params:arm": f"params:arms.{arm}"})
+
+
+def _settings() -> list[str]:
+    return ["params:rollout", *(["params:emulation"] if grid.active_design().emulated else [])]
+
+
+def _inputs(player: str) -> list[str]:
+    return ["checkpoint", "cases", *_settings(), player]
+
+
+def _played(playing: Node, name: str, checkpoint: str, seed: int, player: dict[str, str]) -> Pipeline:
     return Pipeline(
-        [node(nodes.roll_out_source, inputs, OUTPUTS, name="roll_out_source")],
-        namespace=arm,
-        inputs={"checkpoint": f"{source}.checkpoint", "cases": f"{seed_name(seed)}.cases"},
-        parameters={"params:rollout": "params:rollout", "params:arm": f"params:arms.{arm}"},
+        [playing],
+        namespace=name,
+        inputs={"checkpoint": f"{checkpoint}.checkpoint", "cases": grid.cases_of(seed)},
+        parameters={**{name: name for name in _settings()}, **player},
     )

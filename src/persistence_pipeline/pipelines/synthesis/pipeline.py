@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Node, Pipeline, node
 
 from persistence_pipeline.pipelines import grid
+from persistence_pipeline.pipelines.emulation import nodes as emulated
+from persistence_pipeline.pipelines.emulation.pipeline import cases as emulated_cases
 from persistence_pipeline.pipelines.synthesis import nodes
 from persistence_pipeline.study import Cell, seed_name
 
@@ -22,6 +24,8 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
 
 
 def _cases(seed: int) -> Pipeline:
+    if grid.active_design().emulated:
+        return emulated_cases(seed)
     name = seed_name(seed)
     names = ["params:world", "params:case_set"]
     make = node(nodes.make_cases, names, ["cases", "case_table"], name="make_cases")
@@ -44,20 +48,7 @@ def _source(source: str) -> Pipeline:
 
 def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
     """Candidates, scores, pairs by objective, and their audit."""
-    roll = node(
-        nodes.roll_out_candidates,
-        ["checkpoint", "cases", "params:candidates", "params:arm"],
-        ["candidates", "candidate_table"],
-        name="roll_out_candidates",
-        tags="candidates",
-    )
-    score = node(
-        nodes.score_candidates,
-        ["cases", "candidates", "params:arm"],
-        "candidate_scores",
-        name="score_candidates",
-        tags="candidates",
-    )
+    candidates, settings = _emulated_candidates() if grid.active_design().emulated else _candidates()
     pairs = [
         node(
             nodes.make_pairs,
@@ -75,10 +66,33 @@ def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
         name="audit_pairs",
         tags="pairs",
     )
-    shared = ["params:candidates", *(f"params:pairing.{objective}" for objective in objectives)]
+    shared = [*settings, *(f"params:pairing.{objective}" for objective in objectives)]
     return Pipeline(
-        [roll, score, *pairs, audit],
+        [*candidates, *pairs, audit],
         namespace=arm,
-        inputs={"checkpoint": f"{source}.checkpoint", "cases": f"{seed_name(seed)}.cases"},
+        inputs={"checkpoint": f"{source}.checkpoint", "cases": grid.cases_of(seed)},
         parameters={**{name: name for name in shared}, "params:arm": f"params:arms.{arm}"},
     )
+
+
+def _candidates() -> tuple[list[Node], list[str]]:
+    """Nodes that play and grade candidates in the tool world, and the parameters that they share."""
+    playing = ["checkpoint", "cases", "params:candidates", "params:arm"]
+    grading = ["cases", "candidates", "params:arm"]
+    played = ["candidates", "candidate_table"]
+    return [
+        node(nodes.roll_out_candidates, playing, played, name="roll_out_candidates", tags="candidates"),
+        node(nodes.score_candidates, grading, "candidate_scores", name="score_candidates", tags="candidates"),
+    ], ["params:candidates"]
+
+
+def _emulated_candidates() -> tuple[list[Node], list[str]]:
+    """The same in the emulated world, where a judge grades."""
+    settings = ["params:candidates", "params:emulation", "params:judging"]
+    playing = ["checkpoint", "cases", "params:candidates", "params:emulation", "params:arm"]
+    judging = ["cases", "candidates", "params:judging", "params:emulation", "params:arm"]
+    played, judged = ["candidates", "candidate_table"], ["candidate_judgements", "candidate_scores"]
+    return [
+        node(emulated.play_candidates, playing, played, name="roll_out_candidates", tags="candidates"),
+        node(emulated.judge_candidates, judging, judged, name="judge_candidates", tags="candidates"),
+    ], settings

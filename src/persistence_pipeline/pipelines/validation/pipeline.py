@@ -8,7 +8,7 @@ from kedro.pipeline import Pipeline, node
 
 from persistence_pipeline.pipelines import grid
 from persistence_pipeline.pipelines.validation import nodes
-from persistence_pipeline.study import Cell, seed_name
+from persistence_pipeline.study import Cell
 
 
 def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
@@ -21,5 +21,5 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
 def _arm(arm: str, seed: int, objectives: list[str]) -> Pipeline:
     tables = ["candidate_table", "candidate_scores", *(f"pair_table_{objective}" for objective in objectives)]
     check = node(nodes.validate_arm, ["case_table", *tables], "validation_report", name="validate_arm")
-    inputs = {"case_table": f"{seed_name(seed)}.case_table", **{name: f"{arm}.{name}" for name in tables}}
+    inputs = {"case_table": grid.case_table_of(seed), **{name: f"{arm}.{name}" for name in tables}}
     return Pipeline([check], namespace=arm, inputs=inputs)

@@ -21,7 +21,7 @@ function caseHead(index, at, n) {
     "div",
     { class: "case-head" },
     h("h2", {}, "“", item.instruction, "”"),
-    h("p", { class: "note" }, `${item.domain} · ${plain(item.family)} · ${kindText(item)} · ${item.severity} · ${splitNames[item.split] || item.split} · seed ${item.seed} · `, h("code", {}, item.case_id)),
+    h("p", { class: "note" }, `${item.domain} · ${plain(item.family)} · ${kindText(item)} · ${item.severity ? `${item.severity} · ` : ""}${splitNames[item.split] || item.split} · seed ${item.seed} · `, h("code", {}, item.case_id)),
     h("div", { class: "buttons" }, step(-1, "Previous"), step(1, "Next"), twin, sampleChoice(index), h("button", { type: "button", click: copyLink }, "Copy link"), h("span", { class: "note", id: "copied", role: "status" }, place)),
   );
 }
@@ -53,6 +53,7 @@ async function copyLink() {
 
 /** What the agent was not told: the state, the request in full, what a check would have shown. */
 function hiddenFacts(item) {
+  if (!item.state) return authorsNotes(item);
   const header = ["id", "name", "group", "condition", "usual"].map((name) => h("th", { scope: "col" }, name));
   const rows = item.state.map((entity) => h("tr", {}, entity.map((value) => h("td", {}, value === null ? "–" : String(value)))));
   const facts = [
@@ -68,6 +69,17 @@ function hiddenFacts(item) {
     h("summary", {}, "What the agent was not told"),
     h("dl", {}, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
     h("table", {}, h("caption", { class: "note" }, "The world at the start"), h("thead", {}, h("tr", {}, header)), h("tbody", {}, rows)),
+  );
+}
+
+/** Of a case whose tools a model plays: what its author says of it. */
+function authorsNotes(item) {
+  const facts = [["asked for", item.goals], ["what could go wrong", item.risks], ["what the request leaves open", item.left_open]];
+  return h(
+    "details",
+    {},
+    h("summary", {}, "What the author of the case says"),
+    h("dl", {}, facts.map(([name, texts]) => [h("dt", {}, name), texts.map((text) => h("dd", {}, text))])),
   );
 }
 

@@ -23,7 +23,10 @@ const trajectories = packed.trajectories.map(([cell, of, sample, stop, calls, gr
 const byCase = cases.map(() => []);
 for (const trajectory of trajectories) byCase[trajectory.case].push(trajectory);
 const caseById = new Map(cases.map((item, index) => [item.case_id, index]));
-cases.forEach((item) => { item.twin = caseById.get(item.case_id.replace(/(hazard|benign)$/, (kind) => (kind === "hazard" ? "benign" : "hazard"))); });
+cases.forEach((item) => {
+  const twin = item.case_id.replace(/(hazard|benign)$/, (kind) => (kind === "hazard" ? "benign" : "hazard"));
+  item.twin = twin === item.case_id ? undefined : caseById.get(twin); // ToolEmu's cases have none
+});
 
 /** Safety and helpfulness of a trajectory by an evaluator, and the reasons; nulls where it is not graded. */
 function gradeOf(trajectory, evaluator) {
