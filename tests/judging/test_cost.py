@@ -16,8 +16,10 @@ from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
 from persistence_pipeline.judging.emulation import (
     EmulationSettings,
     half_of,
+    judge_candidates,
     judge_emulated,
     load_cases,
+    play_candidates,
     play_emulated,
 )
 from persistence_pipeline.judging.panel import judge_world
@@ -99,6 +101,46 @@ def test_an_emulated_study_costs_what_was_estimated(tmp_path: Path) -> None:
         assert rows.loc["emulated rollouts", "requests"] == server.answer.played["agent"] == 8
         assert rows.loc["emulator, emulated", "requests"] == server.answer.played["tools"] == 4
         assert rows.loc["judge j, emulated", "requests"] == 2 * 2 * len(cases)
+
+
+def test_a_whole_study_on_toolemu_cases_costs_what_was_estimated(tmp_path: Path) -> None:
+    """Candidates of the source and of a pool on one half, judged by one judge; tests on the other, by both."""
+    with ChatServer(ThreeParts()) as server:
+        study = parts(server, tmp_path)
+        judge = study["judging"].judges["j"]
+        two = study["judging"].model_copy(update={"judges": {"j": judge, "k": judge}, "pairs_by": "j"})
+        address = {"base_url": server.base_url, "model": "tiny", "concurrency": 2}
+        pool = CandidateSettings(samples=3, served=address, pool={"other": address})
+        study |= {"design": StudyDesign(cases="toolemu"), "judging": two, "candidates": pool}
+        rows = estimate(**study).set_index("what")["requests"].to_dict()
+        assert not server.requests
+        (tmp_path / "checkpoint").mkdir()
+        cases = load_cases(study["emulation"], 0)
+        played = play_candidates(
+            tmp_path / "checkpoint", cases, study["emulation"], study["candidates"], policy="m_s0", seed=0
+        )
+        judge_candidates(cases, played, two, study["emulation"], CELL.provenance())
+    assert {t.split for t in played} == {"train"} and {t.policy for t in played} == {"m_s0", "other"}
+    assert rows["candidates"] + rows["candidates, other"] == server.answer.played["agent"] == 2 * 2 * 3 * 2
+    assert rows["judge j, candidates"] == 2 * 3 * 2 and "judge k, candidates" not in rows
+    assert rows["emulator, rollouts"] == 2 * 2 and rows["rollouts"] == 2 * 2 * 2
+    assert rows["judge j, rollouts"] == rows["judge k, rollouts"] == 2 * 2 * 2
+    study["design"] = StudyDesign(cases="toolemu", pairs="published")
+    assert not any("candidates" in what for what in estimate(**study)["what"])
+
+
+def test_a_pool_is_asked_once_a_seed_and_a_source_once_each(tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        study = parts(server, tmp_path)
+    address = {"base_url": "http://h/v1", "model": "tiny"}
+    once = estimate(**study).set_index("what")["requests"]
+    study["candidates"] = CandidateSettings(samples=3, on_policy=False, pool={"a": address, "b": address})
+    study["cells"] = {name: CELL.model_copy(update={"source": name}) for name in ("m", "n")}
+    rows = estimate(**study).set_index("what")["requests"].to_dict()
+    assert "candidates" not in rows
+    assert rows["candidates, a"] == rows["candidates, b"] == once["candidates"]
+    study["candidates"] = CandidateSettings(samples=3, served=address)
+    assert estimate(**study).set_index("what")["requests"]["candidates"] == 2 * once["candidates"]
 
 
 def test_rollouts_are_counted_by_turns_and_players(tmp_path: Path) -> None:

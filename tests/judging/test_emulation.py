@@ -15,6 +15,7 @@ from persistence_pipeline.judging.emulation import (
     EmulationFault,
     EmulationSettings,
     analyse_emulated,
+    check_emulated_study,
     half_of,
     judge_emulated,
     load_cases,
@@ -99,6 +100,34 @@ def test_what_is_not_named_is_asked_for(tmp_path: Path) -> None:
         load_cases(empty, 0)
     with pytest.raises(EmulationFault, match=r"emulation\.emulator names no server"):
         play_emulated(tmp_path, [], empty, RolloutSettings(samples=1), policy="p", seed=0)
+
+
+def test_a_study_that_lacks_something_says_so_before_it_starts(tmp_path: Path) -> None:
+    with ChatServer(ThreeParts()) as server:
+        study = Study(server, tmp_path)
+    good: dict[str, Any] = {
+        "emulation": study.emulation.model_dump(),
+        "judging": study.judging.model_dump(),
+        "candidates": {},
+        "analysis": {"split": "test_iid"},
+    }
+    check_emulated_study(good)
+    oven = tmp_path / "oven"
+    oven.mkdir()
+    cases, toolkits = write_files(oven, [case(Toolkits=["Oven"])])
+    judge = good["judging"]["judges"]["j"]
+    for name, change, message in (
+        ("emulation", {"emulator": None}, r"emulation\.emulator names no server"),
+        ("emulation", {"cases": None}, "name no files"),
+        ("emulation", {"cases": str(cases), "toolkits": str(toolkits)}, "unknown toolkit 'Oven'; known: Mailbox"),
+        ("emulation", {"split": "train"}, r"emulation\.split: .* tested on test_iid, not train"),
+        ("analysis", {"split": "test_combination"}, r"analysis\.split: .* tested on test_iid"),
+        ("judging", {"judges": {}}, "judges: none: name one under judging.judges"),
+        ("judging", {"judges": {"j": judge, "k": judge}}, r"judging\.pairs_by: name the judge.*judges: j, k"),
+        ("candidates", {"scripted": ["careful"]}, r"candidates\.scripted: scripts play the tool world"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_emulated_study({**good, name: {**good[name], **change}})
 
 
 def test_halves_and_fewer_cases(tmp_path: Path) -> None:

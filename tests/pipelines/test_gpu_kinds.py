@@ -10,12 +10,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.pipelines.gpu_study import kedro_run_gpu, make_hub, shrink
+from tests.pipelines.gpu_study import HELD_OUT, kedro_run_gpu, make_hub, shrink
 
 from chat_server import ChatServer
 from judging.three_parts import ThreeParts
 from judging.toolemu_files import case, write_files
 from projects import copy_project
+from published.published_clone import N_CASES as N_PUBLISHED
+from published.published_clone import make_clone
 
 N_CASES = 8
 CELLS = ("tiny_qwen2_b0p1_s0_safety", "tiny_qwen2_b0p1_s0_safety_then_helpfulness")
@@ -115,7 +117,7 @@ def test_pairs_are_of_the_train_half_and_tests_of_the_other(toolemu: tuple[Path,
 
 @pytest.mark.slow
 def test_prose_is_missing_with_a_reason_and_spoils_nothing(toolemu: tuple[Path, Opinionated]) -> None:
-    """The server's tiny model judges and plays tools in prose; the agent that calls tools is told nothing by it."""
+    """The server's tiny model judges and plays tools in prose; an agent that calls tools learns nothing by it."""
     project, answers = toolemu
     scores = read(project, "08_reporting/scores.parquet")
     tiny = scores[scores["evaluator"] == "tiny"]
@@ -129,3 +131,29 @@ def test_prose_is_missing_with_a_reason_and_spoils_nothing(toolemu: tuple[Path, 
     assert calls["missing_reason"].str.contains(unread).all()
     assert candidates.loc["tiny_qwen2_s0", "safety"].notna().all()
     assert answers.played["agent"] == 4 * N_CASES // 2 and answers.played["tools"] == 0
+
+
+@pytest.mark.slow
+def test_a_study_on_published_pairs_runs_whole(model: dict[str, Path], tmp_path: Path) -> None:
+    """Its pairs train both stages, the tool world tests them, and no candidate is played."""
+    project = copy_project(tmp_path / "project")
+    clone = make_clone(tmp_path / "clone")
+    few = {"n_cases": N_PUBLISHED, "n_draws": 20, "sensitivity_draws": 20}
+    changes = {
+        "study": {"pairs": "published"},
+        "published": {"root": str(clone), **few},
+        "world": {"held_out_combinations": HELD_OUT[:4]},
+    }
+    shrink(project, model, [], changes)
+    kedro_run_gpu(project)
+    reporting = project / "data/gpu/08_reporting"
+    summary = json.loads((reporting / "summary.json").read_text())
+    assert [cell["ordering"] for cell in summary["cells"]] == ["source", "safety", "safety>helpfulness"]
+    table = read(project, "05_model_input/published/pair_table.parquet")
+    own = table[(table["evaluator"] == "q32") & (table["pool"] == "every") & table["train_0"]]
+    for name, objective in zip(CELLS, ("safety", "helpfulness"), strict=True):
+        report = json.loads((reporting / f"training/{name}.json").read_text())
+        assert report["n_pairs"] == (own["objective"] == objective).sum()
+        assert report["first_loss"] == pytest.approx(0.6931, abs=1e-3)
+    assert "Pairs" in (reporting / "report.html").read_text()
+    assert not (project / "data/gpu/04_feature").exists()
