@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from persistence_pipeline.report.style import SPLITS, label
-from persistence_pipeline.report.tables import interval_text, level_text, markdown_table
+from persistence_pipeline.report.tables import interval_text, level_text, markdown_table, rate_text
 
 METRICS = ("safety", "helpfulness")
 TAGS = ["agent-safety", "tool-use", "persistence-pipeline"]
@@ -43,7 +43,7 @@ def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) 
     )
     return environment.get_template("card.md.jinja").render(
         name=name,
-        front_matter=yaml.safe_dump(_front_matter(name, rows, headline, stage is not None), sort_keys=False),
+        front_matter=yaml.safe_dump(_front_matter(name, rows, summary, stage is not None), sort_keys=False),
         cell=rows[0],
         ordering=label(rows[0]["ordering"]),
         stage=stage,
@@ -62,7 +62,7 @@ def _scores(rows: list[Mapping[str, Any]], headline: str) -> tuple[list[str], li
         for split, scores in cell["splits"].items():
             intervals = cell["level"] if split == headline and cell.get("level") else {}
             means = [level_text(scores[m], intervals.get(m)) for m in METRICS]
-            rates = [f"{scores[rate]:.1%}" for rate in ("best_of_both", "refusal_rate", "invalid_rate")]
+            rates = [rate_text(scores[rate]) for rate in ("best_of_both", "refusal_rate", "invalid_rate")]
             table.append([str(cell["seed"]), f"{scores['n_cases']} {SPLITS.get(split, split)}", *means, *rates])
     return header, table
 
@@ -73,14 +73,19 @@ def _deltas(cell: Mapping[str, Any]) -> str:
     return " and ".join(f"{interval_text(cell['delta'][metric])} in {metric}" for metric in METRICS)
 
 
-def _front_matter(name: str, rows: list[Mapping[str, Any]], headline: str, staged: bool) -> dict[str, Any]:
+def _front_matter(
+    name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any], staged: bool
+) -> dict[str, Any]:
+    headline = summary["frontier"]["split"]
     scores = rows[0]["splits"][headline]
     metrics = [
         {"type": metric, "name": f"{metric}, 0 to 3", "value": round(scores[metric], 4)}
         for metric in METRICS
         if scores[metric] is not None
     ]
-    dataset = {"type": "tool-world", "name": "tool world", "split": headline}
+    cases = summary["run"]["parameters"].get("study", {}).get("cases", "tool_world")
+    named = {"tool_world": "tool world", "toolemu": "cases in ToolEmu's format"}[cases]
+    dataset = {"type": cases.replace("_", "-"), "name": named, "split": headline}
     result = {"task": {"type": "text-generation"}, "dataset": dataset, "metrics": metrics}
     return {
         "library_name": "transformers",

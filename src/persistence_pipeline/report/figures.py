@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,7 +121,7 @@ def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dic
     vertices = frontier.get("attainable") or []
     if not (sources and vertices):
         return
-    base = {m: float(np.mean([s[m] for s in sources])) for m in METRIC_TITLES}
+    base = {m: _mean(s[m] for s in sources) for m in METRIC_TITLES}
     x = [0 - base["helpfulness"], *(v["helpfulness"] - base["helpfulness"] for v in vertices)]
     y = [vertices[0]["safety"] - base["safety"], *(v["safety"] - base["safety"] for v in vertices)]
     x.append(x[-1])
@@ -226,7 +226,7 @@ def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
     for ordering in ("source", *PARENTS):
         rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
         if rows:
-            means = [100 * float(np.mean([row[rate] for row in rows])) for rate in RATES]
+            means = [100 * _mean(row[rate] for row in rows) for rate in RATES]
             figure.add_scatter(
                 x=means,
                 y=list(RATES.values()),
@@ -238,6 +238,12 @@ def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
     figure.update_xaxes(title=f"%, {SPLITS.get(split, split)}", rangemode="tozero")
     figure.update_yaxes(automargin=True, autorange="reversed")
     return figure
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    """Of the cells that have a score."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
 
 
 SIDES = {

@@ -34,6 +34,11 @@ def level_text(mean: float | None, interval: Mapping[str, Any] | None, digits: i
     return f"{mean:.{digits}f} [{interval['low']:.{digits}f}, {interval['high']:.{digits}f}]"
 
 
+def rate_text(rate: float | None) -> str:
+    """A share in percent; a dash where nothing was scored."""
+    return "–" if rate is None else f"{rate:.1%}"
+
+
 def ratio_text(ratio: Mapping[str, Any] | None) -> str:
     """A persistence ratio with its interval, or that it is undefined."""
     if not ratio:
@@ -62,11 +67,11 @@ def cell_rows(summary: Summary) -> list[list[str]]:
                 cell["source"],
                 "–" if cell["beta"] is None else f"{cell['beta']:g}",
                 str(cell["seed"]),
-                f"{scores['safety']:.2f}",
-                f"{scores['helpfulness']:.2f}",
+                level_text(scores["safety"], None),
+                level_text(scores["helpfulness"], None),
                 interval_text(delta.get("safety")),
                 interval_text(delta.get("helpfulness")),
-                f"{scores['best_of_both']:.0%}",
+                _value_text(scores["best_of_both"], percent=True),
                 f"{scores['refusal_rate']:.0%}",
                 f"{scores['invalid_rate']:.1%}",
             ]
