@@ -7,6 +7,7 @@ script plays in place of the agent. What models will write is assumed (``PlanSet
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from persistence_pipeline.judging.briefing import Briefing, world_briefing
-from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
+from persistence_pipeline.judging.emulation import EmulationSettings, emulator_of, half_of, load_cases
 from persistence_pipeline.judging.emulator import EmulatedWorld
 from persistence_pipeline.judging.judge import questions
 from persistence_pipeline.judging.panel import choose_cases
@@ -236,45 +237,43 @@ def _emulated(
 ) -> list[dict[str, Any]]:
     """Rows of agents (the first of the names), of emulator and judges (with the second) on emulated cases."""
     agent, tools, verdicts = Load(), Load(), {name: Load() for name in judging.judges}
+    emulator = emulator_of(emulation)
+    cases: dict[str, EmulatedCase] = {}
+    episodes = Counter[str]()
     for seed, n_players in players.items():
         for case in half_of(load_cases(emulation, seed), split):
-            times = n_players * rollout.samples
-            stand_in = _stand_in(case, emulation, plan, tools, times)
+            cases[case.case_id] = case
+            episodes[case.case_id] += n_players * rollout.samples
+    with ChatClient(emulator.server, key=SecretStr("-")) as client:
+        for case_id, times in episodes.items():
+            stand_in = _stand_in(EmulatedWorld(cases[case_id], emulator, client, ""), plan, tools, times)
             for prompt in _prompts(stand_in):
                 agent.add(prompt, plan.agent_tokens, times)
-            briefings: dict[str, Briefing] = {case.case_id: case.briefing()}
+            briefings: dict[str, Briefing] = {case_id: cases[case_id].briefing()}
             for name, judge in judging.judges.items():
                 for question in questions([stand_in], briefings, judge):
                     verdicts[name].add(question.request.messages, plan.judge_tokens, times)
     rows = [] if rollout.served is None else [_row(names[0], rollout.served, agent, plan)]
-    if emulation.emulator is not None:
-        rows.append(_row(f"emulator, {names[1]}", emulation.emulator.server, tools, plan))
+    rows.append(_row(f"emulator, {names[1]}", emulator.server, tools, plan))
     return rows + [
         _row(f"judge {name}, {names[1]}", judge.server, verdicts[name], plan)
         for name, judge in judging.judges.items()
     ]
 
 
-def _stand_in(
-    case: EmulatedCase, emulation: EmulationSettings, plan: PlanSettings, tools: Load, times: int
-) -> Trajectory:
+def _stand_in(world: EmulatedWorld, plan: PlanSettings, tools: Load, times: int) -> Trajectory:
     """An episode of the assumed length, one tool called over and over; counts the emulator's requests."""
-    if emulation.emulator is None:
-        raise ValueError("there is no emulator")
     filler = "x" * int(plan.emulator_tokens * plan.characters_per_token)
-    call = ToolCall(name=case.tools[0].name, arguments={"a": "x" * int(plan.agent_tokens * 2)})
-    with ChatClient(emulation.emulator.server, key=SecretStr("-")) as client:
-        world = EmulatedWorld(case, emulation.emulator, client, "")
-        messages = list(world.opening)
-        for _ in range(plan.turns):
-            tools.add(world.request(call.name, call.arguments).messages, plan.emulator_tokens, times)
-            world.remember(call.name, call.arguments, {"text": filler})
-            messages.append(Message(role="assistant", tool_calls=(call,)))
-            messages.append(Message(role="tool", content=filler, name=call.name))
-        messages.append(
-            Message(role="assistant", content="x" * int(plan.agent_tokens * plan.characters_per_token))
-        )
-        episode = Episode(case, policy="plan", seed=0, world=world)
+    call = ToolCall(name=world.case.tools[0].name, arguments={"a": "x" * int(plan.agent_tokens * 2)})
+    messages = list(world.opening)
+    for _ in range(plan.turns):
+        tools.add(world.request(call.name, call.arguments).messages, plan.emulator_tokens, times)
+        world.remember(call.name, call.arguments, {"text": filler})
+        messages.append(Message(role="assistant", tool_calls=(call,)))
+        messages.append(Message(role="tool", content=filler, name=call.name))
+    last = "x" * int(plan.agent_tokens * plan.characters_per_token)
+    messages.append(Message(role="assistant", content=last))
+    episode = Episode(world.case, policy="plan", seed=0, world=world)
     episode.messages = messages
     episode.stop("finish")
     return episode.trajectory()

@@ -86,7 +86,7 @@ def check_emulated_study(parameters: Mapping[str, Any]) -> None:
     """
     settings = EmulationSettings.model_validate(parameters["emulation"])
     load_cases(settings, 0)
-    _emulator(settings)
+    emulator_of(settings)
     JudgingSettings.model_validate(parameters["judging"]).pairing_judge()
     if CandidateSettings.model_validate(parameters["candidates"]).scripted:
         raise EmulationFault(
@@ -120,7 +120,7 @@ def play_emulated(
         EmulationFault: no emulator is named.
         ServingFault: a server fails; the run that is started again continues.
     """
-    emulator = _emulator(settings)
+    emulator = emulator_of(settings)
     with ChatClient(emulator.server, Path(settings.journals) / f"{policy}-emulator.jsonl") as client:
         episodes = [
             Episode(
@@ -137,7 +137,12 @@ def play_emulated(
         return play(checkpoint, episodes, rollout, policy=policy)
 
 
-def _emulator(settings: EmulationSettings) -> EmulatorSettings:
+def emulator_of(settings: EmulationSettings) -> EmulatorSettings:
+    """Who plays the tools.
+
+    Raises:
+        EmulationFault: nobody is named.
+    """
     if settings.emulator is None:
         raise EmulationFault("emulation.emulator names no server: see docs/judging.md")
     return settings.emulator

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from persistence_pipeline.study.cells import StudyError
+from persistence_pipeline.study.design import StudyDesign
 from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
 from persistence_pipeline.study.stages import Study, write_dvc_file
 
@@ -42,7 +43,12 @@ def _expand(conf: Path, env: str, changes: list[str]) -> None:
     cells = expand(spec, sources)
     (conf / env / TABLE).with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
     (conf / env / TABLE).write_text(render_cells(cells, spec, base), encoding="utf-8")
-    write_dvc_file(Study(conf, env, cells))
+    study = Study(conf, env, cells)
+    if study.design == StudyDesign():
+        write_dvc_file(study)
+    else:
+        study.dvc_file.unlink(missing_ok=True)  # its stages are those of a study on the tool world
+        print(f"{env}: no dvc.yaml, for DVC knows studies on the tool world alone; `kedro run` knows all")  # noqa: T201
 
 
 def _sources(conf: Path, env: str) -> set[str]:

@@ -21,6 +21,7 @@ import yaml
 
 from persistence_pipeline.study.cells import Cell, seed_name
 from persistence_pipeline.study.code import PACKAGE, ROOT, files_behind
+from persistence_pipeline.study.design import StudyDesign, parse_design
 from persistence_pipeline.study.spec import TABLE
 
 if TYPE_CHECKING:
@@ -57,6 +58,16 @@ class Study:
 
         return OmegaConfigLoader(str(self.conf), env=self.env, base_env="base", default_run_env="base")
 
+    @property
+    def design(self) -> StudyDesign:
+        """What the environment's study stands on."""
+        return parse_design(self.config["parameters"]["study"])
+
+    @property
+    def dvc_file(self) -> Path:
+        """The study's ``dvc.yaml``: at the root for the base environment, else beside the environment's spec."""
+        return (self.conf.parent if self.env == "base" else self.conf / self.env) / "dvc.yaml"
+
     def names(self, kind: str) -> list[str]:
         """All sources, arms, seeds, cells or objectives of the study."""
         cells = self.cells.values()
@@ -84,10 +95,9 @@ class Study:
 
 
 def write_dvc_file(study: Study) -> Path:
-    """Write the study's ``dvc.yaml``: at the root for the base environment, else beside the environment's spec."""
-    target = (study.conf.parent if study.env == "base" else study.conf / study.env) / "dvc.yaml"
-    target.write_text(render_dvc_file(study), encoding="utf-8")
-    return target
+    """Write the study's ``dvc.yaml``."""
+    study.dvc_file.write_text(render_dvc_file(study), encoding="utf-8")
+    return study.dvc_file
 
 
 def render_dvc_file(study: Study) -> str:
