@@ -157,7 +157,9 @@ def _memory_advice(settings: RolloutSettings) -> Iterator[None]:
 
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         raise RolloutFault(
             f"out of memory: lower batch_size (now {settings.batch_size}) or max_length (now "
             f"{settings.max_length}) of the rollout. The allocator said: {str(error).splitlines()[0]}"
