@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from persistence_pipeline.study import StudyError, parse_cells
+from persistence_pipeline.study import StudyError, parse_cells, parse_design
 from persistence_pipeline.study.__main__ import main
 from persistence_pipeline.study.spec import expand, load_spec, parse_spec, tables
 
@@ -124,3 +125,23 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path) -> N
     with pytest.raises(SystemExit, match=r"^error: cell gemma_b0p1_s0_safety: unknown source"):
         main(["--conf", str(tmp_path / "conf")])
     assert sorted(path.name for path in base.iterdir()) == ["parameters_sources.yml", "study.yml"]
+
+
+@pytest.mark.parametrize("design", ["{cases: toolemu}", "{pairs: published}"])
+def test_dvc_stages_are_written_for_the_tool_world_alone(
+    design: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(Path(__file__).resolve().parents[2] / "conf", conf)
+    (conf / "gpu/parameters_kind.yml").write_text(f"study: {design}\n")
+    (conf / "gpu/parameters_cells.json").unlink()
+    main(["--env=gpu", "--conf", str(conf)])
+    assert (conf / "gpu/parameters_cells.json").is_file() and not (conf / "gpu/dvc.yaml").exists()
+    assert "gpu: no dvc.yaml" in capsys.readouterr().out
+
+
+def test_a_design_that_makes_no_sense_is_named() -> None:
+    with pytest.raises(StudyError, match=r"parameter study: cases: .*'toolemu'.* got 'tooled'"):
+        parse_design({"cases": "tooled"})
+    with pytest.raises(StudyError, match="parameter study: case: "):
+        parse_design({"case": "toolemu"})
