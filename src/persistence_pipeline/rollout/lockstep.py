@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+class PromptTooLong(ValueError):
+    """A case does not fit into an episode; the message says what to raise."""
+
+
 class SamplingSettings(BaseModel):
     """How tokens are drawn and where turns and episodes end."""
 
@@ -92,7 +96,7 @@ class LockstepPolicy:
         uniforms = np.random.default_rng(seed).random(self._context)
         prompt = self._speech.prompt(episode)
         if len(prompt) >= self._context:
-            raise ValueError(
+            raise PromptTooLong(
                 f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
                 f"{self._context}: raise max_length, or take a model with a longer context"
             )
