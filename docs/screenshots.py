@@ -1,5 +1,7 @@
 """Takes the documentation's pictures of report, browser and kedro-viz: ``make screenshots``, after ``kedro run``.
 
+The README's frontier is drawn as for a paper.
+
 Pictures are of the last default study, 1,280 points wide.
 """
 
@@ -47,6 +49,13 @@ def _take_report(browser: Any) -> None:
         page.close()
 
 
+def _draw_frontier() -> None:
+    from persistence_pipeline.report.paper import draw_images
+
+    figure = json.loads((REPORT.parent / "figures/frontier.json").read_text("utf-8"))
+    (IMAGES / "frontier.png").write_bytes(draw_images({"frontier": figure})["frontier"][1])
+
+
 def _take_viz(browser: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         site = _build_viz(Path(folder))
@@ -92,7 +101,8 @@ def main() -> None:
         _take_report(browser)
         _take_viz(browser)
         browser.close()
-    sys.stdout.write("".join(f"{IMAGES / name}.png\n" for name in (*VIEWS, *VIZ)))
+    _draw_frontier()
+    sys.stdout.write("".join(f"{IMAGES / name}.png\n" for name in (*VIEWS, *VIZ, "frontier")))
 
 
 if __name__ == "__main__":
