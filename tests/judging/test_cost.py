@@ -119,7 +119,8 @@ def test_a_whole_study_on_toolemu_cases_costs_what_was_estimated(tmp_path: Path)
         played = play_candidates(
             tmp_path / "checkpoint", cases, study["emulation"], study["candidates"], policy="m_s0", seed=0
         )
-        judge_candidates(cases, played, two, study["emulation"], CELL.provenance())
+        _, scores = judge_candidates(cases, played, two, study["emulation"], CELL.provenance())
+    assert set(scores["evaluator"]) == {"j"} and scores["trajectory_id"].is_unique
     assert {t.split for t in played} == {"train"} and {t.policy for t in played} == {"m_s0", "other"}
     assert rows["candidates"] + rows["candidates, other"] == server.answer.played["agent"] == 2 * 2 * 3 * 2
     assert rows["judge j, candidates"] == 2 * 3 * 2 and "judge k, candidates" not in rows
