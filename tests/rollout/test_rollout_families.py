@@ -13,6 +13,7 @@ import pytest
 from persistence_pipeline.agents.chat import TemplateFault, encode_conversation
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.rollout import reading
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.run import RolloutFault, RolloutSettings, roll_out
@@ -39,22 +40,24 @@ class ReadsFromScript:
     """Stands for a model: continues each conversation by what the script says, and keeps what it was shown."""
 
     def __init__(self, scripts: Sequence[list[int]], size: int) -> None:
+        import torch
         from transformers import LlamaConfig
 
         self.config = LlamaConfig(num_hidden_layers=1, max_position_embeddings=8192)
-        self.device = "cpu"
+        self.device, self.dtype = "cpu", torch.float32
         self.shown: list[list[int]] = []
         self._scripts, self._size = scripts, size
 
     def eval(self) -> ReadsFromScript:
         return self
 
-    def __call__(self, input_ids: Any, cache: Any, **_: Any) -> Any:
+    def __call__(self, input_ids: Any, position_ids: Any, cache: Any, **_: Any) -> Any:
         import torch
 
         tokens = input_ids[:, None, :, None].float()
         seen, _ = cache.update(tokens, tokens, 0)
-        self.shown = [row.tolist() for row in seen[:, 0, :, 0].long()]
+        lengths = (position_ids[:, -1] + 1).tolist()
+        self.shown = [row[:n].tolist() for row, n in zip(seen[:, 0, :, 0].long(), lengths, strict=True)]
         logits = torch.zeros(len(self.shown), 1, self._size)
         for index, row in enumerate(self.shown):
             script = next((s for s in self._scripts if s[: len(row)] == row and len(s) > len(row)), [0] * 9999)
@@ -90,8 +93,8 @@ def test_a_policy_sees_the_tokens_of_training(tokenizer: Any, behaviour: str, ba
 def test_reading_at_once_equals_reading_token_by_token(tokenizer: Any, monkeypatch: Any) -> None:
     model = tiny_model("phi3", tokenizer)
     played = []
-    for chunk in (0, 1):
-        monkeypatch.setattr(FamilySpeech, "chunk", chunk)
+    for step_cost in (0, 10**9):
+        monkeypatch.setattr(reading, "STEP_COST", step_cost)
         policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=12, top_p=0.9))
         episodes = [Episode(case, policy="p", seed=0, max_turns=3) for case in CASES[:6]]
         played.append({e.case.case_id: e.trajectory() for e in policy.play(episodes)})

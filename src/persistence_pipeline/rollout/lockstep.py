@@ -1,10 +1,9 @@
-"""Rollouts of a causal language model, token by token, all episodes of a batch in lockstep.
+"""Rollouts of a causal language model: all episodes of a batch in lockstep, each row at its own position.
 
-Every row of the batch starts at its own first token and moves one position a step: a position is either
-*forced* (the prompt, an observation) or *sampled* (the agent's turn). The key-value cache is kept from the first
-token of an episode to its last, and no padding enters the attention. Forced positions that all rows share are read
-at once: the prompts' common length, and with real models whatever all rows await. Rows whose episode has ended are
-dropped when half of the batch is done.
+The tokens of a row are what its prompt and its observations say (read) and what the agent writes (sampled). One
+forward pass gives every row of the batch its next tokens: one where agents are writing, more where most rows have
+much to read. The key-value cache is kept from the first token of an episode to its last. What prompts of a batch
+have in common, such as the schemas of the same tools, is read once. Rows whose episode has ended leave the batch.
 
 Sampling uses one stream of random numbers per episode, keyed by seed, case and sample: an episode does not
 depend on which others share its batch, up to the rounding of the matrix products.
@@ -13,7 +12,6 @@ depend on which others share its batch, up to the rounding of the matrix product
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,11 +20,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.reading import share_prefixes, width_of_step
 from persistence_pipeline.rollout.speech import speech_of
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from persistence_pipeline.rollout.cache import BatchCache
 
 
 class PromptTooLong(ValueError):
@@ -55,10 +56,19 @@ class _Row:
     """One episode in the batch."""
 
     episode: Episode
-    forced: deque[int]
-    uniforms: np.ndarray
-    """Random numbers of this episode by position."""
+    tokens: list[int]
+    """The whole transcript so far."""
+    read: int = 0
+    """Tokens that the model has read."""
     turn: list[int] = field(default_factory=list)
+    """What the agent has written of the present turn."""
+    uniforms: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """Random numbers of this episode by position."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether everything has been read, so that the next token is the agent's."""
+        return self.read == len(self.tokens)
 
 
 class LockstepPolicy:
@@ -76,7 +86,8 @@ class LockstepPolicy:
         self._model = model.eval()
         self._settings = settings
         context = int(model.config.max_position_embeddings)
-        self._context = min(context, settings.max_length or context)
+        window = getattr(model.config, "sliding_window", None) or context
+        self._context = min(context, window, settings.max_length or context)
         self._speech = speech_of(tokenizer)
 
     @property
@@ -86,58 +97,97 @@ class LockstepPolicy:
 
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes batch by batch; yields each as it ends. Sorted by prompt length within the call."""
-        rows = sorted((self._row(e) for e in episodes), key=lambda row: len(row.forced))
+        rows = sorted((self._row(e) for e in episodes), key=lambda row: len(row.tokens))
         for start in range(0, len(rows), self._settings.batch_size):
             yield from self._play_batch(rows[start : start + self._settings.batch_size])
 
     def _row(self, episode: Episode) -> _Row:
-        key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}"
-        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-        uniforms = np.random.default_rng(seed).random(self._context)
         prompt = self._speech.prompt(episode)
         if len(prompt) >= self._context:
             raise PromptTooLong(
                 f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
                 f"{self._context}: raise max_length, or take a model with a longer context"
             )
-        return _Row(episode, deque(prompt), uniforms)
+        return _Row(episode, prompt)
+
+    def _uniforms(self, episode: Episode) -> np.ndarray:
+        key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}"
+        seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        return np.random.default_rng(seed).random(self._context)
 
     def _play_batch(self, rows: list[_Row]) -> Iterator[Episode]:
         import torch
-        from transformers import DynamicCache
 
-        cache = DynamicCache(config=self._model.config)
-        position = min(len(row.forced) for row in rows)
-        tokens = [[row.forced.popleft() for _ in range(position)] for row in rows]
+        from persistence_pipeline.rollout.cache import BatchCache
+
+        cache = BatchCache(self._context)
+        for row in rows:
+            row.uniforms = self._uniforms(row.episode)
         with torch.inference_mode():
+            self._read_prefixes(rows, cache)
             while rows:
-                ids = torch.tensor(tokens, device=self._model.device)
-                logits = self._model(input_ids=ids, cache=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-                sampled = self._sample(logits, rows, position)
-                first = [self._next_token(row, token) for row, token in zip(rows, sampled, strict=True)]
-                tokens = [[token, *more] for token, more in zip(first, self._shared(rows), strict=True)]
-                position += len(tokens[0])
-                if position >= self._context:
-                    for row in rows:
-                        if not row.episode.done:
-                            row.episode.stop("context")
-                ended = [row.episode.done for row in rows]
-                if sum(ended) * 2 >= len(rows):
-                    yield from (row.episode for row in rows if row.episode.done)
-                    keep = [index for index, done in enumerate(ended) if not done]
-                    rows, tokens = [rows[i] for i in keep], [tokens[i] for i in keep]
-                    cache.batch_select_indices(torch.tensor(keep, dtype=torch.long))
+                logits = self._step(rows, cache)
+                self._write(rows, logits)
+                yield from (row.episode for row in rows if row.episode.done)
+                rows = _without_ended(rows, cache)
 
-    def _shared(self, rows: list[_Row]) -> list[list[int]]:
-        """Further forced tokens of every row, as many as all running rows have; none where they are too few."""
-        width = min((len(row.forced) for row in rows if not row.episode.done), default=0)
-        if not self._speech.chunk or width < self._speech.chunk:
-            return [[] for _ in rows]
-        return [
-            [self._speech.end if row.episode.done else row.forced.popleft() for _ in range(width)] for row in rows
-        ]
+    def _read_prefixes(self, rows: list[_Row], cache: BatchCache) -> None:
+        """Read what prompts begin with, once for all rows that share it."""
+        prefixes, prefix_of_row = share_prefixes([row.tokens for row in rows])
+        width = max(map(len, prefixes))
+        if not width:
+            return
+        # What stands behind a shorter prefix is hidden from every row until its own tokens are written over it.
+        padded = [prefix + [self._speech.end] * (width - len(prefix)) for prefix in prefixes]
+        self._forward(padded, [width] * len(padded), cache)
+        cache.spread(prefix_of_row)
+        for row, prefix in zip(rows, prefix_of_row, strict=True):
+            row.read = len(prefixes[prefix])
 
-    def _sample(self, logits: torch.Tensor, rows: list[_Row], position: int) -> list[int]:
+    def _step(self, rows: list[_Row], cache: BatchCache) -> torch.Tensor:
+        """Give every row its next tokens; returns the logits behind the last of them.
+
+        A row that awaits fewer than the others reads its last ones again.
+        """
+        width = width_of_step([len(row.tokens) - row.read for row in rows])
+        width = min(width, *(len(row.tokens) for row in rows))
+        for row in rows:
+            row.read = min(row.read + width, len(row.tokens))
+        return self._forward(
+            [row.tokens[row.read - width : row.read] for row in rows], [r.read for r in rows], cache
+        )
+
+    def _forward(self, tokens: list[list[int]], ends: list[int], cache: BatchCache) -> torch.Tensor:
+        """Logits behind tokens of equal number, which stand before the positions ``ends`` of their rows."""
+        import torch
+
+        device = self._model.device
+        ids = torch.tensor(tokens, device=device)
+        width = ids.shape[1]
+        positions = torch.tensor(ends, device=device).unsqueeze(1) + torch.arange(-width, 0, device=device)
+        mask = cache.at(positions).to(self._model.dtype)
+        return self._model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            cache=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+
+    def _write(self, rows: list[_Row], logits: torch.Tensor) -> None:
+        """Let every agent whose turn it is write a token."""
+        writing = [index for index, row in enumerate(rows) if row.writes]
+        if not writing:
+            return
+        writers = [rows[index] for index in writing]
+        sampled = self._sample(logits if len(writers) == len(rows) else logits[writing], writers)
+        for row, token in zip(writers, sampled, strict=True):
+            self._take_token(row, token)
+            if len(row.tokens) >= self._context and not row.episode.done:
+                row.episode.stop("context")
+
+    def _sample(self, logits: torch.Tensor, rows: list[_Row]) -> list[int]:
         """One token a row by inverting the cumulative distribution at the row's own random number."""
         import torch
 
@@ -149,29 +199,36 @@ class LockstepPolicy:
             beyond = ordered.cumsum(-1) - ordered >= self._settings.top_p
             likely = likely.scatter(-1, order, ordered.masked_fill(beyond, 0.0))
         cumulative = likely.cumsum(-1)
-        drawn = torch.tensor([row.uniforms[position] for row in rows], dtype=cumulative.dtype)
+        drawn = torch.tensor([row.uniforms[len(row.tokens)] for row in rows], dtype=cumulative.dtype)
         scaled = drawn.to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
         return [int(token) for token in torch.searchsorted(cumulative, scaled, right=True)[:, 0].tolist()]
 
-    def _next_token(self, row: _Row, sampled: int) -> int:
-        """The token at the row's next position; a sampled one is written into the agent's turn."""
-        if row.episode.done:
-            return self._speech.end
-        if row.forced:
-            return row.forced.popleft()
-        row.turn.append(sampled)
+    def _take_token(self, row: _Row, token: int) -> None:
+        """Write the agent's token; at the end of a turn, hand it over and append what the world answers."""
+        row.turn.append(token)
         ended = self._speech.has_ended(row.turn)
-        if ended or len(row.turn) >= self._settings.max_turn_tokens:
-            return self._end_turn(row, ended)
-        return sampled
-
-    def _end_turn(self, row: _Row, ended: bool) -> int:
-        """Hand the turn to the episode and queue what the world answers; returns the turn's last token."""
-        last, row.turn, turn = row.turn[-1], [], row.turn
-        closed = last in self._speech.ends
+        if not ended and len(row.turn) < self._settings.max_turn_tokens:
+            row.tokens.append(token)
+            return
+        turn, row.turn = row.turn, []
         message = row.episode.take(self._speech.read(turn, row.episode, ended))
+        if token not in self._speech.ends:
+            row.tokens.append(token)
+        row.tokens.append(self._speech.end)
         if message is not None:
-            if not closed:
-                row.forced.append(self._speech.end)
-            row.forced.extend(self._speech.observation(message))
-        return self._speech.end if closed else last
+            row.tokens += self._speech.observation(message)
+
+
+def _without_ended(rows: list[_Row], cache: BatchCache) -> list[_Row]:
+    """The running rows; the last of them take the places of those that have ended."""
+    running = [index for index, row in enumerate(rows) if not row.episode.done]
+    n = len(running)
+    if n == len(rows):
+        return rows
+    targets = [index for index in range(n) if rows[index].episode.done]
+    origins = [index for index in running if index >= n]
+    for target, origin in zip(targets, origins, strict=True):
+        rows[target] = rows[origin]
+    if targets:
+        cache.move(origins, targets)
+    return rows[:n]

@@ -33,8 +33,6 @@ class Speech(Protocol):
     """Token that ends a turn."""
     ends: frozenset[int]
     """Tokens that end a turn where the agent writes them; the transcript has ``end`` for each."""
-    chunk: int
-    """Tokens that every episode of a batch must await before they are read at once; 0: one at a time."""
 
     def prompt(self, episode: Episode) -> list[int]:
         """Tokens up to where the agent begins to write."""
@@ -75,23 +73,20 @@ class CompactSpeech:
     """The tiny model's: one word a token, a turn ends with its end token."""
 
     name = "compact"
-    chunk = 0
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._observations: dict[str, list[int]] = {}
+        self._known: dict[tuple[tuple[str, str], ...], list[int]] = {}
         self.end = int(tokenizer.eos_token_id)
         self.ends = frozenset({self.end})
 
     def prompt(self, episode: Episode) -> list[int]:
         """The instruction."""
-        return self._encode(episode.messages)
+        return list(self._encoded(episode.messages))
 
     def observation(self, message: Message) -> list[int]:
         """The tool's answer."""
-        if message.content not in self._observations:
-            self._observations[message.content] = self._encode([message])
-        return self._observations[message.content]
+        return self._encoded([message])
 
     def has_ended(self, turn: Sequence[int]) -> bool:
         """At the end token."""
@@ -108,6 +103,13 @@ class CompactSpeech:
                 pass
         return Turn(None, text, len(turn))
 
+    def _encoded(self, messages: Sequence[Message]) -> list[int]:
+        """Twins and samples have the same instruction, and many calls the same answer: each is encoded once."""
+        key = tuple((message.role, message.content) for message in messages)
+        if key not in self._known:
+            self._known[key] = self._encode(messages)
+        return self._known[key]
+
     def _encode(self, messages: Sequence[Message]) -> list[int]:
         spoken = [
             {"role": m.role, "content": neutralise_special_tokens(m.content, self._tokenizer)} for m in messages
@@ -118,8 +120,6 @@ class CompactSpeech:
 
 class FamilySpeech:
     """A family's: JSON calls, tools shown in the prompt; a turn ends with its call, or with an end token."""
-
-    chunk = 8
 
     name: str
 
