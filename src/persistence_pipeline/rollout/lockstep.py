@@ -166,14 +166,15 @@ class LockstepPolicy:
         width = ids.shape[1]
         positions = torch.tensor(ends, device=device).unsqueeze(1) + torch.arange(-width, 0, device=device)
         mask = cache.at(positions).to(self._model.dtype)
-        return self._model(
+        logits: torch.Tensor = self._model(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
             cache=cache,
             use_cache=True,
             logits_to_keep=1,
-        ).logits[:, -1]
+        ).logits
+        return logits[:, -1]
 
     def _write(self, rows: list[_Row], logits: torch.Tensor) -> None:
         """Let every agent whose turn it is write a token."""
