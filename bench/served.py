@@ -1,0 +1,134 @@
+"""Rollouts over HTTP: ``transformers serve`` asked many at a time, against one request and one episode at a time.
+
+The model is that of ``bench.dialects``, saved where the server finds it; server and client share the machine.
+"""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench import dialects, materials
+from bench.timing import Row, seconds
+from persistence_pipeline.rollout.lockstep import SamplingSettings
+from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
+
+AT_ONCE = 8
+"""Requests at once at which this server was fastest."""
+WIDE = 32
+"""Played once: on a CPU the server is slower with more requests at once."""
+ALONE = 8
+"""Episodes of the sides that go one at a time; their time is scaled to that of all."""
+TARGET = 8
+BATCHING = ("--continuous-batching", "--cb-num-blocks=256", "--cb-max-batch-tokens=1024")
+START_S = 120
+AS_TEXT = {
+    "defaults": {"role": "assistant"},
+    "start_anchor": "<|im_start|>assistant\n",
+    "fields": {"content": {"close": "<|im_end|>", "content": "text"}},
+}
+"""What the server reads in an answer: text alone. Calls that are not JSON, as random weights write them, it would
+answer with status 500."""
+
+
+def measure(repeats: int) -> list[Row]:
+    """The rows of served rollouts; the sides take turns, and the rows share the turns of a side."""
+    tokenizer, model = dialects._model()
+    folder = _saved(tokenizer, model)
+    scale = dialects.EPISODES / ALONE
+    several, single, alone = [], [], []
+    with _server(*BATCHING) as (address, server):
+        _play(address, folder, 1, 1)  # the server loads the model
+        for _ in range(repeats):
+            several.append(seconds(lambda: _play(address, folder, dialects.EPISODES, AT_ONCE)))
+            single.append(scale * seconds(lambda: _play(address, folder, ALONE, 1)))
+            alone.append(scale * seconds(lambda: _play_alone(model, tokenizer)))
+        wide = [seconds(lambda: _play(address, folder, dialects.EPISODES, WIDE))]
+        before = _processor_seconds(server)
+        _play(address, folder, ALONE, AT_ONCE)
+        spent = [after - was for was, after in zip(before, _processor_seconds(server), strict=True)]
+    in_process = "one episode at a time with `generate`, in process"
+    rows = [
+        _row("served", AT_ONCE, in_process, several, alone),
+        _row("served_wide", WIDE, in_process, wide, alone),
+        _row("served_single", AT_ONCE, "the same server, one request at a time", several, single),
+    ]
+    per_episode = {f"{side}_cpu_s": cpu / ALONE for side, cpu in zip(("client", "server"), spent, strict=True)}
+    rows[0].details.update(per_episode)
+    return rows
+
+
+def _processor_seconds(server: int) -> tuple[float, float]:
+    """Processor time of this process and of the server so far."""
+    import psutil
+
+    return time.process_time(), sum(psutil.Process(server).cpu_times()[:2])
+
+
+def _row(name: str, at_once: int, against: str, ours: list[float], theirs: list[float]) -> Row:
+    what = f"rollouts over HTTP, {dialects.EPISODES} episodes, {at_once} requests at once, server on the same CPU"
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    note = f"{ALONE} episodes, scaled"
+    return Row(name, what, against, ours, theirs, ratio, TARGET, faster=True, note=note)
+
+
+def _play_alone(model: Any, tokenizer: Any) -> None:
+    for episode in dialects._episodes()[:ALONE]:
+        dialects._play_alone(episode, model, tokenizer)
+
+
+def _play(address: str, folder: Path, episodes: int, at_once: int) -> None:
+    """Play through the server, and see that every turn was written to its limit, as on the other sides."""
+    served = ServedModel(
+        base_url=address, model=str(folder), family="qwen2_5", concurrency=at_once, timeout_s=300, retries=0
+    )
+    settings = SamplingSettings(max_turn_tokens=dialects.TURN_TOKENS, max_turns=dialects.TURNS)
+    ended = list(ServedPolicy(served, settings, None).play(dialects._episodes()[:episodes]))
+    written = sum(int(episode.trajectory().flags["new_tokens"]) for episode in ended)
+    assert written > 0.95 * episodes * dialects.TURNS * dialects.TURN_TOKENS, written
+
+
+def _saved(tokenizer: Any, model: Any) -> Path:
+    folder = materials.WORK / "served"
+    model.generation_config.update(do_sample=True, top_k=0, pad_token_id=tokenizer.pad_token_id)
+    tokenizer.response_template = AS_TEXT
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def _server(*options: str) -> Iterator[tuple[str, int]]:
+    """A server on loopback: its address and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = str(Path(sys.executable).with_name("transformers"))
+    command = [program, "serve", "--device=cpu", "--host=127.0.0.1", f"--port={port}", "--dtype=float32", *options]
+    with (materials.WORK / "served.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + START_S
+        while not _answers(port):
+            assert process.poll() is None and time.monotonic() < deadline, log.name
+            time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}/v1", process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+    except OSError:
+        return False
+    return True
