@@ -29,6 +29,15 @@ def s3_server() -> Iterator[str]:
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        _forget_servers()
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
         yield f"s3://{bucket}"
+        _forget_servers()
     server.stop()
+
+
+def _forget_servers() -> None:
+    """Let no file system that fsspec keeps go on speaking to a server that has stopped."""
+    import fsspec
+
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
