@@ -17,6 +17,14 @@ settings.register_profile("project", deadline=None)  # a busy machine is no faul
 settings.load_profile("project")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one folder share what is expensive, so side by side (`pytest -n 2`) they stay in one process."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder))
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> Any:
     """One token a word, six special tokens, a template with generation markers."""
