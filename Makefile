@@ -23,7 +23,7 @@ grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOB
 	$(BIN)/python -m persistence_pipeline.study.side_by_side --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)
 
 test: check ## Lint, type-check and test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=15
 
 check: $(VENV)/installed-dev ## Lint, type-check and check the layers
 	$(BIN)/ruff check .
