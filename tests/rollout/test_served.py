@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Careful:
         self._scripted, self._text = scripted, text
 
     def __call__(self, request: dict[str, Any]) -> dict[str, Any] | str:
+        time.sleep(0.01)  # a model takes its time: requests overlap
         spoken = request["messages"]
         trajectory = self._scripted[next(m["content"] for m in spoken if m["role"] == "user")]
         turn = sum(m["role"] == "assistant" for m in spoken)
