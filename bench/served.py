@@ -5,18 +5,13 @@ The model is that of ``bench.dialects``, saved where the server finds it; server
 
 from __future__ import annotations
 
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench import dialects, materials
+from bench.server import transformers_server
 from bench.timing import Row, seconds
 from persistence_pipeline.rollout.lockstep import SamplingSettings
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
@@ -29,7 +24,6 @@ ALONE = 8
 """Episodes of the sides that go one at a time; their time is scaled to that of all."""
 TARGET = 8
 BATCHING = ("--continuous-batching", "--cb-num-blocks=256", "--cb-max-batch-tokens=1024")
-START_S = 120
 AS_TEXT = {
     "defaults": {"role": "assistant"},
     "start_anchor": "<|im_start|>assistant\n",
@@ -45,7 +39,7 @@ def measure(repeats: int) -> list[Row]:
     folder = _saved(tokenizer, model)
     scale = dialects.EPISODES / ALONE
     several, single, alone = [], [], []
-    with _server(*BATCHING) as (address, server):
+    with transformers_server(materials.WORK / "served.log", *BATCHING) as (address, server):
         _play(address, folder, 1, 1)  # the server loads the model
         for _ in range(repeats):
             several.append(seconds(lambda: _play(address, folder, dialects.EPISODES, AT_ONCE)))
@@ -103,32 +97,3 @@ def _saved(tokenizer: Any, model: Any) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-@contextmanager
-def _server(*options: str) -> Iterator[tuple[str, int]]:
-    """A server on loopback: its address and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = str(Path(sys.executable).with_name("transformers"))
-    command = [program, "serve", "--device=cpu", "--host=127.0.0.1", f"--port={port}", "--dtype=float32", *options]
-    with (materials.WORK / "served.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + START_S
-        while not _answers(port):
-            assert process.poll() is None and time.monotonic() < deadline, log.name
-            time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/v1", process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port: int) -> bool:
-    try:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-    except OSError:
-        return False
-    return True

@@ -203,7 +203,7 @@ class LockHooks:
         if self._lock is None:
             return
         written = pipeline.all_outputs()
-        self._lock.acquire(written, {name for name in pipeline.inputs() if not _is_parameter(name)})
+        self._lock.acquire(written, {name for name in pipeline.inputs() if not is_parameter(name)})
         from persistence_pipeline.datasets._atomic import remove_leftovers
 
         for dataset in map(catalog.get, written):
@@ -226,7 +226,8 @@ class LockHooks:
             self._lock.release()
 
 
-def _is_parameter(name: str) -> bool:
+def is_parameter(name: str) -> bool:
+    """Whether a dataset's name is that of a parameter."""
     return name == "parameters" or name.startswith("params:")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from persistence_pipeline.study import parse_cells
+from persistence_pipeline.study.dvc import StudyDvc
 from persistence_pipeline.study.side_by_side import Job, Workers, main, needed, plan, run_jobs
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -61,7 +62,7 @@ class _Recorded(Workers):
     """Sleeps instead of calling DVC; keeps who ran when."""
 
     def __init__(self, n: int, failing: str = "") -> None:
-        super().__init__(Path(), "dvc.yaml", [{}] * n)
+        super().__init__(StudyDvc(Path(), "base"), [{}] * n)
         self.failing, self.running, self.most = failing, set[str](), 0
         self.started: list[str] = []
         self._guard = threading.Lock()

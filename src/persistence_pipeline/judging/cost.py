@@ -107,7 +107,8 @@ def estimate(
     rows += _rollouts("rollouts", rollout, plan, [(cases[s], n) for s, n in players.items()], train=False)
     rows += _judges(judging, rollout.samples, plan, cases, players)
     if emulation.emulator is not None and emulation.cases is not None:
-        rows += _emulated_tests(judging, emulation, rollout, plan, players, ("emulated rollouts", "emulated"))
+        named = ("emulated rollouts", "emulated")
+        rows += _emulated(judging, emulation, rollout, plan, players, named, emulation.split)
     return _table(rows)
 
 
@@ -203,7 +204,7 @@ def _toolemu_study(
     """A whole study on ToolEmu's cases: candidates and their one judge, then the tests and every judge."""
     rows = []
     if candidates is not None:
-        one = judging.model_copy(update={"judges": judging.pairing_judge()})
+        one = judging.for_pairs()
         once = dict.fromkeys(arms, 1)
         own = {"candidates": (candidates, arms)} if candidates.on_policy else {}
         pool = {
@@ -212,18 +213,8 @@ def _toolemu_study(
         }
         for what, (played, times) in {**own, **pool}.items():
             rows += _emulated(one, emulation, played, plan, times, (what, what), "train")
-    return rows + _emulated_tests(judging, emulation, rollout, plan, players, ("rollouts", "rollouts"))
-
-
-def _emulated_tests(
-    judging: JudgingSettings,
-    emulation: EmulationSettings,
-    rollout: RolloutSettings,
-    plan: PlanSettings,
-    players: Mapping[int, int],
-    names: tuple[str, str],
-) -> list[dict[str, Any]]:
-    return _emulated(judging, emulation, rollout, plan, players, names, emulation.split)
+    named = ("rollouts", "rollouts")
+    return rows + _emulated(judging, emulation, rollout, plan, players, named, emulation.split)
 
 
 def _emulated(

@@ -87,7 +87,7 @@ def check_emulated_study(parameters: Mapping[str, Any]) -> None:
     settings = EmulationSettings.model_validate(parameters["emulation"])
     load_cases(settings, 0)
     emulator_of(settings)
-    JudgingSettings.model_validate(parameters["judging"]).pairing_judge()
+    JudgingSettings.model_validate(parameters["judging"]).for_pairs()
     if CandidateSettings.model_validate(parameters["candidates"]).scripted:
         raise EmulationFault(
             "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
@@ -159,7 +159,7 @@ def play_candidates(
 ) -> list[Trajectory]:
     """The train half played by the source and by the models of the pool, as the settings say."""
     train = half_of(cases, "train")
-    apart = settings.model_copy(update={"journals": _candidates_of(settings)})
+    apart = _of_candidates(settings)
     played: list[Trajectory] = []
     if candidates.on_policy:
         played += play_emulated(checkpoint, train, apart, candidates, policy=policy, seed=seed)
@@ -169,9 +169,9 @@ def play_candidates(
     return played
 
 
-def _candidates_of(settings: EmulationSettings) -> str:
-    """Folder of the replies about candidates, whose players also play tests."""
-    return str(Path(settings.journals) / "candidates")
+def _of_candidates(settings: EmulationSettings) -> EmulationSettings:
+    """With a folder of its own for the replies about candidates, whose players also play tests."""
+    return settings.model_copy(update={"journals": str(Path(settings.journals) / "candidates")})
 
 
 def judge_candidates(
@@ -182,9 +182,7 @@ def judge_candidates(
     provenance: Mapping[str, Any],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Judgements and scores by the one judge that orders the pairs."""
-    one = judging.model_copy(update={"judges": judging.pairing_judge()})
-    apart = settings.model_copy(update={"journals": _candidates_of(settings)})
-    return judge_emulated(cases, trajectories, one, apart, provenance)
+    return judge_emulated(cases, trajectories, judging.for_pairs(), _of_candidates(settings), provenance)
 
 
 def judge_emulated(

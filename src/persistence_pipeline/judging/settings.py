@@ -66,8 +66,8 @@ class JudgingSettings(BaseModel):
             raise ValueError("state is the name of the state graders")
         return judges
 
-    def pairing_judge(self) -> dict[str, JudgeSettings]:
-        """The one judge of the candidates, by its name.
+    def for_pairs(self) -> JudgingSettings:
+        """The same with the one judge of the candidates alone.
 
         Raises:
             JudgingFault: it is not among the judges, or there are several and none is named.
@@ -76,7 +76,7 @@ class JudgingSettings(BaseModel):
         if name not in self.judges or (self.pairs_by is None and len(self.judges) > 1):
             known = ", ".join(self.judges) or "none: name one under judging.judges (docs/judging.md)"
             raise JudgingFault(f"judging.pairs_by: name the judge whose scores order the pairs; judges: {known}")
-        return {name: self.judges[name]}
+        return self.model_copy(update={"judges": {name: self.judges[name]}})
 
     @model_validator(mode="after")
     def _calibrated_on_what_is_judged(self) -> Self:

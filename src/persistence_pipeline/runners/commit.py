@@ -8,19 +8,13 @@ are committed. Of the others it is told what has changed since, and nothing is d
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from persistence_pipeline.runners import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
-
-CODE = "code_"
-"""Begins the names of stages that digest code; they need no cluster."""
+from persistence_pipeline.study.dvc import CODE, StudyDvc
 
 
 def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -68,38 +62,19 @@ def _faults(nodes: Sequence[str], record: Mapping[str, Any], now: Mapping[str, A
     return faults
 
 
-class Dvc:
-    """The study's DVC file."""
+def _outputs(dvc: StudyDvc) -> dict[str, list[str]]:
+    """Absolute paths of what each stage makes, by its name."""
+    from dvc.repo import Repo
 
-    def __init__(self, env: str) -> None:
-        self.file = "dvc.yaml" if env == "base" else f"conf/{env}/dvc.yaml"
-        if not Path(self.file).is_file():
-            raise SystemExit(f"error: there is no {self.file}; `make cells` writes one for each study.yml")
+    with Repo() as repo:
+        stages = repo.stage.load_all(str(dvc.project / dvc.file))
+        return {stage.name: [out.fs_path for out in stage.outs] for stage in stages}
 
-    def outputs(self) -> dict[str, list[str]]:
-        """Absolute paths of what each stage makes, by its name."""
-        from dvc.repo import Repo
 
-        with Repo() as repo:
-            stages = repo.stage.load_all(str(Path(self.file).resolve()))
-            return {stage.name: [out.fs_path for out in stage.outs] for stage in stages}
-
-    def changed(self) -> list[str]:
-        """Names of the stages that DVC calls changed, without those that will be changed by them."""
-        said = self._run("status", "--json", self.file, stdout=subprocess.PIPE).stdout
-        return sorted(name.rpartition(":")[2] for name in json.loads(said or "{}"))
-
-    def run(self, *command: str, stages: Sequence[str]) -> None:
-        """A command on some stages."""
-        self._run(*command, "--quiet", *(f"{self.file}:{stage}" for stage in stages))
-
-    def _run(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' `python`
-        command = (sys.executable, "-m", "dvc", *command)
-        done = subprocess.run(command, text=True, check=False, env={**os.environ, "PATH": path}, **options)  # noqa: S603
-        if done.returncode:
-            raise SystemExit(done.returncode)
-        return done
+def _on(dvc: StudyDvc, stages: Sequence[str], *command: str) -> None:
+    done = dvc.run(*command, "--quiet", *dvc.targets(stages))
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -110,13 +85,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--env", default="base")
     parser.add_argument("--check", action="store_true", help="tell only; commit nothing")
     options = parser.parse_args(argv)
-    dvc = Dvc(options.env)
-    outputs = dvc.outputs()
-    dvc.run("repro", "--single-item", stages=[name for name in outputs if name.startswith(CODE)])
-    faults = compare(options.env, {name: outputs[name] for name in dvc.changed()})
+    dvc = StudyDvc(Path.cwd(), options.env)
+    if not Path(dvc.file).is_file():
+        raise SystemExit(f"error: there is no {dvc.file}; `make cells` writes one for each study.yml")
+    outputs = _outputs(dvc)
+    _on(dvc, [name for name in outputs if name.startswith(CODE)], "repro", "--single-item")  # they need no cluster
+    faults = compare(options.env, {name: outputs[name] for name in sorted(dvc.changed())})
     whole = [stage for stage, found in faults.items() if not found]
     if whole and not options.check:
-        dvc.run("commit", "--force", stages=whole)
+        _on(dvc, whole, "commit", "--force")
     lines = [f"{stage}: not committed\n  " + "\n  ".join(found) for stage, found in faults.items() if found]
     verb = "can be committed" if options.check else "committed"
     lines.append(f"{len(whole)} of {len(faults)} changed stages {verb}{': ' if whole else ''}{', '.join(whole)}")

@@ -15,7 +15,8 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from persistence_pipeline.study.code import PACKAGE, ROOT, files_behind
+from persistence_pipeline.hooks import is_parameter
+from persistence_pipeline.study.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
 
 SHORT = 16
 """Hexadecimal digits of a digest that are kept."""
@@ -23,14 +24,8 @@ WITHOUT_EFFECT = ("params:scratch", "params:offline")
 """Parameters that change where a node works, not what it makes."""
 EVERYWHERE = "params:threads"
 """The parameter that hooks apply to every node."""
-CODE_FIELDS = ("type", "record", "validator")
 PLACE_FIELDS = ("filepath", "path", "credentials", "fs_args", "metadata")
 """Fields of a catalog entry that say where its data lie, not what they are."""
-
-
-def is_parameter(name: str) -> bool:
-    """Whether a dataset's name is that of a parameter."""
-    return name == "parameters" or name.startswith("params:")
 
 
 def declared(pipeline: Pipeline, catalog: Any) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).resolve().parents[1]
+CODE_FIELDS = ("type", "record", "validator")
+"""Fields of a catalog entry that name code."""
 
 
 def files_behind(functions: Iterable[tuple[str, str]], modules: Iterable[str] = ()) -> list[Path]:

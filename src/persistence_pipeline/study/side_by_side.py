@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -20,16 +19,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic, perf_counter, sleep
-from typing import Any
 
 import yaml
 
 from persistence_pipeline.study.cells import Cell, parse_cells, seed_name
+from persistence_pipeline.study.dvc import CODE, COMMAND, StudyDvc
 from persistence_pipeline.study.spec import TABLE
 
 ARM_STAGES = ("candidates", "pairs", "validate", "rollout_source", "score_source")
 CELL_STAGES = ("train", "rollout", "score")
-DVC = (sys.executable, "-m", "dvc")
 SHOWN_LINES = 15
 """Last lines of a failed job's output that are shown."""
 GRACE, POLL = 10.0, 0.05
@@ -82,43 +80,31 @@ class Workers:
     """Runs DVC in processes of their own, at most as many at once as there are places.
 
     Args:
-        project: Root of the project.
-        dvc_file: The study's ``dvc.yaml``, relative to it.
+        dvc: DVC on the study.
         places: Environment variables of each place.
         options: Further options of ``dvc repro``.
     """
 
-    def __init__(
-        self, project: Path, dvc_file: str, places: Sequence[Mapping[str, str]], options: Sequence[str] = ()
-    ) -> None:
-        self._project, self._dvc_file, self._options = project, dvc_file, options
-        self._logs = project / ".dvc" / "tmp" / "side_by_side"
+    def __init__(self, dvc: StudyDvc, places: Sequence[Mapping[str, str]], options: Sequence[str] = ()) -> None:
+        self._dvc, self._options = dvc, options
+        self._logs = dvc.project / ".dvc" / "tmp" / "side_by_side"
         self._logs.mkdir(parents=True, exist_ok=True)
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' `kedro`
-        self._environment = {**os.environ, "PATH": path}
         self._running: set[subprocess.Popen[bytes]] = set()
         self.places: SimpleQueue[Mapping[str, str]] = SimpleQueue()
         for place in places:
             self.places.put(place)
 
-    def changed(self) -> set[str]:
-        """Names of the stages that DVC calls changed, without those that will be changed by them."""
-        said = self._dvc(["status", "--json", self._dvc_file], stdout=subprocess.PIPE)
-        if said.returncode:
-            raise SystemExit(said.returncode)
-        return {name.rpartition(":")[2] for name in json.loads(said.stdout or "{}")}
-
     def run(self, job: Job) -> int:
         """Run one job in the next free place; its output goes to a log. Returns the exit status."""
-        targets = [f"{self._dvc_file}:{stage}" for stage in job.stages]
-        command = [*DVC, "--wait-for-lock", "repro", "--single-item", *self._options, *targets]
+        targets = self._dvc.targets(job.stages)
+        command = [*COMMAND, "--wait-for-lock", "repro", "--single-item", *self._options, *targets]
         place = self.places.get()
         try:
             with self.log(job).open("wb") as log:
                 process = subprocess.Popen(  # noqa: S603
                     command,
-                    cwd=self._project,
-                    env={**self._environment, **place},
+                    cwd=self._dvc.project,
+                    env={**self._dvc.environment, **place},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -144,14 +130,11 @@ class Workers:
 
     def finish(self) -> int:
         """Reproduce what is left of the study, in this process's output. Returns the exit status."""
-        return self._dvc(["repro", *self._options, self._dvc_file]).returncode
+        return self._dvc.run("repro", *self._options, self._dvc.file).returncode
 
     def log(self, job: Job) -> Path:
         """Where a job's output goes."""
         return self._logs / f"{job.name}.txt"
-
-    def _dvc(self, arguments: Sequence[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([*DVC, *arguments], cwd=self._project, env=self._environment, **options)  # noqa: S603
 
 
 def _signal(group: int, number: int) -> bool:
@@ -211,16 +194,15 @@ def main(argv: list[str] | None = None) -> None:
     """Reproduce a study with several processes."""
     options = _parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    folder = f"conf/{options.env}"
-    dvc_file = "dvc.yaml" if options.env == "base" else f"{folder}/dvc.yaml"
-    table = json.loads(Path(folder, TABLE).read_text("utf-8"))["cells"]
+    dvc = StudyDvc(Path.cwd(), options.env)
+    table = json.loads(Path("conf", options.env, TABLE).read_text("utf-8"))["cells"]
     gpus = [name for name in options.gpus.split(",") if name]
     places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
-    workers = Workers(Path.cwd(), dvc_file, places, ["--pull"] if options.pull else [])
-    stages = yaml.safe_load(Path(dvc_file).read_text("utf-8"))["stages"]
-    code = Job("code", tuple(name for name in stages if name.startswith("code_")))
+    workers = Workers(dvc, places, ["--pull"] if options.pull else [])
+    stages = yaml.safe_load(Path(dvc.file).read_text("utf-8"))["stages"]
+    code = Job("code", tuple(name for name in stages if name.startswith(CODE)))
     left = run_jobs([code], workers, _Progress(workers, 1))
-    jobs = [] if left else needed(plan(parse_cells(table)), workers.changed())
+    jobs = [] if left else needed(plan(parse_cells(table)), dvc.changed())
     left = left or run_jobs(jobs, workers, _Progress(workers, len(jobs)))
     if left:
         raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")

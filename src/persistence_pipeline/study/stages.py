@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from persistence_pipeline.study.cells import Cell, seed_name
-from persistence_pipeline.study.code import PACKAGE, ROOT, files_behind
+from persistence_pipeline.study.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
 from persistence_pipeline.study.design import StudyDesign, parse_design
 from persistence_pipeline.study.spec import TABLE
 
@@ -35,8 +35,6 @@ TABLES = ("cells", "arms", "seeds")
 """Parameters that a study's own table defines whole."""
 NOT_IN_ALL = ("parameters_published.yml", "parameters_judging.yml", "parameters_scratch.yml", TABLE)
 """Parameter files of which a report needs no more than it gets through its cells."""
-CODE_FIELDS = ("type", "record", "validator")
-"""Fields of a catalog entry that name code."""
 KINDS = {"${seeds}": "seed", "<source>": "source", "${arms}": "arm", "${stages}": "cell"}
 """What a stage stands once for, by what its ``foreach`` runs over."""
 IN_MEMORY = {"{default}": {"type": "kedro.io.MemoryDataset"}}

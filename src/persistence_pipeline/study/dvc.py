@@ -1,0 +1,50 @@
+"""DVC's command line on one study: where its file is, how stages are named in it, which of them are changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COMMAND = (sys.executable, "-m", "dvc")
+CODE = "code_"
+"""Begins the names of stages that digest code."""
+
+
+class StudyDvc:
+    """DVC on the study of an environment.
+
+    Args:
+        project: Root of the project.
+        env: The environment.
+    """
+
+    def __init__(self, project: Path, env: str) -> None:
+        self.project = project
+        self.file = "dvc.yaml" if env == "base" else f"conf/{env}/dvc.yaml"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' programs
+        self.environment = {**os.environ, "PATH": path}
+
+    def targets(self, stages: Sequence[str]) -> list[str]:
+        """What DVC calls these stages."""
+        return [f"{self.file}:{stage}" for stage in stages]
+
+    def changed(self) -> set[str]:
+        """Names of the stages that DVC calls changed, without those that will be changed by them.
+
+        Raises:
+            SystemExit: with DVC's exit status, where it fails.
+        """
+        said = self.run("status", "--json", self.file, stdout=subprocess.PIPE)
+        if said.returncode:
+            raise SystemExit(said.returncode)
+        return {name.rpartition(":")[2] for name in json.loads(said.stdout or "{}")}
+
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        """A command of DVC, whatever its exit status; ``options`` are those of ``subprocess.run``."""
+        command = [*COMMAND, *arguments]
+        return subprocess.run(command, cwd=self.project, env=self.environment, check=False, **options)  # noqa: S603
