@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import DistributedType
 from datasets import Dataset
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
-from trl.trainer.utils import pad
+
+from persistence_pipeline.training.narrow_head import LOG_PROBS, OF_A_STEP, fit_tiles
 
 Logps = tuple[list[float], list[float]]
 """Summed log-probabilities of the agent's tokens in every chosen and every rejected completion, in nats."""
@@ -26,18 +28,27 @@ Logps = tuple[list[float], list[float]]
 
 @dataclass
 class AgentTokensCollator(DataCollatorForPreference):
-    """Pads pairs and takes everything that the agent did not write out of ``completion_mask``."""
+    """Pads pairs; what the agent did not write is not in ``completion_mask``."""
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Batch of 2n rows, chosen first; masks are (2n, longest)."""
-        batch: dict[str, Any] = super().torch_call(examples)
-        masks = [
-            torch.tensor([0] * len(example["prompt_ids"]) + list(example[f"{side}_mask"]))
-            for side in ("chosen", "rejected")
-            for example in examples
-        ]
-        batch["completion_mask"] = batch["completion_mask"] * pad(masks, padding_value=0, padding_side="right")
+        """Batch of 2n rows, chosen first; ids and masks are (2n, longest)."""
+        sides = [(example, side) for side in ("chosen", "rejected") for example in examples]
+        texts = [example["prompt_ids"] + example[f"{side}_ids"] for example, side in sides]
+        masks = [[0] * len(example["prompt_ids"]) + example[f"{side}_mask"] for example, side in sides]
+        batch = {
+            "input_ids": _padded(texts, self.pad_token_id),
+            "attention_mask": _padded([[1] * len(text) for text in texts], 0),
+            "completion_mask": _padded(masks, 0),
+        }
+        for name in ("ref_chosen_logps", "ref_rejected_logps"):
+            if name in examples[0]:
+                batch[name] = torch.tensor([example[name] for example in examples])
         return batch
+
+
+def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([row + [value] * (width - len(row)) for row in rows])
 
 
 class EpochSampler(LengthGroupedSampler):
@@ -80,7 +91,7 @@ class StagedDPOTrainer(DPOTrainer):
         for mine, indices in tqdm(shares, desc=title, mininterval=1, delay=5, leave=False):
             batch = self.data_collator([dataset[index] for index in indices])
             batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
-            scored = score(model, batch)
+            scored = score(self._scorer(model, LOG_PROBS), batch)
             for side, logps in zip(sides, scored, strict=True):
                 for index, logp in zip(indices, logps.tolist(), strict=True):
                     side[index] = logp * mine
@@ -111,6 +122,15 @@ class StagedDPOTrainer(DPOTrainer):
             )
         halves: tuple[torch.Tensor, ...] = scored.log_probs.sum(dim=1).chunk(2, dim=0)
         return halves
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """TRL's loss and metrics."""
+        return super().compute_loss(self._scorer(model, OF_A_STEP), inputs, *args, **kwargs)
+
+    def _scorer(self, model: Any, outputs: tuple[str, ...]) -> Any:
+        """The model, with a head that fits its vocabulary where nothing is wrapped around the model."""
+        bare = self.accelerator.distributed_type is DistributedType.NO and self.accelerator.mixed_precision == "no"
+        return fit_tiles(model, outputs) if bare else model
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
