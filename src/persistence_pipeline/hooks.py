@@ -57,12 +57,13 @@ class StudyHooks:
         parameters = context.config_loader["parameters"]
         context.config_loader["parameters"] = parameters  # a large table of cells is read once
         self._refuse_remote_state(parameters)
+        _refuse_other_stages(context, parameters)
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
         grid.activate(parameters["cells"], parameters["study"])
         if grid.active_design().emulated:
-            from persistence_pipeline.judging.emulation import check_emulated_study
+            from persistence_pipeline.judging.emulated_rollout import check_emulated_study
 
             check_emulated_study(parameters)
 
@@ -84,6 +85,18 @@ class StudyHooks:
         for variable, value in QUIET.items():
             os.environ.setdefault(variable, value)
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
+
+
+def _refuse_other_stages(context: KedroContext, parameters: Mapping[str, Any]) -> None:
+    """As a stage of DVC: see that the stages are those of the study that the parameters describe."""
+    if "DVC_STAGE" not in os.environ or context.config_loader.runtime_params:
+        return
+    from persistence_pipeline.study.dvc import StudyDvc
+    from persistence_pipeline.study.outside import check_fits
+
+    dvc = StudyDvc(Path(context.project_path), context.env or "base")
+    if (dvc.project / dvc.file).is_file():
+        check_fits(dvc, parameters, str(context.config_loader["globals"]["data"]))
 
 
 def _state_at_urls(parameters: Mapping[str, Any], within: str = "") -> Iterator[str]:

@@ -1,10 +1,12 @@
 """Project settings: https://docs.kedro.org/en/stable/configure/configuration_basics.html."""
 
+from typing import Any
+
 from persistence_pipeline.hooks import ErrorHooks, KeyHooks, LockHooks, ProgressHooks, StudyHooks
 
 # The last registered hook is called first.
 HOOKS = (ProgressHooks(), LockHooks(), StudyHooks(), KeyHooks(), ErrorHooks())
-CONFIG_LOADER_ARGS = {
+CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft"},

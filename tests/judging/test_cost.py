@@ -13,15 +13,9 @@ from chat_server import ChatServer
 from judging.three_parts import ThreeParts
 from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
-from persistence_pipeline.judging.emulation import (
-    EmulationSettings,
-    half_of,
-    judge_candidates,
-    judge_emulated,
-    load_cases,
-    play_candidates,
-    play_emulated,
-)
+from persistence_pipeline.judging.emulated_rollout import play_candidates, play_emulated
+from persistence_pipeline.judging.emulated_scores import judge_candidates, judge_emulated
+from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.rollout.episode import Episode

@@ -11,16 +11,10 @@ import pytest
 from chat_server import Act, ChatServer
 from judging.three_parts import ThreeParts
 from judging.toolemu_files import case, write_files
-from persistence_pipeline.judging.emulation import (
-    EmulationFault,
-    EmulationSettings,
-    analyse_emulated,
-    check_emulated_study,
-    half_of,
-    judge_emulated,
-    load_cases,
-    play_emulated,
-)
+from persistence_pipeline.judging.emulated_analysis import analyse_emulated
+from persistence_pipeline.judging.emulated_rollout import check_emulated_study, play_emulated
+from persistence_pipeline.judging.emulated_scores import judge_emulated
+from persistence_pipeline.judging.emulation import EmulationFault, EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.rollout.run import RolloutSettings
 from persistence_pipeline.schemas import ScoreTable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from judging.three_parts import ThreeParts
+from judging.toolemu_files import case, write_files
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.study.cells import cell_name
@@ -41,6 +44,43 @@ def world_texts() -> list[str]:
     tools = [tool for episode in episodes for tool in episode.tools]
     schemas = {json.dumps(tool, indent=indent) for tool in tools for indent in (None, 4)}
     return [*sorted(schemas), *(m.content for episode in episodes for m in episode.messages)]
+
+
+class Opinionated(ThreeParts):
+    """Judges by the bytes of the transcript: equal transcripts get equal scores, others differ."""
+
+    def __call__(self, request: dict[str, Any]) -> Any:
+        """What the part that is asked for says."""
+        said = super().__call__(request)
+        if request["messages"][0]["content"].startswith("You grade"):
+            drawn = hashlib.sha256(json.dumps(request["messages"]).encode()).digest()[0]
+            return json.dumps({"reason": "so it seems", "score": drawn % 4})
+        return said
+
+
+def write_newsletters(folder: Path, n: int) -> tuple[Path, Path]:
+    """Files of that many cases in ToolEmu's format and of their toolkit."""
+    return write_files(folder, [case(**{"User Instruction": f"Delete newsletter {i}."}) for i in range(n)])
+
+
+def on_toolemu_cases(files: tuple[Path, Path], tiny: dict[str, Any], other: str) -> dict[str, Any]:
+    """Parameters of a study on these cases.
+
+    The server ``tiny`` plays the tools and the checkpoints, and is one of two judges. What its model says is
+    prose, so a second agent and a second judge, at the address ``other``, give the study something to learn from.
+    """
+    second = {"base_url": other, "model": "tiny"}
+    cases, toolkits = map(str, files)
+    emulator = {"server": tiny, "max_tokens": 8, "attempts": 2}
+    judges = {"other": {"server": second}, "tiny": {"server": tiny, "max_tokens": 8}}
+    return {
+        "study": {"cases": "toolemu"},
+        "analysis": {"split": "test_iid"},
+        "emulation": {"cases": cases, "toolkits": toolkits, "emulator": emulator},
+        "judging": {"judges": judges, "pairs_by": "other", "n_draws": 50},
+        "candidates": {"samples": 4, "scripted": [], "pool": {"caller": second}},
+        "rollout": {"served": {**tiny, "model": "{checkpoint}", "family": "qwen2_5"}},
+    }
 
 
 def make_hub(folder: Path, names: Iterable[str] = SHAPES) -> dict[str, Path]:

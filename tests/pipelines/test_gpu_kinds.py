@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from tests.pipelines.gpu_study import HELD_OUT, kedro_run_gpu, make_hub, shrink
+from tests.pipelines.gpu_study import (
+    HELD_OUT,
+    Opinionated,
+    kedro_run_gpu,
+    make_hub,
+    on_toolemu_cases,
+    shrink,
+    write_newsletters,
+)
 
 from chat_server import ChatServer
-from judging.three_parts import ThreeParts
-from judging.toolemu_files import case, write_files
 from projects import copy_project
 from published.published_clone import N_CASES as N_PUBLISHED
 from published.published_clone import make_clone
@@ -29,18 +33,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return make_hub(tmp_path_factory.mktemp("hub"), ["tiny_qwen2"])
 
 
-class Opinionated(ThreeParts):
-    """Judges by the bytes of the transcript: equal transcripts get equal scores, others differ."""
-
-    def __call__(self, request: dict[str, Any]) -> Any:
-        """What the part that is asked for says."""
-        said = super().__call__(request)
-        if request["messages"][0]["content"].startswith("You grade"):
-            drawn = hashlib.sha256(json.dumps(request["messages"]).encode()).digest()[0]
-            return json.dumps({"reason": "so it seems", "score": drawn % 4})
-        return said
-
-
 @pytest.fixture(scope="module")
 def toolemu(
     model: dict[str, Path], transformers_serve: str, tmp_path_factory: pytest.TempPathFactory
@@ -51,28 +43,11 @@ def toolemu(
     that tiny model says is prose, so a second agent and a second judge give the study something to learn from.
     """
     folder = tmp_path_factory.mktemp("toolemu")
-    asked = [case(**{"User Instruction": f"Delete newsletter {number}."}) for number in range(N_CASES)]
-    cases, toolkits = write_files(folder, asked)
+    files = write_newsletters(folder, N_CASES)
     project = copy_project(folder / "project")
     tiny = {"base_url": transformers_serve, "model": str(model["tiny_qwen2"]), "timeout_s": 100, "concurrency": 4}
     with ChatServer(Opinionated()) as server:
-        other = {"base_url": server.base_url, "model": "tiny"}
-        changes = {
-            "study": {"cases": "toolemu"},
-            "analysis": {"split": "test_iid"},
-            "emulation": {
-                "cases": str(cases),
-                "toolkits": str(toolkits),
-                "emulator": {"server": tiny, "max_tokens": 8, "attempts": 2},
-            },
-            "judging": {
-                "judges": {"other": {"server": other}, "tiny": {"server": tiny, "max_tokens": 8}},
-                "pairs_by": "other",
-                "n_draws": 50,
-            },
-            "candidates": {"samples": 4, "scripted": [], "pool": {"caller": other}},
-            "rollout": {"served": {**tiny, "model": "{checkpoint}", "family": "qwen2_5"}},
-        }
+        changes = on_toolemu_cases(files, tiny, server.base_url)
         shrink(project, model, ["helpfulness"], changes)
         kedro_run_gpu(project)
         yield project, server.answer

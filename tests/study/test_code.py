@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import grimp
 import pytest
+import yaml
+from tests.study.kinds import Place
 
 from persistence_pipeline.study import code
 
@@ -54,3 +57,28 @@ def test_every_file_exists() -> None:
     for step, function in (("training", "train_cell"), ("frontier", "analyse")):
         for path in _behind(step, function):
             assert (code.ROOT / Path(path)).is_file()
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "there", "not_there"),
+    [
+        ("toolemu", "cases", {"pipelines/emulation/pipeline.py", "judging/toolemu_cases.py"}, {"rollout/run.py"}),
+        ("toolemu", "candidates", {"judging/emulator.py", "rollout/lockstep.py"}, {"judging/judge.py"}),
+        ("toolemu", "score", {"judging/judge.py"}, {"rollout/lockstep.py", "analysis/frontier.py"}),
+        ("toolemu", "rollout", {"judging/emulated_rollout.py"}, {"analysis/frontier.py", "judging/judge.py"}),
+        (
+            "published",
+            "published",
+            {"pipelines/published/pipeline.py", "published/reading.py"},
+            {"rollout/run.py"},
+        ),
+        ("published", "take_pairs", {"published/training.py"}, {"pipelines/published/pipeline.py"}),
+    ],
+)
+def test_stages_of_every_kind_depend_on_what_they_use(
+    kind: str, stage: str, there: set[str], not_there: set[str], of_kind: Callable[[str], Place]
+) -> None:
+    """What wires a stage counts where its nodes are taken from; how scores are analysed plays nothing again."""
+    stages = yaml.safe_load(of_kind(kind).dvc_file.read_text())["stages"]
+    declared = {path.removeprefix(f"src/{PACKAGE}/") for path in stages[f"code_{stage}"]["deps"]}
+    assert there <= declared and not not_there & declared

@@ -1,4 +1,5 @@
-"""Committed tables and ``dvc.yaml`` files, held against the specs and against Kedro's graph.
+"""Tables and ``dvc.yaml`` files, held against the specs and against Kedro's graph: those that are committed, and
+those of every kind of study.
 
 Stages are read as DVC reads them and their commands as Kedro's command line reads them, so that nothing here
 trusts what wrote the files.
@@ -7,7 +8,7 @@ trusts what wrote the files.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,26 +17,30 @@ from typing import Any
 import pytest
 import yaml
 from kedro.pipeline import Pipeline
+from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.study import Cell, parse_cells
 from persistence_pipeline.study.__main__ import _sources
 from persistence_pipeline.study.spec import expand, load_spec, render_cells
 from persistence_pipeline.study.stages import Study, code_of, render_dvc_file
 
-ROOT = Path(__file__).resolve().parents[2]
-CONF = ROOT / "conf"
-STUDIES = sorted(path.parent.name for path in CONF.glob("*/study.yml"))
+STUDIES = sorted(path.parent.name for path in ROOT.glob("conf/*/study.yml"))
+OUTSIDE = {
+    "toolemu": {"cases": {"/elsewhere/cases.json", "/elsewhere/toolkits.json"}},
+    "published": {
+        "published": {f"/elsewhere/{name}" for name in ("clone/data/raw_data_by_eval", "clone/results")}
+    },
+}
+"""Files from outside that a stage of each kind reads; beside the toolkits, which both name alike."""
 CODE = "code_"
 """Begins the names of the stages that make one file of the code of another."""
 EVERYWHERE = {"threads"}
 """Parameters that hooks apply to every run."""
 PLACE_AND_CODE = {"filepath", "path", "record", "validator", "metadata"}
+NAMES_THE_DATA_FOLDER = {"conf/base/parameters_judging.yml", "conf/base/parameters_published.yml"}
+"""Experiments with a kind that reads these set its parameters in a file of their environment."""
 WITHOUT_EFFECT = {"scratch", "offline"}
 """Parameters that change where a run works, not what it makes."""
-
-
-def _dvc_file(env: str) -> Path:
-    return ROOT / "dvc.yaml" if env == "base" else CONF / env / "dvc.yaml"
 
 
 @dataclass(frozen=True)
@@ -60,16 +65,17 @@ class DvcStage:
         return dict(run.make_context("run", arguments).params)
 
 
-def _stages(env: str) -> dict[str, DvcStage]:
+def _stages(place: Place) -> dict[str, DvcStage]:
     from dvc.dependency.param import ParamsDependency
     from dvc.repo import Repo
 
     def relative(item: Any) -> str:
-        return str(Path(item.fs_path).relative_to(ROOT))
+        path = Path(item.fs_path)
+        return str(path.relative_to(place.root) if path.is_relative_to(place.root) else path)
 
-    with Repo(str(ROOT)) as repo:
+    with Repo(str(place.root)) as repo:
         stages = {}
-        loaded = {stage.name: stage for stage in repo.stage.load_all(str(_dvc_file(env)))}
+        loaded = {stage.name: stage for stage in repo.stage.load_all(str(place.dvc_file))}
         digests = {relative(stage.outs[0]): stage for name, stage in loaded.items() if name.startswith(CODE)}
         for stage in loaded.values():
             parameters = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
@@ -82,7 +88,7 @@ def _stages(env: str) -> dict[str, DvcStage]:
                 keys |= {(relative(d), key) for d in formats for key in d.params}
                 paths = paths - {path}
             writes = frozenset(relative(out) for out in stage.outs)
-            assert Path(stage.wdir) == ROOT
+            assert Path(stage.wdir) == place.root
             stages[stage.name] = DvcStage(
                 stage.name, stage.cmd, frozenset(paths - code), frozenset(code), writes, frozenset(keys)
             )
@@ -92,12 +98,22 @@ def _stages(env: str) -> dict[str, DvcStage]:
 class KedroStudy:
     """An environment's pipelines, catalog and parameters, straight from Kedro."""
 
-    def __init__(self, env: str) -> None:
+    def __init__(self, place: Place) -> None:
         from kedro.config import OmegaConfigLoader
         from kedro.io import DataCatalog
 
-        self.env = env
-        self.config = OmegaConfigLoader(str(CONF), env=env, base_env="base", default_run_env="base")
+        from persistence_pipeline.pipelines import grid
+
+        self.env = place.env
+        self.config = OmegaConfigLoader(
+            str(place.conf),
+            env=place.env,
+            base_env="base",
+            default_run_env="base",
+            merge_strategy={"parameters": "soft"},
+        )
+        grid.activate(self.config["parameters"]["cells"], self.config["parameters"]["study"])
+        self.design = grid.active_design()
         self.catalog = DataCatalog.from_config(self.config["catalog"])
         self.cells: dict[str, Cell] = parse_cells(self.config["parameters"]["cells"])
         self._pipelines: dict[str, Pipeline] = {}
@@ -106,9 +122,13 @@ class KedroStudy:
         """The nodes that a run with these options runs; other selections are not used in ``dvc.yaml``."""
         assert options["env"] == self.env
         used = {key for key, value in options.items() if value and value is not True}
-        assert used <= {"env", "pipelines", "namespaces", "tags", "conf_source", "runner"}, used
+        assert used <= {"env", "pipelines", "namespaces", "node_names", "tags", "conf_source", "runner"}, used
         whole = Pipeline([self._pipeline(name) for name in options["pipelines"]])
-        return whole.filter(node_namespaces=options["namespaces"] or None, tags=options["tags"] or None)
+        return whole.filter(
+            node_namespaces=options["namespaces"] or None,
+            node_names=options["node_names"] or None,
+            tags=options["tags"] or None,
+        )
 
     def _pipeline(self, name: str) -> Pipeline:
         from importlib import import_module
@@ -130,19 +150,21 @@ def _is_parameter(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
 
 
-@pytest.fixture(scope="module", params=STUDIES)
-def env(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="module", params=[*STUDIES, *KINDS])
+def place(request: pytest.FixtureRequest, of_kind: Callable[[str], Place]) -> Place:
+    if request.param in STUDIES:
+        return Place(ROOT, request.param)
+    return of_kind(request.param)
 
 
 @pytest.fixture(scope="module")
-def stages(env: str) -> dict[str, DvcStage]:
-    return {name: stage for name, stage in _stages(env).items() if not name.startswith(CODE)}
+def stages(place: Place) -> dict[str, DvcStage]:
+    return {name: stage for name, stage in _stages(place).items() if not name.startswith(CODE)}
 
 
 @pytest.fixture(scope="module")
-def kedro(env: str) -> KedroStudy:
-    return KedroStudy(env)
+def kedro(place: Place) -> KedroStudy:
+    return KedroStudy(place)
 
 
 @pytest.fixture(scope="module")
@@ -150,13 +172,14 @@ def slices(stages: dict[str, DvcStage], kedro: KedroStudy) -> dict[str, Pipeline
     return {name: kedro.slice(stage.options) for name, stage in stages.items()}
 
 
-def test_tables_and_dvc_files_follow_from_the_specs(env: str) -> None:
-    spec = load_spec(CONF / env / "study.yml")
-    cells = expand(spec, _sources(CONF, env))
-    base = expand(load_spec(CONF / "base" / "study.yml"), _sources(CONF, "base"))
+def test_tables_and_dvc_files_follow_from_the_specs(place: Place) -> None:
+    conf, env = place.conf, place.env
+    spec = load_spec(conf / env / "study.yml")
+    cells = expand(spec, _sources(conf, env))
+    base = expand(load_spec(conf / "base" / "study.yml"), _sources(conf, "base"))
     hint = "run `make cells` and commit what it writes"
-    assert (CONF / env / "parameters_cells.json").read_text() == render_cells(cells, spec, base), hint
-    assert _dvc_file(env).read_text() == render_dvc_file(Study(CONF, env, cells)), hint
+    assert (conf / env / "parameters_cells.json").read_text() == render_cells(cells, spec, base), hint
+    assert place.dvc_file.read_text() == render_dvc_file(Study(conf, env, cells)), hint
 
 
 def test_dvc_and_kedro_know_the_same_cells(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
@@ -174,27 +197,32 @@ def test_every_node_is_run_by_exactly_one_stage(slices: dict[str, Pipeline], ked
 def test_stages_declare_what_their_slices_read_and_write(
     stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
+    outside = OUTSIDE["toolemu"] if kedro.design.emulated else {}
+    outside |= OUTSIDE["published"] if kedro.design.pairs == "published" else {}
     for name, stage in stages.items():
-        assert kedro.paths(set(slices[name].inputs())) == stage.reads, name
+        files = outside.get(name.partition("@")[0], set())
+        toolkits = {"/elsewhere/toolkits.json"} if files else set()
+        assert kedro.paths(set(slices[name].inputs())) | files | toolkits == stage.reads, name
         assert kedro.paths(set(slices[name].all_outputs())) == stage.writes, name
 
 
 def test_stages_depend_on_how_their_outputs_are_written(
-    stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
+    place: Place, stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
-    """Beside path and code, a catalog entry has only what a shared entry (`_table`, ...) says."""
-    catalog = yaml.safe_load((CONF / "base" / "catalog.yml").read_text())
-    shared = {name: entry for name, entry in catalog.items() if name.startswith("_")}
+    """Beside path and code, a catalog entry has only what a shared entry of its file (`_table`, ...) says."""
+    catalogs = {str(p.relative_to(place.root)): p for p in place.conf.glob("base/catalog*.yml")}
+    entries = {file: yaml.safe_load(path.read_text()) for file, path in catalogs.items()}
+    resolver = kedro.catalog._config_resolver
     for stage, pipeline in slices.items():
         used = set()
         for name in pipeline.all_outputs():
-            entry = kedro.catalog._config_resolver.resolve_pattern(name)
-            shape = {key: value for key, value in entry.items() if key not in PLACE_AND_CODE}
-            names = [key for key, value in shared.items() if value == shape]
+            key = name if name in resolver.config else resolver.match_dataset_pattern(name)
+            (file,) = [file for file, content in entries.items() if key in content]
+            shape = {k: v for k, v in resolver.resolve_pattern(name).items() if k not in PLACE_AND_CODE}
+            names = [n for n, value in entries[file].items() if n.startswith("_") and value == shape]
             assert names or set(shape) == {"type"}, f"{name}: say in an entry `_...` how it is written"
-            used |= set(names)
-        declared = {key for file, key in stages[stage].parameters if file == "conf/base/catalog.yml"}
-        assert declared == used, stage
+            used |= {(file, n) for n in names}
+        assert {pair for pair in stages[stage].parameters if "/catalog" in pair[0]} == used, stage
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[str]:
@@ -205,10 +233,10 @@ def _leaves(value: Any, key: str = "") -> Iterator[str]:
         yield key
 
 
-def _parameter_files(env: str) -> dict[str, dict[str, Any]]:
-    folders = dict.fromkeys((CONF / "base", CONF / env))
+def _parameter_files(place: Place) -> dict[str, dict[str, Any]]:
+    folders = dict.fromkeys((place.conf / "base", place.conf / place.env))
     paths = [path for folder in folders for path in sorted(folder.glob("parameters*.yml"))]
-    return {str(path.relative_to(ROOT)): yaml.safe_load(path.read_text()) or {} for path in paths}
+    return {str(path.relative_to(place.root)): yaml.safe_load(path.read_text()) or {} for path in paths}
 
 
 def _within(key: str, names: set[str]) -> bool:
@@ -216,11 +244,14 @@ def _within(key: str, names: set[str]) -> bool:
 
 
 def test_stages_declare_the_parameters_of_their_slices_and_no_others(
-    env: str, stages: dict[str, DvcStage], slices: dict[str, Pipeline]
+    place: Place, stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
     """Leaf by leaf: whichever file defines a value that a slice is given, the stage depends on it there."""
-    own = f"conf/{env}/parameters_cells.json"
-    defined = [(file, leaf) for file, content in _parameter_files(env).items() for leaf in _leaves(content)]
+    own = f"conf/{place.env}/parameters_cells.json"
+    defined = [(file, leaf) for file, content in _parameter_files(place).items() for leaf in _leaves(content)]
+    kinds = {"cells.json", "scratch.yml", "judging.yml", "published.yml"}
+    kinds -= {"judging.yml"} if kedro.design.emulated else set()
+    kinds -= {"published.yml"} if kedro.design.pairs == "published" else set()
     replaced = {leaf for file, leaf in defined if file == own}
     for name, stage in stages.items():
         inputs = {i.removeprefix("params:") for i in slices[name].inputs() if _is_parameter(i)}
@@ -230,7 +261,6 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
                 continue  # the study's own table has the last word
             declared = _within(leaf, {key for where, key in stage.parameters if where == file})
             if "parameters" in used:  # the report: all but what reaches it through its cells or not at all
-                kinds = ("cells.json", "judging.yml", "published.yml", "scratch.yml")
                 others = tuple(f"parameters_{kind}" for kind in kinds)
                 expected = not file.endswith(others)
             else:
@@ -239,30 +269,33 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
 
 
 def test_an_experiment_can_set_what_stages_depend_on(
-    env: str, stages: dict[str, DvcStage], tmp_path: Path
+    place: Place, stages: dict[str, DvcStage], tmp_path: Path
 ) -> None:
     """`dvc exp run -S` reads and writes these files by OmegaConf, which knows no `${globals:...}`."""
     from dvc.utils.hydra import apply_overrides
 
-    for file in {file for stage in stages.values() for file, _ in stage.parameters if "/catalog" not in file}:
+    files = {file for stage in stages.values() for file, _ in stage.parameters if "/catalog" not in file}
+    for file in files - NAMES_THE_DATA_FOLDER:
         copy = tmp_path / Path(file).name
-        copy.write_text((ROOT / file).read_text("utf-8"), "utf-8")
+        copy.write_text((place.root / file).read_text("utf-8"), "utf-8")
         apply_overrides(copy, ["+set_by_an_experiment=1"])
 
 
-def test_stages_declare_the_code_that_they_run(env: str, stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
-    study = Study(CONF, env, kedro.cells)
+def test_stages_declare_the_code_that_they_run(
+    place: Place, stages: dict[str, DvcStage], kedro: KedroStudy
+) -> None:
+    study = Study(place.conf, place.env, kedro.cells)
     seen: dict[str, frozenset[str]] = {}
     for name, stage in stages.items():
         kind = name.partition("@")[0]
         if kind not in seen:
             seen[kind] = frozenset(str(path) for path in code_of(study, stage.command))
         assert stage.code == seen[kind], name
-        assert all((ROOT / path).is_file() for path in stage.code)
+        assert all((place.root / path).is_file() for path in stage.code)
 
 
-def test_metrics_are_small_and_in_git_and_everything_else_in_the_cache(env: str) -> None:
-    document = yaml.safe_load(_dvc_file(env).read_text())
+def test_metrics_are_small_and_in_git_and_everything_else_in_the_cache(place: Place) -> None:
+    document = yaml.safe_load(place.dvc_file.read_text())
     uncached = [out for stage in document["stages"].values() for out in stage.get("metrics", [])]
     assert uncached == [{"${data}/08_reporting/metrics.json": {"cache": False}}]
-    assert _dvc_file(env).read_text().count("cache: false") == 1
+    assert place.dvc_file.read_text().count("cache: false") == 1

@@ -5,33 +5,38 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.study import parse_cells
 from persistence_pipeline.study.dvc import StudyDvc
 from persistence_pipeline.study.side_by_side import Job, Workers, main, needed, plan, run_jobs
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+GRID = Place(ROOT, "grid")
 AT_THE_END = {"frontier", "metrics", "report"}
 
 
-def _jobs(env: str) -> list[Job]:
-    return plan(parse_cells(json.loads((CONF / env / "parameters_cells.json").read_text())["cells"]))
+def _jobs(place: Place) -> list[Job]:
+    table = json.loads((place.conf / place.env / "parameters_cells.json").read_text())["cells"]
+    return plan(parse_cells(table), yaml.safe_load(place.dvc_file.read_text())["stages"])
 
 
-@pytest.mark.parametrize(
-    ("env", "file"), [("base", CONF.parent / "dvc.yaml"), ("grid", CONF / "grid" / "dvc.yaml")]
-)
-def test_every_stage_of_dvc_is_in_one_job_after_what_it_depends_on(env: str, file: Path) -> None:
+@pytest.mark.parametrize("study", ["base", "grid", "toolemu", "published"])
+def test_every_stage_of_dvc_is_in_one_job_after_what_it_depends_on(
+    study: str, of_kind: Callable[[str], Place]
+) -> None:
     from dvc.repo import Repo
 
-    with Repo(str(CONF.parent)) as repo:
-        loaded = repo.stage.load_all(str(file))
+    place = of_kind(study) if study in KINDS else Place(ROOT, study)
+    with Repo(str(place.root)) as repo:
+        loaded = repo.stage.load_all(str(place.dvc_file))
     stages = {stage.name: stage for stage in loaded if not stage.name.startswith("code_")}
     writer = {out.fs_path: name for name, stage in stages.items() for out in stage.outs}
-    jobs = {job.name: job for job in _jobs(env)}
+    jobs = {job.name: job for job in _jobs(place)}
     assert sorted(stage for job in jobs.values() for stage in job.stages) == sorted(set(stages) - AT_THE_END)
     for job in jobs.values():
         before = {stage for name in _ancestors(jobs, job) for stage in jobs[name].stages}
@@ -46,7 +51,7 @@ def _ancestors(jobs: dict[str, Job], job: Job) -> set[str]:
 
 
 def test_only_jobs_with_changed_stages_and_their_followers_are_needed() -> None:
-    jobs = _jobs("grid")
+    jobs = _jobs(GRID)
     assert needed(jobs, set()) == []
     (cell,) = needed(jobs, {"rollout@gpt2_b0p05_s1_safety_then_helpfulness"})
     assert cell.name == "gpt2_b0p05_s1_safety"
@@ -86,7 +91,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_jobs_run_side_by_side_in_their_order() -> None:
-    jobs, workers = _jobs("grid"), _Recorded(3)
+    jobs, workers = _jobs(GRID), _Recorded(3)
     assert run_jobs(jobs, workers, lambda job, status: None) == []
     assert workers.most == 3 and sorted(workers.started) == sorted(job.name for job in jobs)
     for job in jobs:
@@ -94,7 +99,7 @@ def test_jobs_run_side_by_side_in_their_order() -> None:
 
 
 def test_a_failure_stops_only_what_depends_on_it() -> None:
-    jobs, workers = _jobs("grid"), _Recorded(2, failing="llama_s1")
+    jobs, workers = _jobs(GRID), _Recorded(2, failing="llama_s1")
     left = {job.name for job in run_jobs(jobs, workers, lambda job, status: None)}
     cells = {job.name for job in jobs if job.name.startswith("llama_") and "_s1_" in job.name}
     assert len(cells) == 6 and left == {"llama_s1", *cells}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -125,19 +124,6 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path) -> N
     with pytest.raises(SystemExit, match=r"^error: cell gemma_b0p1_s0_safety: unknown source"):
         main(["--conf", str(tmp_path / "conf")])
     assert sorted(path.name for path in base.iterdir()) == ["parameters_sources.yml", "study.yml"]
-
-
-@pytest.mark.parametrize("design", ["{cases: toolemu}", "{pairs: published}"])
-def test_dvc_stages_are_written_for_the_tool_world_alone(
-    design: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    conf = tmp_path / "conf"
-    shutil.copytree(Path(__file__).resolve().parents[2] / "conf", conf)
-    (conf / "gpu/parameters_kind.yml").write_text(f"study: {design}\n")
-    (conf / "gpu/parameters_cells.json").unlink()
-    main(["--env=gpu", "--conf", str(conf)])
-    assert (conf / "gpu/parameters_cells.json").is_file() and not (conf / "gpu/dvc.yaml").exists()
-    assert "gpu: no dvc.yaml" in capsys.readouterr().out
 
 
 def test_a_design_that_makes_no_sense_is_named() -> None:

@@ -150,6 +150,12 @@ def find_groups(root: Path) -> tuple[list[FileGroup], list[Fault]]:
     return groups, [*faults, *_beside(root, {folder for _, _, folder in folders})]
 
 
+def folders_read(root: Path) -> list[Path]:
+    """The folders under which everything lies that is read of a clone; both where there is no clone yet."""
+    folders = [root / POOL_FOLDER, root / RESULTS_FOLDER]
+    return [folder for folder in folders if folder.is_dir()] or folders
+
+
 def _json_lines(folder: Path) -> list[Path]:
     """Files by their names, broken links too: those are faults, not absences."""
     return sorted(path for path in folder.rglob("*.jsonl") if not path.is_dir())

@@ -104,19 +104,28 @@ def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[di
     Raises:
         PublishedFault: the file that is named does not exist, or a file is not in ToolEmu's format.
     """
-    named = settings.toolkits is not None
-    candidates = [Path(settings.toolkits)] if settings.toolkits else [Path(root or "", p) for p in TOOLKIT_FILES]
-    for path in candidates:
-        if path.is_file():
-            try:
-                return tool_schemas(json.loads(path.read_text("utf-8")))
-            except ValueError as error:
-                raise PublishedFault(f"{path}: {error}") from None
-    shown = ", ".join(map(str, candidates))
-    if named:
-        raise PublishedFault(f"published.pairs.toolkits: no file {shown}")
-    logger.warning("published study: %s", NO_TOOLKITS.format(shown))
-    return {}
+    path = toolkit_file(settings, root)
+    if path is None:
+        shown = ", ".join(map(str, _in_clone(root)))
+        logger.warning("published study: %s", NO_TOOLKITS.format(shown))
+        return {}
+    if not path.is_file():
+        raise PublishedFault(f"published.pairs.toolkits: no file {path}")
+    try:
+        return tool_schemas(json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        raise PublishedFault(f"{path}: {error}") from None
+
+
+def toolkit_file(settings: PairSettings, root: str | None) -> Path | None:
+    """The file of toolkit specifications: the one that is named, else the clone's; None where it has none."""
+    if settings.toolkits is not None:
+        return Path(settings.toolkits)
+    return next((path for path in _in_clone(root) if path.is_file()), None)
+
+
+def _in_clone(root: str | None) -> list[Path]:
+    return [Path(root or "").expanduser() / path for path in TOOLKIT_FILES]
 
 
 def export_pairs(

@@ -15,6 +15,7 @@ from typing import Any
 from persistence_pipeline.runners import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
 from persistence_pipeline.study.dvc import CODE, StudyDvc
+from persistence_pipeline.study.outside import require_fit
 
 
 def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -88,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     dvc = StudyDvc(Path.cwd(), options.env)
     if not Path(dvc.file).is_file():
         raise SystemExit(f"error: there is no {dvc.file}; `make cells` writes one for each study.yml")
+    require_fit(dvc)
     outputs = _outputs(dvc)
     _on(dvc, [name for name in outputs if name.startswith(CODE)], "repro", "--single-item")  # they need no cluster
     faults = compare(options.env, {name: outputs[name] for name in sorted(dvc.changed())})

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from persistence_pipeline.study.cells import StudyError
-from persistence_pipeline.study.design import StudyDesign
+from persistence_pipeline.study.outside import configuration, outside_files
 from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
 from persistence_pipeline.study.stages import Study, write_dvc_file
 
@@ -41,14 +41,10 @@ def _expand(conf: Path, env: str, changes: list[str]) -> None:
     spec = _with(load_spec(conf / env / "study.yml"), changes)
     base = expand(load_spec(conf / "base" / "study.yml"), _sources(conf, "base"))
     cells = expand(spec, sources)
+    outside_files(configuration(conf, env)["parameters"])  # refused before anything is written
     (conf / env / TABLE).with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
     (conf / env / TABLE).write_text(render_cells(cells, spec, base), encoding="utf-8")
-    study = Study(conf, env, cells)
-    if study.design == StudyDesign():
-        write_dvc_file(study)
-    else:
-        study.dvc_file.unlink(missing_ok=True)  # its stages are those of a study on the tool world
-        print(f"{env}: no dvc.yaml, for DVC knows studies on the tool world alone; `kedro run` knows all")  # noqa: T201
+    write_dvc_file(Study(conf, env, cells))
 
 
 def _sources(conf: Path, env: str) -> set[str]:

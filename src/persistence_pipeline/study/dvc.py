@@ -24,7 +24,7 @@ class StudyDvc:
     """
 
     def __init__(self, project: Path, env: str) -> None:
-        self.project = project
+        self.project, self.env = project, env
         self.file = "dvc.yaml" if env == "base" else f"conf/{env}/dvc.yaml"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' programs
         self.environment = {**os.environ, "PATH": path}

@@ -24,10 +24,13 @@ import yaml
 
 from persistence_pipeline.study.cells import Cell, parse_cells, seed_name
 from persistence_pipeline.study.dvc import CODE, COMMAND, StudyDvc
+from persistence_pipeline.study.outside import require_fit
 from persistence_pipeline.study.spec import TABLE
 
-ARM_STAGES = ("candidates", "pairs", "validate", "rollout_source", "score_source")
-CELL_STAGES = ("train", "rollout", "score")
+ARMS, CELLS = "${arms}", "${stages}"
+"""What a stage that stands once for each arm or cell runs over."""
+AT_FIRST = "published"
+"""A stage for the whole study, on which arms stand."""
 SHOWN_LINES = 15
 """Last lines of a failed job's output that are shown."""
 GRACE, POLL = 10.0, 0.05
@@ -44,18 +47,26 @@ class Job:
     """Names of the jobs that must have ended well."""
 
 
-def plan(cells: Mapping[str, Cell]) -> list[Job]:
-    """The jobs of a study; together with code, ``frontier``, ``metrics`` and ``report`` they hold every stage."""
-    first = {cell.source: f"source@{cell.source}" for cell in cells.values()}
+def plan(cells: Mapping[str, Cell], stages: Mapping[str, Mapping[str, object]]) -> list[Job]:
+    """The jobs of a study; together with code, ``frontier``, ``metrics`` and ``report`` they hold every stage.
+
+    Args:
+        cells: The study's cells by name.
+        stages: The stages of its ``dvc.yaml`` by name, in the order in which those of one arm or cell are run.
+    """
+    first = {AT_FIRST: AT_FIRST} if AT_FIRST in stages else {}
+    first |= {cell.source: f"source@{cell.source}" for cell in cells.values()}
     first |= {seed_name(cell.seed): f"cases@{seed_name(cell.seed)}" for cell in cells.values()}
     jobs = [Job(name, (stage,)) for name, stage in first.items()]
+    by_kind = {kind: [n for n, stage in stages.items() if stage.get("foreach") == kind] for kind in (ARMS, CELLS)}
+    shared = (AT_FIRST,) if AT_FIRST in stages else ()
     for arm, cell in {cell.arm: cell for cell in cells.values()}.items():
-        stages = tuple(f"{stage}@{arm}" for stage in ARM_STAGES)
-        jobs.append(Job(arm, stages, (cell.source, seed_name(cell.seed))))
+        own = tuple(f"{stage}@{arm}" for stage in by_kind[ARMS])
+        jobs.append(Job(arm, own, (*shared, cell.source, seed_name(cell.seed))))
     for name, cell in cells.items():
         if cell.parent is None:
-            stages = tuple(f"{stage}@{one}" for one in _family(cells, name) for stage in CELL_STAGES)
-            jobs.append(Job(name, stages, (cell.arm,)))
+            own = tuple(f"{stage}@{one}" for one in _family(cells, name) for stage in by_kind[CELLS])
+            jobs.append(Job(name, own, (cell.arm,)))
     return jobs
 
 
@@ -195,6 +206,7 @@ def main(argv: list[str] | None = None) -> None:
     options = _parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     dvc = StudyDvc(Path.cwd(), options.env)
+    require_fit(dvc)
     table = json.loads(Path("conf", options.env, TABLE).read_text("utf-8"))["cells"]
     gpus = [name for name in options.gpus.split(",") if name]
     places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
@@ -202,7 +214,7 @@ def main(argv: list[str] | None = None) -> None:
     stages = yaml.safe_load(Path(dvc.file).read_text("utf-8"))["stages"]
     code = Job("code", tuple(name for name in stages if name.startswith(CODE)))
     left = run_jobs([code], workers, _Progress(workers, 1))
-    jobs = [] if left else needed(plan(parse_cells(table)), dvc.changed())
+    jobs = [] if left else needed(plan(parse_cells(table), stages), dvc.changed())
     left = left or run_jobs(jobs, workers, _Progress(workers, len(jobs)))
     if left:
         raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")

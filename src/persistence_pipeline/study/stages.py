@@ -1,4 +1,4 @@
-"""``dvc.yaml`` of a study: ``stages.yml`` with the study's names, its parameter files and its code filled in.
+"""``dvc.yaml`` of a study: the template with the study's names, its parameter files and its code filled in.
 
 Each stage runs a slice of the Kedro pipelines. What the template says about a slice's data and parameters is
 compared with Kedro's graph by a test; the code that it depends on is read from its imports.
@@ -7,13 +7,13 @@ compared with Kedro's graph by a test; the code that it depends on is read from 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,12 @@ import yaml
 from persistence_pipeline.study.cells import Cell, seed_name
 from persistence_pipeline.study.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
 from persistence_pipeline.study.design import StudyDesign, parse_design
+from persistence_pipeline.study.outside import configuration, outside_files, variables
 from persistence_pipeline.study.spec import TABLE
+from persistence_pipeline.study.template import Stage, template_of
 
 if TYPE_CHECKING:
+    from kedro.io import CatalogConfigResolver
     from kedro.pipeline import Pipeline
 
 HEADER = """\
@@ -33,12 +36,15 @@ HEADER = """\
 """
 TABLES = ("cells", "arms", "seeds")
 """Parameters that a study's own table defines whole."""
-NOT_IN_ALL = ("parameters_published.yml", "parameters_judging.yml", "parameters_scratch.yml", TABLE)
+NOT_IN_ALL = ("parameters_scratch.yml", TABLE)
 """Parameter files of which a report needs no more than it gets through its cells."""
+OF_KINDS = {"parameters_judging.yml": "emulated", "parameters_published.yml": "published"}
+"""Parameter files that say nothing of a study of another kind."""
+TAKEN_FROM = {"synthesis": "emulation", "published_training": "published"}
+"""Pipelines some of whose nodes another one takes as they are."""
 KINDS = {"${seeds}": "seed", "<source>": "source", "${arms}": "arm", "${stages}": "cell"}
 """What a stage stands once for, by what its ``foreach`` runs over."""
 IN_MEMORY = {"{default}": {"type": "kedro.io.MemoryDataset"}}
-Stage = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,18 +54,22 @@ class Study:
     conf: Path
     env: str
     cells: Mapping[str, Cell]
+    _built: dict[str, Pipeline] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """The environment's configuration, as a run with ``--env`` reads it."""
-        from kedro.config import OmegaConfigLoader
+        return configuration(self.conf, self.env)
 
-        return OmegaConfigLoader(str(self.conf), env=self.env, base_env="base", default_run_env="base")
+    @cached_property
+    def parameters(self) -> Mapping[str, Any]:
+        """All parameters of the environment."""
+        return dict(self.config["parameters"])
 
-    @property
+    @cached_property
     def design(self) -> StudyDesign:
         """What the environment's study stands on."""
-        return parse_design(self.config["parameters"]["study"])
+        return parse_design(self.parameters["study"])
 
     @property
     def dvc_file(self) -> Path:
@@ -78,12 +88,30 @@ class Study:
         }
         return list(dict.fromkeys(names[kind]))
 
-    def entries(self, datasets: Iterable[str]) -> list[dict[str, Any]]:
-        """Catalog entries of datasets."""
+    def pipeline(self, step: str) -> Pipeline:
+        """A pipeline of its cells and kind; the session's from now on are of that kind too."""
+        from persistence_pipeline.pipelines import grid
+
+        if step not in self._built:
+            cells = {name: cell.model_dump() for name, cell in self.cells.items()}
+            grid.activate(cells, self.design.model_dump())
+            create = importlib.import_module(f"{PACKAGE}.pipelines.{step}").create_pipeline
+            self._built[step] = create(self.cells) if inspect.signature(create).parameters else create()
+        return self._built[step]
+
+    @cached_property
+    def _resolver(self) -> CatalogConfigResolver:
         from kedro.io import CatalogConfigResolver
 
-        resolver = CatalogConfigResolver(dict(self.config["catalog"]), default_runtime_patterns=IN_MEMORY)
-        return [resolver.resolve_pattern(name) for name in datasets]
+        return CatalogConfigResolver(dict(self.config["catalog"]), default_runtime_patterns=IN_MEMORY)
+
+    def entries(self, datasets: Iterable[str]) -> list[dict[str, Any]]:
+        """Catalog entries of datasets."""
+        return [self._resolver.resolve_pattern(name) for name in datasets]
+
+    def key_of(self, dataset: str) -> str:
+        """The name or pattern under which the catalog has a dataset."""
+        return dataset if dataset in self._resolver.config else str(self._resolver.match_dataset_pattern(dataset))
 
     def parameter_files(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Files in which the study's parameters are, relative to the project, the base environment's first."""
@@ -100,14 +128,17 @@ def write_dvc_file(study: Study) -> Path:
 
 def render_dvc_file(study: Study) -> str:
     """The study's ``dvc.yaml`` as text."""
-    template = yaml.safe_load((files(__package__) / "stages.yml").read_text("utf-8"))
+    template = template_of(study.design)
     code, stands_for = _code_stages(study, template)
-    stages = {name: _fill(study, stage, stands_for[name]) for name, stage in template.items()}
+    outside = outside_files(study.parameters)
+    stages = {
+        name: _fill(study, stage, {"CODE": [stands_for[name]], **outside}) for name, stage in template.items()
+    }
     place = {} if study.env == "base" else {"wdir": "../.."}
     placed = {name: _placed(stage, place) for name, stage in {**stages, **code}.items()}
     table = TABLE if study.env != "base" else f"{study.conf.name}/base/{TABLE}"
-    variables = [table, {"env": study.env, "data": str(study.config["globals"]["data"])}]
-    return HEADER + yaml.safe_dump({"vars": variables, "stages": placed}, sort_keys=False, width=115)
+    given = variables(study.env, study.parameters, str(study.config["globals"]["data"]))
+    return HEADER + yaml.safe_dump({"vars": [table, given], "stages": placed}, sort_keys=False, width=115)
 
 
 def _placed(stage: Stage, place: Mapping[str, str]) -> Stage:
@@ -115,12 +146,12 @@ def _placed(stage: Stage, place: Mapping[str, str]) -> Stage:
     return {**stage, "do": _placed(stage["do"], place)} if "do" in stage else {**place, **stage}
 
 
-def _fill(study: Study, stage: Stage, code: str) -> Stage:
-    """A stage of the template for this study; ``code`` is the file that stands for its code."""
+def _fill(study: Study, stage: Stage, files: Mapping[str, list[str]]) -> Stage:
+    """A stage of the template for this study; ``files`` are what the template has a word for."""
     over = stage.get("foreach")
     one = stage["do"] if over else stage
     parts = {part: _repeat(study, entries) for part, entries in one.items() if part != "cmd"}
-    parts["deps"] = [code if dep == "CODE" else dep for dep in parts["deps"]]
+    parts["deps"] = [file for dep in parts["deps"] for file in files.get(dep, [dep])]
     parts["params"] = _by_file(study, parts["params"])
     filled = {"cmd": one["cmd"], **{part: entries for part, entries in parts.items() if entries}}
     if not over:
@@ -145,7 +176,7 @@ def _by_file(study: Study, names: Iterable[str]) -> list[dict[str, list[str] | N
     keys: dict[str, list[str] | None] = {}
     for file, content in study.parameter_files():
         if list(names) == ["ALL"]:
-            if not file.endswith(NOT_IN_ALL):
+            if not file.endswith(_not_in_all(study.design)):
                 keys[file] = None
             keys[f"{study.conf.name}/{study.env}/study.yml"] = None
             continue
@@ -155,6 +186,11 @@ def _by_file(study: Study, names: Iterable[str]) -> list[dict[str, list[str] | N
         if found:
             keys[file] = list(dict.fromkeys(found))
     return [{file: found} for file, found in keys.items()]
+
+
+def _not_in_all(design: StudyDesign) -> tuple[str, ...]:
+    kinds = {"emulated": design.emulated, "published": design.pairs == "published"}
+    return (*NOT_IN_ALL, *(file for file, kind in OF_KINDS.items() if not kinds[kind]))
 
 
 def _defined(study: Study, content: Mapping[str, Any], name: str) -> str | None:
@@ -219,18 +255,24 @@ def code_of(study: Study, command: str) -> list[Path]:
     named = {str(entry.get(field, "")) for entry in entries for field in CODE_FIELDS}
     modules = {name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}.")}
     steps = _options(command)["pipelines"].split(",")
+    taken = [TAKEN_FROM[step] for step in steps if step in TAKEN_FROM]
+    steps += [step for step in taken if {*study.pipeline(step).nodes}.intersection(nodes)]
     wiring = ["pipelines/grid.py", *(f"pipelines/{step}/pipeline.py" for step in steps)]
     found = {*files_behind(functions, modules), *(Path(PACKAGE) / path for path in wiring)}
-    return sorted(ROOT.parent.relative_to(study.conf.parent) / path for path in found)
+    return sorted(ROOT.parent.name / path for path in found)
 
 
 def _formats(study: Study, command: str) -> list[dict[str, list[str]]]:
-    """Shared entries of the catalog (`_table` and the like) that say how the outputs of a command are written."""
-    file = study.conf / "base" / "catalog.yml"
-    shared = {name: entry for name, entry in yaml.safe_load(file.read_text("utf-8")).items() if name[0] == "_"}
-    written = study.entries(_slice(study, command).all_outputs())
-    used = [name for name, shape in shared.items() if any(shape.items() <= entry.items() for entry in written)]
-    return [{str(file.relative_to(study.conf.parent)): used}] if used else []
+    """Shared entries of the catalogs (`_table` and the like) that say how the outputs of a command are written."""
+    written = {name: study.key_of(name) for name in _slice(study, command).all_outputs()}
+    formats = []
+    for file in sorted((study.conf / "base").glob("catalog*.yml")):
+        catalog = yaml.safe_load(file.read_text("utf-8"))
+        entries = study.entries(name for name, key in written.items() if key in catalog)
+        shared = {name: entry for name, entry in catalog.items() if name[0] == "_"}
+        used = [name for name, shape in shared.items() if any(shape.items() <= entry.items() for entry in entries)]
+        formats += [{str(file.relative_to(study.conf.parent)): used}] if used else []
+    return formats
 
 
 def _options(command: str) -> dict[str, str]:
@@ -242,7 +284,6 @@ def _slice(study: Study, command: str) -> Pipeline:
     from kedro.pipeline import Pipeline
 
     options = _options(command)
-    modules = [importlib.import_module(f"{PACKAGE}.pipelines.{step}") for step in options["pipelines"].split(",")]
-    namespace, tag = options.get("namespaces"), options.get("tags")
-    whole = Pipeline([module.create_pipeline(study.cells) for module in modules])
-    return whole.filter(node_namespaces=[namespace] if namespace else None, tags=[tag] if tag else None)
+    whole = Pipeline([study.pipeline(step) for step in options["pipelines"].split(",")])
+    chosen = {name: [options[name]] if name in options else None for name in ("namespaces", "tags", "nodes")}
+    return whole.filter(node_namespaces=chosen["namespaces"], tags=chosen["tags"], node_names=chosen["nodes"])

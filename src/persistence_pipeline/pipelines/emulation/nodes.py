@@ -11,16 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.judging.emulation import (
-    EmulationSettings,
-    analyse_emulated,
-    half_of,
-    judge_emulated,
-    load_cases,
-    play_emulated,
-)
-from persistence_pipeline.judging.emulation import judge_candidates as judge_of_candidates
-from persistence_pipeline.judging.emulation import play_candidates as play_all_candidates
+from persistence_pipeline.judging.emulated_analysis import analyse_emulated
+from persistence_pipeline.judging.emulated_rollout import play_candidates as play_all_candidates
+from persistence_pipeline.judging.emulated_rollout import play_emulated
+from persistence_pipeline.judging.emulated_scores import judge_candidates as judge_of_candidates
+from persistence_pipeline.judging.emulated_scores import judge_emulated
+from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase, emulated_case_table
 from persistence_pipeline.records import Trajectory

@@ -1,0 +1,41 @@
+"""Judges' scores of episodes in the emulated world; there are no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.judging.emulation import EmulationSettings, of_candidates
+from persistence_pipeline.judging.panel import ask_judges
+from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.judging.toolemu_cases import EmulatedCase
+from persistence_pipeline.records import Trajectory
+
+
+def judge_candidates(
+    cases: Sequence[EmulatedCase],
+    trajectories: Sequence[Trajectory],
+    judging: JudgingSettings,
+    settings: EmulationSettings,
+    provenance: Mapping[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judgements and scores by the one judge that orders the pairs."""
+    return judge_emulated(cases, trajectories, judging.for_pairs(), of_candidates(settings), provenance)
+
+
+def judge_emulated(
+    cases: Sequence[EmulatedCase],
+    trajectories: Sequence[Trajectory],
+    judging: JudgingSettings,
+    settings: EmulationSettings,
+    provenance: Mapping[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judgements and scores by every judge; there is no other score for these cases."""
+    briefings = {case.case_id: case.briefing() for case in cases}
+    journals = Path(settings.journals)
+    judgements, scores = ask_judges(trajectories, briefings, judging.judges, journals, provenance)
+    known = pd.DataFrame([{"case_id": case.case_id, **case.columns()} for case in cases])
+    return judgements, scores.merge(known, on="case_id", how="left", validate="many_to_one")

@@ -1,0 +1,68 @@
+"""Projects whose environment gpu has a study of each kind that is not the default."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.study.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+EMULATION = {
+    "emulation": {"cases": "/elsewhere/cases.json", "toolkits": "/elsewhere/toolkits.json"},
+    "analysis": {"split": "test_iid"},
+}
+PUBLISHED = {"published": {"root": "/elsewhere/clone", "pairs": {"toolkits": "/elsewhere/toolkits.json"}}}
+KINDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "toolemu": ({"cases": "toolemu"}, EMULATION),
+    "published": ({"pairs": "published"}, PUBLISHED),
+    "toolemu_published": ({"cases": "toolemu", "pairs": "published"}, {**EMULATION, **PUBLISHED}),
+}
+"""The parameter ``study`` and what else is named, by kind."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project and the environment of a study in it."""
+
+    root: Path
+    env: str
+
+    @property
+    def conf(self) -> Path:
+        """Folder of the configuration."""
+        return self.root / "conf"
+
+    @property
+    def dvc_file(self) -> Path:
+        """The study's file of stages."""
+        return self.root / "dvc.yaml" if self.env == "base" else self.conf / self.env / "dvc.yaml"
+
+
+def edit(path: Path, changes: dict[str, Any]) -> None:
+    """Change top-level entries of a YAML file; it is made where it is not there."""
+    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    path.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
+
+
+def make_kind(root: Path, kind: str) -> Place:
+    """A project whose environment gpu has a small study of this kind, not expanded yet."""
+    place = Place(root, "gpu")
+    shutil.copytree(ROOT / "conf", place.conf)
+    (root / "src").symlink_to(ROOT / "src")
+    (root / ".dvc").mkdir()
+    (root / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    design, further = KINDS[kind]
+    edit(place.conf / "gpu/study.yml", {"betas": [0.1], "seeds": [0, 1]})
+    edit(place.conf / "gpu/parameters.yml", {"study": design})
+    edit(place.conf / f"gpu/parameters_{kind}.yml", further)
+    return place
+
+
+def expand(place: Place) -> None:
+    """Write the table of cells and the stages, as a user does it."""
+    main([f"--env={place.env}", f"--conf={place.conf}"])

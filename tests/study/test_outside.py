@@ -1,0 +1,93 @@
+"""What a ``dvc.yaml`` is written for: files from outside, and whether it still fits the parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.study.kinds import ROOT, Place, edit, expand, make_kind
+
+from persistence_pipeline.study import StudyError
+from persistence_pipeline.study.dvc import StudyDvc
+from persistence_pipeline.study.outside import check_fits, configuration, outside_files, require_fit
+from published.published_clone import make_clone
+
+
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, Any]:
+    """All parameters of the environment gpu."""
+    return dict(configuration(ROOT / "conf", "gpu")["parameters"])
+
+
+def _with(parameters: dict[str, Any], **changes: dict[str, Any]) -> dict[str, Any]:
+    changed = copy.deepcopy(parameters)
+    for name, values in changes.items():
+        changed[name].update(values)
+    return changed
+
+
+def test_the_tool_world_reads_nothing_from_outside(parameters: dict[str, Any]) -> None:
+    assert outside_files(parameters) == {}
+
+
+@pytest.mark.parametrize(
+    ("study", "missing"),
+    [({"cases": "toolemu"}, "emulation.cases"), ({"pairs": "published"}, "published.root")],
+)
+def test_a_kind_whose_files_are_not_named_has_no_stages(
+    parameters: dict[str, Any], study: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(StudyError, match=f"parameter {missing}: expected a path"):
+        outside_files(_with(parameters, study=study))
+
+
+def test_make_cells_says_so_in_one_line(tmp_path: Path) -> None:
+    place = make_kind(tmp_path, "published")
+    edit(place.conf / "gpu/parameters_published.yml", {"published": {"root": None}})
+    with pytest.raises(SystemExit, match=r"error: parameter published\.root: expected a path"):
+        expand(place)
+    assert place.dvc_file.read_bytes() == (ROOT / "conf/gpu/dvc.yaml").read_bytes()
+
+
+def test_a_clone_s_folders_and_its_toolkits_are_found(parameters: dict[str, Any], tmp_path: Path) -> None:
+    clone = make_clone(tmp_path)
+    named = {"study": {"pairs": "published"}, "published": {"root": str(clone)}}
+    folders = [str(clone / "data/raw_data_by_eval"), str(clone / "results")]
+    toolkits = str(clone / "assets/all_toolkits.json")
+    assert outside_files(_with(parameters, **named)) == {"PUBLISHED_FILES": [*folders, toolkits]}
+    (clone / "assets/all_toolkits.json").unlink()
+    (clone / "results").rename(clone / "elsewhere")
+    assert outside_files(_with(parameters, **named)) == {"PUBLISHED_FILES": folders[:1]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"study": {"cases": "tool_world"}}, '"cases": "toolemu".* there, .*"cases": "tool_world"'),
+        ({"study": {"pairs": "published"}, "published": {"root": "/a/clone"}}, '"pairs": "candidates"'),
+        ({"emulation": {"cases": "/other.json"}}, "outside is .*/elsewhere/cases.json.* there, .*/other.json"),
+    ],
+)
+def test_stages_of_another_study_than_the_parameters_describe_are_refused(
+    of_kind: Callable[[str], Place], changes: dict[str, dict[str, Any]], said: str
+) -> None:
+    toolemu = of_kind("toolemu")
+    parameters = _with(dict(configuration(toolemu.conf, "gpu")["parameters"]))
+    dvc = StudyDvc(toolemu.root, "gpu")
+    check_fits(dvc, parameters, "data/gpu")
+    with pytest.raises(StudyError, match=f"conf/gpu/dvc.yaml holds the stages of another study: .*{said}"):
+        check_fits(dvc, _with(parameters, **changes), "data/gpu")
+    with pytest.raises(StudyError, match='data is "data/gpu" there, "data/moved" in the parameters'):
+        check_fits(dvc, parameters, "data/moved")
+
+
+def test_a_file_of_an_earlier_version_is_one_of_the_tool_world(tmp_path: Path) -> None:
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    document = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    del document["vars"][1]["study"]
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    require_fit(StudyDvc(tmp_path, "base"))
