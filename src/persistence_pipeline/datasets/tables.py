@@ -8,10 +8,12 @@ Kedro's versions write in place, so a run cut off in mid-save would leave a torn
 from __future__ import annotations
 
 import copy
+from json import loads
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from kedro_datasets import json, pandas, partitions, plotly, text
+from kedro_datasets import json, pandas, partitions, text
+from kedro_datasets._typing import PlotlyPreview
 
 from persistence_pipeline.datasets._atomic import replaced_directory, replaced_file
 
@@ -55,14 +57,31 @@ class JSONDataset(_InOneStep, json.JSONDataset):
     DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = UTF_8
 
 
-class PlotlyDataset(_InOneStep, plotly.JSONDataset):
-    """A plotly figure."""
-
-
 class TextDataset(_InOneStep, text.TextDataset):
     """A text, in UTF-8 whatever the locale."""
 
     DEFAULT_FS_ARGS: ClassVar[dict[str, Any]] = UTF_8
+
+
+class PlotlyDataset(TextDataset):
+    """A plotly figure as JSON. Kedro's version imports plotly wherever a catalog is read."""
+
+    def load(self) -> Any:
+        """The figure."""
+        import plotly.io
+
+        return plotly.io.from_json(self._text())
+
+    def save(self, data: Any) -> None:
+        """Write the figure's JSON."""
+        super().save.__wrapped__(self, data.to_json())  # type: ignore[attr-defined]
+
+    def preview(self) -> PlotlyPreview:
+        """The figure, for kedro-viz."""
+        return PlotlyPreview(loads(self._text()))
+
+    def _text(self) -> str:
+        return str(super().load.__wrapped__(self))
 
 
 class PartitionedDataset(partitions.PartitionedDataset):
