@@ -19,7 +19,6 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from persistence_pipeline.serving.exchange import Exchange
 from persistence_pipeline.serving.faults import (
     ModelUnknown,
     NotJson,
@@ -99,6 +98,8 @@ class ChatClient:
     def __init__(
         self, settings: ServerSettings, journal: Path | None = None, key: SecretStr | None = None
     ) -> None:
+        from persistence_pipeline.serving.exchange import Exchange
+
         self.settings = settings
         self.usage = Usage()
         self._exchange = Exchange(settings, key or settings.key())

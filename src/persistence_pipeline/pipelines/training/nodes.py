@@ -10,7 +10,6 @@ import pandas as pd
 
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.study import Cell
-from persistence_pipeline.training.dpo import train_stage
 from persistence_pipeline.training.settings import StageConfig
 
 
@@ -27,6 +26,8 @@ def train_cell(
 
     ``validated`` is the arm's validation report: its presence means that the pairs passed.
     """
+    from persistence_pipeline.training.dpo import train_stage
+
     factors = cell.model_dump(include={"objective", "beta", "seed", "reference", "loss"})
     config = StageConfig.model_validate({**settings, **factors})
     result = train_stage(pairs, parent, source, config, Path(scratch) / cell.name)
