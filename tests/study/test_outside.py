@@ -67,27 +67,54 @@ def test_a_clone_s_folders_and_its_toolkits_are_found(parameters: dict[str, Any]
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"study": {"cases": "tool_world"}}, '"cases": "toolemu".* there, .*"cases": "tool_world"'),
-        ({"study": {"pairs": "published"}, "published": {"root": "/a/clone"}}, '"pairs": "candidates"'),
-        ({"emulation": {"cases": "/other.json"}}, "outside is .*/elsewhere/cases.json.* there, .*/other.json"),
+        ({"study": {"cases": "tool_world"}}, "study.cases was toolemu and is tool_world"),
+        (
+            {"study": {"pairs": "published"}, "published": {"root": "/a/clone"}},
+            "study.pairs was candidates and is",
+        ),
+        (
+            {"emulation": {"cases": "/o.json"}},
+            "outside now has /o.json; outside no longer has /elsewhere/cases.json",
+        ),
     ],
 )
-def test_stages_of_another_study_than_the_parameters_describe_are_refused(
+def test_stages_that_were_written_for_other_parameters_are_refused(
     of_kind: Callable[[str], Place], changes: dict[str, dict[str, Any]], said: str
 ) -> None:
     toolemu = of_kind("toolemu")
     parameters = _with(dict(configuration(toolemu.conf, "gpu")["parameters"]))
     dvc = StudyDvc(toolemu.root, "gpu")
     check_fits(dvc, parameters, "data/gpu")
-    with pytest.raises(StudyError, match=f"conf/gpu/dvc.yaml holds the stages of another study: .*{said}"):
+    with pytest.raises(
+        StudyError, match=rf"conf/gpu/dvc.yaml was written for other parameters: {said}.*make cells"
+    ):
         check_fits(dvc, _with(parameters, **changes), "data/gpu")
-    with pytest.raises(StudyError, match='data is "data/gpu" there, "data/moved" in the parameters'):
+    with pytest.raises(StudyError, match="data was data/gpu and is data/moved"):
         check_fits(dvc, parameters, "data/moved")
+
+
+def test_a_parameter_that_is_set_in_another_place_than_before_is_noticed(tmp_path: Path) -> None:
+    """Stages depend on a parameter in the files that set it."""
+    place = make_kind(tmp_path, "toolemu")
+    expand(place)
+    dvc = StudyDvc(place.root, "gpu")
+    require_fit(dvc)
+    file = place.conf / "gpu/parameters.yml"
+    before = yaml.safe_load(file.read_text())
+    edit(file, {"pairing": {**before["pairing"], "safety": {"min_gap": 1}}})
+    with pytest.raises(SystemExit, match=r"keys\.parameters\.yml now has pairing\.safety;"):
+        require_fit(dvc)
+    edit(file, before)
+    edit(file, {"rollout": {**before["rollout"], "samples": 9}})  # its stages depend on this: no other stages
+    require_fit(dvc)
+    edit(place.conf / "gpu/parameters_more.yml", {"report": {"browser_megabytes": 1}})
+    with pytest.raises(SystemExit, match=r"keys\.parameters_more\.yml now has report;"):
+        require_fit(dvc)
 
 
 def test_a_file_of_an_earlier_version_is_one_of_the_tool_world(tmp_path: Path) -> None:
     (tmp_path / "conf").symlink_to(ROOT / "conf")
     document = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    del document["vars"][1]["study"]
+    document["vars"][1] = {name: document["vars"][1][name] for name in ("env", "data")}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     require_fit(StudyDvc(tmp_path, "base"))

@@ -1,12 +1,11 @@
-"""What a ``dvc.yaml`` is written for: environment, data folder, kind of study, files read from outside.
+"""What a ``dvc.yaml`` is written for: data folder, kind of study, files read from outside, where parameters stand.
 
-These stand at its head. Where the parameters say something else by now, its stages are those of another study, and
-a run of them stops.
+These stand at its head. Where the configuration says something else by now, the stages do not fit it, and a run of
+them stops.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -17,6 +16,9 @@ import yaml
 from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.study.design import StudyDesign, parse_design
 from persistence_pipeline.study.dvc import StudyDvc
+
+ONE_BY_ONE = ("training", "pairing", "sources")
+"""Parameters that stages depend on one entry at a time."""
 
 
 def configuration(conf: Path, env: str) -> Mapping[str, Any]:
@@ -66,10 +68,11 @@ def _clone(parameters: Mapping[str, Any]) -> list[str]:
     return [*map(str, folders_read(Path(root).expanduser())), *([str(toolkits)] if toolkits else [])]
 
 
-def variables(env: str, parameters: Mapping[str, Any], data: str) -> dict[str, Any]:
+def variables(conf: Path, env: str, parameters: Mapping[str, Any], data: str) -> dict[str, Any]:
     """What a ``dvc.yaml`` is written for, as it stands in its ``vars``.
 
     Args:
+        conf: Folder of the configuration.
         env: Environment of the study.
         parameters: All parameters of the study.
         data: Where the environment keeps its data.
@@ -79,7 +82,18 @@ def variables(env: str, parameters: Mapping[str, Any], data: str) -> dict[str, A
     """
     outside = list(chain.from_iterable(outside_files(parameters).values()))
     design = parse_design(parameters["study"]).model_dump()
-    return {"env": env, "data": data, "study": design, **({"outside": outside} if outside else {})}
+    found = {"env": env, "data": data, "study": design, **({"outside": outside} if outside else {})}
+    return {**found, "keys": _keys(conf, env)}
+
+
+def _keys(conf: Path, env: str) -> dict[str, list[str]]:
+    """What the environment's own parameter files set: a stage depends on a parameter in the files that set it."""
+    keys = {}
+    for path in sorted((conf / env).glob("parameters*.yml")):
+        content = yaml.safe_load(path.read_text("utf-8")) or {}
+        nested = [f"{name}.{key}" for name in ONE_BY_ONE for key in content.get(name) or {}]
+        keys[path.name] = sorted({*(name for name in content if name[0] != "_"), *nested})
+    return keys
 
 
 def require_fit(dvc: StudyDvc) -> None:
@@ -96,7 +110,7 @@ def require_fit(dvc: StudyDvc) -> None:
 
 
 def check_fits(dvc: StudyDvc, parameters: Mapping[str, Any], data: str) -> None:
-    """See that a study's ``dvc.yaml`` holds the stages of the study that the parameters describe.
+    """See that a study's ``dvc.yaml`` was written for the parameters that there are now.
 
     Args:
         dvc: The study.
@@ -104,17 +118,16 @@ def check_fits(dvc: StudyDvc, parameters: Mapping[str, Any], data: str) -> None:
         data: Where its environment keeps its data.
 
     Raises:
-        StudyError: it does not; names what differs and the command that writes it anew.
+        StudyError: it was not; names what differs and the command that writes it anew.
     """
-    there = {"study": StudyDesign().model_dump(), **_recorded(dvc.project / dvc.file)}
-    now = variables(dvc.env, parameters, data)
-    for key in {**now, **there}:
-        if there.get(key) != now.get(key):
-            raise StudyError(
-                f"{dvc.file} holds the stages of another study: {key} is {_shown(there.get(key))} there, "
-                f"{_shown(now.get(key))} in the parameters; `make cells` (python -m persistence_pipeline.study "
-                f"--env={dvc.env}) writes it anew"
-            )
+    now = variables(dvc.project / "conf", dvc.env, parameters, data)
+    unsaid = {"study": StudyDesign().model_dump(), "keys": now["keys"]}  # by files of earlier versions
+    difference = _difference({**unsaid, **_recorded(dvc.project / dvc.file)}, now)
+    if difference:
+        raise StudyError(
+            f"{dvc.file} was written for other parameters: {difference}; `make cells` "
+            f"(python -m persistence_pipeline.study --env={dvc.env}) writes it anew"
+        )
 
 
 def _recorded(dvc_file: Path) -> dict[str, Any]:
@@ -124,5 +137,15 @@ def _recorded(dvc_file: Path) -> dict[str, Any]:
     return {key: value for entry in entries if isinstance(entry, Mapping) for key, value in entry.items()}
 
 
-def _shown(value: object) -> str:
-    return "not given" if value is None else json.dumps(value)
+def _difference(then: Any, now: Any, name: str = "") -> str:
+    """The first difference in words; empty where there is none."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        inner = (_difference(then.get(k), now.get(k), f"{name}.{k}" if name else k) for k in {**then, **now})
+        return next(filter(None, inner), "")
+    if isinstance(then or [], list) and isinstance(now or [], list):
+        parts = {
+            "now has": [item for item in now or [] if item not in (then or [])],
+            "no longer has": [item for item in then or [] if item not in (now or [])],
+        }
+        return "; ".join(f"{name} {word} {', '.join(items)}" for word, items in parts.items() if items)
+    return "" if then == now else f"{name} was {then} and is {now}"

@@ -137,7 +137,7 @@ def render_dvc_file(study: Study) -> str:
     place = {} if study.env == "base" else {"wdir": "../.."}
     placed = {name: _placed(stage, place) for name, stage in {**stages, **code}.items()}
     table = TABLE if study.env != "base" else f"{study.conf.name}/base/{TABLE}"
-    given = variables(study.env, study.parameters, str(study.config["globals"]["data"]))
+    given = variables(study.conf, study.env, study.parameters, str(study.config["globals"]["data"]))
     return HEADER + yaml.safe_dump({"vars": [table, given], "stages": placed}, sort_keys=False, width=115)
 
 
