@@ -88,6 +88,25 @@ def test_an_interrupted_emulated_rollout_continues(tmp_path: Path) -> None:
     assert (parts.played["agent"], parts.played["tools"]) == (6, 3)
 
 
+def test_an_outage_of_the_emulator_is_no_turn_of_the_agent(tmp_path: Path) -> None:
+    """However many of the agent's turns may end in status 500: its server answers, the emulator's does not."""
+    parts = ThreeParts()
+
+    def answer(request: dict[str, Any]) -> Any:
+        return (
+            Act(500, "out")
+            if request["messages"][0]["content"].startswith("You play the tools")
+            else parts(request)
+        )
+
+    with ChatServer(answer) as server:
+        study = Study(server, tmp_path)
+        lenient = study.rollout.served.model_copy(update={"unreadable_turns": 0.9})
+        study.rollout = study.rollout.model_copy(update={"served": lenient})
+        with pytest.raises(RetriesExhausted):
+            study.play()
+
+
 def test_what_is_not_named_is_asked_for(tmp_path: Path) -> None:
     empty = EmulationSettings(journals=str(tmp_path))
     with pytest.raises(EmulationFault, match=r"emulation\.cases and emulation\.toolkits name no files"):

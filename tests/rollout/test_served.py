@@ -16,7 +16,7 @@ from persistence_pipeline.records import Message, Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.serving import KeyRefused
+from persistence_pipeline.serving import KeyRefused, RetriesExhausted
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 WORLD = WorldSettings(
@@ -127,3 +127,106 @@ def test_control_tokens_in_untrusted_text_are_broken_up() -> None:
     safe = broken_up(said)
     assert "<|" not in safe and "<tool" not in safe and "</tool" not in safe and safe.endswith("a < b | c")
     assert broken_up("plain <b> text") == "plain <b> text"
+
+
+BROKEN_CALL = '<tool_call>{"name": "list_files", "arguments": }</tool_call>'
+GROQ = {
+    "message": "Failed to call a function.",
+    "code": "tool_use_failed",
+    "failed_generation": BROKEN_CALL + "ha",
+}
+OLLAMA = {"message": "error parsing tool call: raw='{\"path\": }', err=invalid character '}'", "type": "api_error"}
+NO_REASON = Act(status=500, body="Internal Server Error", content_type="text/plain")
+
+
+class Unreadable:
+    """Answers as ``careful`` does, but the second turn of an episode with an act, until ``healed``."""
+
+    def __init__(self, careful: Careful, act: Act) -> None:
+        self._careful, self._act = careful, act
+        self.healed = False
+
+    def __call__(self, request: dict[str, Any]) -> Any:
+        turn = sum(m["role"] == "assistant" for m in request["messages"])
+        if not request.get("tools"):
+            return "Hello."
+        if turn == 1 and not self.healed:
+            return self._act
+        told = [m for m in request["messages"] if m["role"] != "assistant" or m.get("tool_calls")]
+        return self._careful({**request, "messages": told})
+
+
+def _calls(trajectory: Trajectory) -> list[Any]:
+    return [m.tool_calls for m in trajectory.messages if m.tool_calls]
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, GROQ), (500, OLLAMA)])
+def test_a_call_that_the_server_cannot_read_is_one_invalid_turn(
+    scripted: dict[str, Trajectory], tmp_path: Path, status: int, error: dict[str, str]
+) -> None:
+    """Where the server says so: no attempt is made to get a better answer, and the answer is kept as any other."""
+    act = Act(status=status, body=json.dumps({"error": error}))
+    with ChatServer(Unreadable(Careful(scripted), act), model="cell") as server:
+        settings = _settings(server, tmp_path, retries=3, family="qwen2_5", keep_journal=True)
+        played = roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
+        asked = len(server.requests)
+        again = roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
+        assert len(server.requests) == asked == sum(t.flags["calls"] for t in played)
+    for trajectory, whole in zip(played, scripted.values(), strict=True):
+        assert trajectory.flags["invalid_calls"] == trajectory.flags["unreadable_turns"] == 1
+        assert error["message"][:20] in str(trajectory.flags["unreadable"])
+        assert _calls(trajectory) == _calls(whole)
+        broken = [m.content for m in trajectory.messages if m.role == "assistant"][1]
+        assert broken == (BROKEN_CALL if error is GROQ else "")
+    assert again == played
+
+
+def test_status_500_without_a_reason_ends_the_run_and_loses_nothing(
+    scripted: dict[str, Trajectory], tmp_path: Path
+) -> None:
+    with ChatServer(Unreadable(Careful(scripted), NO_REASON), model="cell") as server:
+        settings = _settings(server, tmp_path, retries=1, backoff_s=0, concurrency=1)
+        with pytest.raises(RetriesExhausted, match="status 500"):
+            roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
+        turns = [sum(m["role"] == "assistant" for m in request["messages"]) for request in server.requests]
+        answered = turns.count(0)
+        assert turns.count(1) == 2 * answered and len(turns) == 3 * answered < len(CASES)
+        server.answer.healed = True
+        server.requests.clear()
+        played = roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
+    assert _messages(played) == _messages(list(scripted.values()))
+    assert len(server.requests) == sum(t.flags["calls"] for t in scripted.values()) - answered
+
+
+def test_a_share_of_such_turns_may_count_as_invalid_and_no_more(
+    scripted: dict[str, Trajectory], tmp_path: Path
+) -> None:
+    n = len(CASES)
+    assert 2 <= n <= 50
+    with ChatServer(Unreadable(Careful(scripted), NO_REASON), model="cell") as server:
+        enough = _settings(server, tmp_path, unreadable_turns=n / 100)
+        played = roll_out(NOTHING, CASES, enough, policy="cell", seed=0)
+        assert (
+            [t.flags["unreadable_turns"] for t in played] == [t.flags["invalid_calls"] for t in played] == [1] * n
+        )
+        assert "every attempt with status 500" in str(played[0].flags["unreadable"])
+        assert [_calls(t) for t in played] == [_calls(t) for t in scripted.values()]
+        too_few = _settings(server, tmp_path, unreadable_turns=(n - 1) / 100)
+        with pytest.raises(RetriesExhausted, match="status 500"):
+            roll_out(NOTHING, CASES, too_few, policy="cell", seed=0)
+        server.answer.healed = True
+        played = roll_out(NOTHING, CASES, too_few, policy="cell", seed=0)
+    assert _messages(played) == _messages(list(scripted.values())), "no turn was kept as one that cannot be read"
+
+
+@pytest.mark.parametrize("act", [NO_REASON, Act(status=503, body="{}"), Act(status=500, body="{", cut_at=0)])
+def test_a_broken_server_ends_the_run_whatever_share_may_be_unreadable(tmp_path: Path, act: Act) -> None:
+    """The 500 of a server that answers nothing else, another status, a connection that breaks off."""
+
+    def broken(request: dict[str, Any]) -> Any:
+        return act if request.get("tools") or act is NO_REASON else "Hello."
+
+    with ChatServer(broken, model="cell") as server:
+        settings = _settings(server, tmp_path, retries=1, backoff_s=0, unreadable_turns=0.9)
+        with pytest.raises(RetriesExhausted):
+            roll_out(NOTHING, CASES[:1], settings, policy="cell", seed=0)

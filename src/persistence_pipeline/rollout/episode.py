@@ -136,6 +136,7 @@ class Episode:
         self._max_turns = max_turns
         self._new_tokens = 0
         self._error = ""
+        self._unreadable: list[str] = []
 
     @property
     def done(self) -> bool:
@@ -162,6 +163,16 @@ class Episode:
             self.stop("max_turns")
             return None
         return message
+
+    def take_unreadable(self, reason: str, written: str = "") -> None:
+        """Write a turn that the agent's server could not read: an invalid call, with the reason among the flags.
+
+        Args:
+            reason: What the server said.
+            written: What the agent wrote, where that is known.
+        """
+        self._unreadable.append(reason)
+        self.take(Turn(None, written))
 
     def stop(self, reason: StopReason) -> None:
         """End the episode from outside."""
@@ -199,8 +210,14 @@ class Episode:
                 "fabricated": False,
                 **self.environment.flags,
                 **({"error": self._error} if self._error else {}),
+                **self._unreadable_flags(),
             },
         )
+
+    def _unreadable_flags(self) -> dict[str, int | bool | str]:
+        if not self._unreadable:
+            return {}
+        return {"unreadable_turns": len(self._unreadable), "unreadable": self._unreadable[-1]}
 
 
 class ToolWorld(Environment):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
+
+from pydantic import Field
 
 from persistence_pipeline.agents.compact import ParseFault
 from persistence_pipeline.agents.families import FAMILIES, FamilyName, broken_up, parse_arguments
@@ -25,10 +28,15 @@ from persistence_pipeline.serving import (
     ChatRequest,
     ContextTooLong,
     RequestRefused,
+    RetriesExhausted,
     ServerSettings,
+    UnreadableCall,
 )
 
 UNTRUSTED = ("user", "tool")
+UNEXPLAINED = "the server answered every attempt with status 500, and another request with a reply"
+FEWEST_TURNS = 100
+"""Turns that a rollout is taken to have at least where a share of them is meant."""
 
 
 class ServedModel(ServerSettings):
@@ -38,6 +46,10 @@ class ServedModel(ServerSettings):
     """How calls are parsed where the server leaves them in the text; none: it hands calls over as calls."""
     keep_journal: bool = False
     """Keep the replies when the rollout is whole; else they are removed then."""
+    unreadable_turns: float = Field(0.0, ge=0, lt=1)
+    """For servers that answer 500, and nothing more, where the model's own call cannot be read: the largest share
+    of a rollout's turns (of 100 at least) that may end so although the server answers other requests. Each counts
+    as an invalid call. 0: the first ends the run."""
 
     def named(self, checkpoint: Path, policy: str) -> ServedModel:
         """With the id under which the server offers this checkpoint."""
@@ -59,6 +71,8 @@ class ServedPolicy:
         self._settings = settings
         self._journal = journal
         self._client = ChatClient(served, journal)
+        self._lock = threading.Lock()
+        self._turns = self._unreadable = 0
 
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes, as many at once as the server is asked; yields each as it ends.
@@ -82,14 +96,37 @@ class ServedPolicy:
     def _play(self, episode: Episode) -> Episode:
         turn = 0
         while not episode.done:
-            try:
-                episode.take(self._turn(self._client.ask(self._request(episode, turn))))
-            except ContextTooLong:
-                episode.stop("context")
-            except RequestRefused as fault:
-                episode.fail(str(fault))
+            self._play_turn(episode, turn)
             turn += 1
         return episode
+
+    def _play_turn(self, episode: Episode, turn: int) -> None:
+        with self._lock:
+            self._turns += 1
+        try:
+            reply = self._client.ask(self._request(episode, turn))
+        except ContextTooLong:
+            episode.stop("context")
+        except UnreadableCall as fault:
+            family = FAMILIES[self._served.family] if self._served.family else None
+            episode.take_unreadable(str(fault), family.up_to_first_call(fault.written) if family else "")
+        except RequestRefused as fault:
+            episode.fail(str(fault))
+        except RetriesExhausted as fault:
+            if not self._tolerated(fault):
+                raise
+            episode.take_unreadable(UNEXPLAINED)
+        else:
+            episode.take(self._turn(reply))
+
+    def _tolerated(self, fault: RetriesExhausted) -> bool:
+        """Whether what the model wrote may be at fault, not the server; the journal is told nothing of it."""
+        share = self._served.unreadable_turns
+        if not share or fault.status != 500 or not self._client.answers():
+            return False
+        with self._lock:
+            self._unreadable += 1
+            return self._unreadable <= share * max(self._turns, FEWEST_TURNS)
 
     def _request(self, episode: Episode, turn: int) -> ChatRequest:
         key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}/{turn}"

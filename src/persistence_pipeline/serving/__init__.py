@@ -10,6 +10,7 @@ from persistence_pipeline.serving.faults import (
     RetriesExhausted,
     ServerUnreachable,
     ServingFault,
+    UnreadableCall,
 )
 from persistence_pipeline.serving.settings import ServerSettings
 
@@ -26,4 +27,5 @@ __all__ = [
     "ServerSettings",
     "ServerUnreachable",
     "ServingFault",
+    "UnreadableCall",
 ]

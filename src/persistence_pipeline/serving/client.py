@@ -25,6 +25,7 @@ from persistence_pipeline.serving.faults import (
     RequestRefused,
     ServerUnreachable,
     ServingFault,
+    UnreadableCall,
 )
 from persistence_pipeline.serving.journal import Journal
 from persistence_pipeline.serving.settings import ServerSettings
@@ -152,15 +153,26 @@ class ChatClient:
         key = self.request_key(request)
         kept = self._journal.get(key) if self._journal is not None else None
         if kept is not None:
+            if "unreadable" in kept:
+                raise UnreadableCall(kept["unreadable"], kept["status"], kept["written"])
             reply = ChatReply(**{**kept, "tool_calls": tuple(map(tuple, kept["tool_calls"]))})
             self._count(reply, from_journal=True)
             return reply
         with self._slots:
-            reply = self._ask(request)
-        if self._journal is not None:
-            self._journal.put(key, vars(reply))
+            try:
+                reply = self._ask(request)
+            except UnreadableCall as fault:  # this is what the model answered: asked again, it may answer better
+                self._keep(key, {"unreadable": str(fault), "status": fault.status, "written": fault.written})
+                raise
+        self._keep(key, vars(reply))
         self._count(reply, from_journal=False)
         return reply
+
+    def answers(self) -> bool:
+        """Whether the model answers the shortest request of all, asked once."""
+        with self._slots:
+            shortest = ChatRequest([{"role": "user", "content": "Hello"}], max_tokens=1)
+            return self._exchange.answers(PATH, self._body(shortest, False))
 
     def ask_many(
         self, requests: Iterable[ChatRequest], soft: tuple[type[ServingFault], ...] = ()
@@ -194,6 +206,10 @@ class ChatClient:
         """Hash under which the journal keeps the reply."""
         written = json.dumps([self._body(request, True), request.replicate], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(written.encode()).hexdigest()
+
+    def _keep(self, key: str, reply: dict[str, Any]) -> None:
+        if self._journal is not None:
+            self._journal.put(key, reply)
 
     def _ask(self, request: ChatRequest) -> ChatReply:
         structured = self._structured

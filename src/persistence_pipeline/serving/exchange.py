@@ -26,6 +26,8 @@ from persistence_pipeline.serving.faults import (
     RequestRefused,
     RetriesExhausted,
     ServerUnreachable,
+    ServingFault,
+    UnreadableCall,
 )
 from persistence_pipeline.serving.settings import ServerSettings
 
@@ -39,6 +41,10 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 
+_NO_CALL = re.compile(r'"tool_use_failed"|error parsing tool call', re.IGNORECASE)
+"""What servers say where the call that the model itself wrote cannot be read: Groq's code (status 400), Ollama's
+words (500). llama.cpp's "Failed to parse tool call arguments" is not among them: it says that of requests too."""
+
 
 @dataclass(frozen=True)
 class _Answer:
@@ -50,9 +56,10 @@ class _Answer:
 class _Retry(Exception):
     """The attempt failed in a way that another may not."""
 
-    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+    def __init__(self, reason: str, wait_s: float | None = None, status: int | None = None) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
+        self.status = status
 
 
 class Exchange:
@@ -83,6 +90,7 @@ class Exchange:
             ServingFault: the class says what went wrong.
         """
         failure: _Retry | None = None
+        statuses = set()
         for attempt in range(self._settings.retries + 1):
             if failure is not None:
                 self._wait(failure, attempt)
@@ -90,6 +98,7 @@ class Exchange:
                 return self._attempt(path, body)
             except _Retry as error:
                 failure = error
+                statuses.add(error.status)
         tried = f"{self._settings.retries + 1} attempts"
         if isinstance(failure and failure.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
             raise ServerUnreachable(
@@ -98,8 +107,17 @@ class Exchange:
             ) from None
         self._require_model(str(failure))
         raise RetriesExhausted(
-            f"{self._settings.base_url}: {failure} ({tried}); run again to go on from the journal"
+            f"{self._settings.base_url}: {failure} ({tried}); run again to go on from the journal",
+            statuses.pop() if len(statuses) == 1 else None,
         ) from None
+
+    def answers(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Whether the server answers this request, asked once."""
+        try:
+            self._attempt(path, body)
+        except (_Retry, ServingFault):
+            return False
+        return True
 
     def served(self) -> list[str] | None:
         """Ids of the models that the server offers, or None where it does not say.
@@ -138,8 +156,11 @@ class Exchange:
             answer = self._send("POST", path, body)
         except httpx.TransportError as error:
             raise _Retry(_described(error)) from error
+        if answer.status >= 400 and _NO_CALL.search(answer.body.decode(errors="replace")):
+            raise self._unreadable(answer)
         if answer.status == 429 or answer.status == 408 or answer.status >= 500:
-            raise _Retry(f"status {answer.status}: {self._said(answer)}", _retry_after(answer.headers))
+            said = f"status {answer.status}: {self._said(answer)}"
+            raise _Retry(said, _retry_after(answer.headers), answer.status)
         if answer.status >= 300:
             raise self._refusal(answer)
         try:
@@ -177,6 +198,14 @@ class Exchange:
         if answer.status in (404, 405) or answer.status < 400:
             return NotJson(f"{where}; no chat server there: base_url should end with /v1")
         return RequestRefused(where, answer.status)
+
+    def _unreadable(self, answer: _Answer) -> UnreadableCall:
+        try:
+            written = str(json.loads(answer.body)["error"]["failed_generation"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            written = ""
+        said = f"the server could not read the call that the model wrote (status {answer.status}: "
+        return UnreadableCall(f"{said}{self._said(answer)})", answer.status, self.cleaned(written))
 
     def _require_model(self, said: str) -> None:
         served = self.served()

@@ -30,7 +30,14 @@ class NotJson(ServingFault):
 
 
 class RetriesExhausted(ServingFault):
-    """The server kept failing, stalling or asking to wait."""
+    """The server kept failing, stalling or asking to wait.
+
+    ``status`` is the one that every attempt was answered with; None where they ended in different ways.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RequestRefused(ServingFault):
@@ -45,3 +52,14 @@ class RequestRefused(ServingFault):
 
 class ContextTooLong(RequestRefused):
     """The conversation is longer than the model's window."""
+
+
+class UnreadableCall(RequestRefused):
+    """The server could not read the call that the model wrote, and says so.
+
+    ``written`` is what the model wrote, where the server tells.
+    """
+
+    def __init__(self, message: str, status: int = 400, written: str = "") -> None:
+        super().__init__(message, status)
+        self.written = written
