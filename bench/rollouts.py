@@ -15,11 +15,11 @@ EPISODES = 256
 
 def measure(repeats: int) -> list[Row]:
     """The row of rollouts."""
-    from transformers import AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    settings = materials.rollout_settings()
-    policy = load_policy(materials.source(), settings)
-    model, tokenizer = policy._model, AutoTokenizer.from_pretrained(materials.source())
+    policy = load_policy(materials.source(), materials.rollout_settings())
+    model = AutoModelForCausalLM.from_pretrained(materials.source()).eval()
+    tokenizer = AutoTokenizer.from_pretrained(materials.source())
     played: dict[str, list[Episode]] = {}
 
     def ours() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from persistence_pipeline.rollout import reading
 from persistence_pipeline.rollout.cache import BatchCache
-from persistence_pipeline.rollout.reading import share_prefixes, width_of_step
+from persistence_pipeline.rollout.reading import Text, next_step, share_prefixes
 
 TOOLS = list(range(100, 140))
 
@@ -39,32 +41,64 @@ def test_what_prompts_share_is_read_once(prompts: list[list[int]], prefixes: lis
     assert share_prefixes(prompts)[0] == prefixes
 
 
-@pytest.mark.parametrize(
-    ("awaited", "width"), [([1] * 9, 1), ([40] * 64, 40), ([1] * 200 + [40] * 56, 1), ([1, 40, 40], 40)]
-)
-def test_a_step_is_wide_where_most_rows_have_much_to_read(awaited: Sequence[int], width: int) -> None:
-    assert width_of_step(awaited) == width
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 19)), min_size=1, max_size=9), st.integers(0, 30))
+def test_steps_read_every_token_once_and_in_order(sizes: list[tuple[int, int]], limit: int) -> None:
+    rows = [Text([100 * i + n for n in range(size)], min(read, size - 1)) for i, (size, read) in enumerate(sizes)]
+    heard = [row.tokens[: row.read] for row in rows]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "STEP_TOKENS", limit)
+        while any(row.read < len(row.tokens) for row in rows):
+            step = next_step(rows)
+            assert len(step.tokens) <= len(rows) + limit and step.n_rows == len(rows)
+            assert step.row_of_token[: len(rows)].tolist() == list(range(len(rows)))
+            spoken = sorted(zip(step.row_of_token.tolist(), step.positions.tolist(), step.tokens, strict=True))
+            for row, position, token in spoken:
+                assert position in (len(heard[row]), len(rows[row].tokens) - 1)
+                heard[row] = [*heard[row][:position], token]
+    assert heard == [row.tokens for row in rows]
 
 
-def test_the_cache_holds_each_row_at_its_own_length() -> None:
-    """Rows begin as copies, go on at their own positions, and keep what is theirs when others leave."""
+def test_rows_that_read_about_as_much_are_read_together() -> None:
+    rows = [Text(list(range(n)), 0) for n in (1, 2, 9, 8, 1, 3)]
+    step = next_step(rows)
+    groups = [[[step.tokens[t] for t in row if t >= 0] for row in group] for group in step.several()]
+    assert groups == [[[0]], [[0, 1]], [[*range(8)], [*range(7)]]]
+    assert sorted(t for group in step.several() for t in group.flat if t >= 0) == list(range(6, len(step.tokens)))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
+    """Rows begin alike, go on at their own positions, and keep what is theirs when others leave.
+
+    A query of zeros attends to all that it sees alike, so that its output is the mean.
+    """
     import torch
 
-    cache = BatchCache(1000)
+    cache = BatchCache(1000, torch.device("cpu"), torch.float32)
 
-    def write(values: list[list[float]], starts: list[int]) -> list[list[float]]:
-        new = torch.tensor(values).float()[:, None, :, None]
-        mask = cache.at(torch.tensor(starts)[:, None] + torch.arange(new.shape[2]))
-        seen, _ = cache.update(new, new, 0)
-        return [
-            [float(v) for v, hidden in zip(row, rule, strict=True) if hidden == 0]
-            for row, rule in zip(seen[:, 0, :, 0], mask[:, 0, -1], strict=True)
+    def means(values: list[list[float]], starts: list[int]) -> list[float]:
+        rows = [Text([0] * (start + len(new)), start) for start, new in zip(starts, values, strict=True)]
+        step = next_step(rows)
+        cache.at(step)
+        row_of_token = step.row_of_token.tolist()
+        new = [
+            values[row][position - starts[row]]
+            for row, position in zip(row_of_token, step.positions.tolist(), strict=True)
         ]
+        written = torch.tensor(new)[None, None, :, None].float()
+        cache.update(written, written, 0)
+        return [float(mean) for mean in cache.attend(torch.zeros(len(new), 2, 1), 0)[:, 1, 0]]
 
-    assert write([[1, 2, 3], [4, 5, -1]], [0, 0]) == [[1, 2, 3], [4, 5, -1]]
-    cache.spread([0, 1, 1])
-    assert write([[6], [7], [8]], [3, 2, 2]) == [[1, 2, 3, 6], [4, 5, 7], [4, 5, 8]]
-    cache.move([2], [0])
-    assert write([[9], [0]], [3, 3]) == [[4, 5, 8, 9], [4, 5, 7, 0]]
-    long = [[float(n) for n in range(200)]] * 2
-    assert write(long, [4, 4]) == [[4, 5, 8, 9, *long[0]], [4, 5, 7, 0, *long[0]]]
+    def mean(values: Sequence[float]) -> Any:
+        return pytest.approx(sum(values) / len(values))
+
+    assert means([[1, 2, 3], [4, 5]], [0, 0]) == [mean([1, 2, 3]), mean([4, 5]), 1, mean([1, 2]), 4]
+    cache.spread([0, 1, 1], [3, 2], apart)
+    assert means([[6], [7], [8]], [3, 2, 2]) == [mean([1, 2, 3, 6]), mean([4, 5, 7]), mean([4, 5, 8])]
+    cache.move([2], [0], 2)
+    assert means([[9], [0, 1]], [3, 3]) == [mean([4, 5, 8, 9]), mean([4, 5, 7, 0, 1]), mean([4, 5, 7, 0])]
+    long = [float(n) for n in range(200)]
+    assert means([long, [2]], [4, 5])[:2] == [mean([4, 5, 8, 9, *long]), mean([4, 5, 7, 0, 1, 2])]
+    cache.begin()
+    assert means([[3, 5], [7], [9]], [0, 0, 0]) == [4, 7, 9, 3]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,39 +29,29 @@ CASES = generate_cases(WORLD, 0)[::5]
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
 def tokenizer(request: pytest.FixtureRequest) -> Any:
+    return _tokenizer(request.param)
+
+
+def _tokenizer(family: str) -> Any:
     schemas = [tool for case in CASES for tool in Episode(case, policy="p", seed=0).tools]
-    made = bpe_tokenizer(request.param, [json.dumps(schemas), *(case.instruction for case in CASES)], 600)
-    use_family(made, FAMILIES[request.param])
+    made = bpe_tokenizer(family, [json.dumps(schemas), *(case.instruction for case in CASES)], 600)
+    use_family(made, FAMILIES[family])
     return made
 
 
-class ReadsFromScript:
-    """Stands for a model: continues each conversation by what the script says, and keeps what it was shown."""
+class ReadsFromScript(LockstepPolicy):
+    """Continues each conversation by what the script says, whatever the model says; keeps the conversations."""
 
-    def __init__(self, scripts: Sequence[list[int]], size: int) -> None:
-        import torch
-        from transformers import LlamaConfig
+    scripts: Sequence[list[int]] = ()
+    shown: dict[str, list[int]]
 
-        self.config = LlamaConfig(num_hidden_layers=1, max_position_embeddings=8192)
-        self.device, self.dtype = "cpu", torch.float32
-        self.shown: list[list[int]] = []
-        self._scripts, self._size = scripts, size
-
-    def eval(self) -> ReadsFromScript:
-        return self
-
-    def __call__(self, input_ids: Any, position_ids: Any, cache: Any, **_: Any) -> Any:
-        import torch
-
-        tokens = input_ids[:, None, :, None].float()
-        seen, _ = cache.update(tokens, tokens, 0)
-        lengths = (position_ids[:, -1] + 1).tolist()
-        self.shown = [row[:n].tolist() for row, n in zip(seen[:, 0, :, 0].long(), lengths, strict=True)]
-        logits = torch.zeros(len(self.shown), 1, self._size)
-        for index, row in enumerate(self.shown):
-            script = next((s for s in self._scripts if s[: len(row)] == row and len(s) > len(row)), [0] * 9999)
-            logits[index, 0, script[len(row)]] = 1
-        return SimpleNamespace(logits=logits)
+    def _sample(self, logits: Any, rows: Any) -> list[int]:
+        written = []
+        for row in rows:
+            self.shown[row.episode.case.case_id] = row.tokens
+            so_far = (s for s in self.scripts if s[: len(row.tokens)] == row.tokens and len(s) > len(row.tokens))
+            written.append(next(so_far)[len(row.tokens)])
+        return written
 
 
 def _scripted(behaviour: str) -> list[Trajectory]:
@@ -76,29 +65,57 @@ def test_a_policy_sees_the_tokens_of_training(tokenizer: Any, behaviour: str, ba
     """Turn by turn, with tools, a batch of conversations is fed exactly as training encodes it."""
     scripted = _scripted(behaviour)
     scripts = [encode_conversation(tokenizer, t.messages, t.tools)[0] for t in scripted]
-    model: Any = ReadsFromScript(scripts, len(tokenizer))
     settings = SamplingSettings(temperature=0, max_turn_tokens=300, batch_size=batch_size)
-    policy = LockstepPolicy(model, tokenizer, settings)
-    episodes = [Episode(case, policy=behaviour, seed=0) for case in CASES]
-    played = {}
-    for episode in policy.play(episodes):
-        played[episode.case.case_id] = episode.trajectory()
-        assert batch_size > 1 or model.shown[0] == scripts[episodes.index(episode)][: len(model.shown[0])]
+    policy = ReadsFromScript(tiny_model("llama", tokenizer), tokenizer, settings)
+    policy.scripts, policy.shown = scripts, {}
+    played = {
+        e.case.case_id: e.trajectory() for e in policy.play([Episode(c, policy=behaviour, seed=0) for c in CASES])
+    }
+    for case, script in zip(CASES, scripts, strict=True):
+        assert policy.shown[case.case_id] == script[: len(policy.shown[case.case_id])]
     for mine in scripted:
         theirs = played[mine.case_id]
         assert (theirs.messages, theirs.tools, theirs.stop_reason) == (mine.messages, mine.tools, mine.stop_reason)
         assert theirs.flags["invalid_calls"] == mine.flags["invalid_calls"] and theirs.effects == mine.effects
 
 
-def test_reading_at_once_equals_reading_token_by_token(tokenizer: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "phi3", "gpt2", "mistral"])
+def test_every_step_says_what_the_whole_transcript_says(architecture: str, monkeypatch: Any) -> None:
+    """Logits behind each row, read in pieces with others, against one pass over its tokens alone."""
+    import torch
+
+    tokenizer = _tokenizer("qwen2_5")
+    plain, model = tiny_model(architecture, tokenizer), tiny_model(architecture, tokenizer)
+    model.load_state_dict(plain.eval().state_dict())
+    policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=5))
+    compared = 0
+
+    def check(rows: Any, logits: Any) -> None:
+        nonlocal compared
+        for row, mine in zip(rows, logits, strict=True):
+            with torch.inference_mode():
+                theirs = plain(torch.tensor([row.tokens])).logits[0, -1]
+            assert torch.allclose(mine, theirs, atol=2e-5), float((mine - theirs).abs().max())
+            compared += 1
+        LockstepPolicy._write(policy, rows, logits)
+
+    monkeypatch.setattr(policy, "_write", check)
+    for _ in policy.play([Episode(case, policy="p", seed=0, max_turns=3) for case in CASES[:6]]):
+        pass
+    assert compared > 50
+
+
+def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch: Any) -> None:
+    """All at once, in small pieces, token by token; beginnings in every row or kept apart."""
     model = tiny_model("phi3", tokenizer)
     played = []
-    for step_cost in (0, 10**9):
-        monkeypatch.setattr(reading, "STEP_COST", step_cost)
+    for tokens, long in ((10**9, 10**9), (0, 10**9), (100, 1), (10**9, 1)):
+        monkeypatch.setattr(reading, "STEP_TOKENS", tokens)
+        monkeypatch.setattr(reading, "LONG", long)
         policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=12, top_p=0.9))
         episodes = [Episode(case, policy="p", seed=0, max_turns=3) for case in CASES[:6]]
         played.append({e.case.case_id: e.trajectory() for e in policy.play(episodes)})
-    assert played[0] == played[1]
+    assert all(each == played[0] for each in played)
 
 
 def test_the_turn_ends_with_its_call(tokenizer: Any) -> None:

@@ -1,9 +1,10 @@
 """Rollouts of a causal language model: all episodes of a batch in lockstep, each row at its own position.
 
 The tokens of a row are what its prompt and its observations say (read) and what the agent writes (sampled). One
-forward pass gives every row of the batch its next tokens: one where agents are writing, more where most rows have
-much to read. The key-value cache is kept from the first token of an episode to its last. What prompts of a batch
-have in common, such as the schemas of the same tools, is read once. Rows whose episode has ended leave the batch.
+forward pass gives every row of the batch all that it has to read: one token where its agent is writing, more after
+an observation. They stand in one line without padding. The key-value cache is kept from the first token of an
+episode to its last. What prompts of a batch have in common, such as the schemas of the same tools, is read once.
+Rows whose episode has ended leave the batch.
 
 Sampling uses one stream of random numbers per episode, keyed by seed, case and sample: an episode does not
 depend on which others share its batch, up to the rounding of the matrix products.
@@ -20,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.reading import share_prefixes, width_of_step
+from persistence_pipeline.rollout.reading import Step, Text, kept_apart, next_step, share_prefixes
 from persistence_pipeline.rollout.speech import speech_of
 
 if TYPE_CHECKING:
@@ -51,15 +52,11 @@ class SamplingSettings(BaseModel):
     """Tokens after which an episode is stopped, where the model's context does not end it before."""
 
 
-@dataclass
-class _Row:
+@dataclass(kw_only=True)
+class _Row(Text):
     """One episode in the batch."""
 
     episode: Episode
-    tokens: list[int]
-    """The whole transcript so far."""
-    read: int = 0
-    """Tokens that the model has read."""
     turn: list[int] = field(default_factory=list)
     """What the agent has written of the present turn."""
     uniforms: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -83,12 +80,18 @@ class LockstepPolicy:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: SamplingSettings
     ) -> None:
+        from persistence_pipeline.rollout.attention import use_lockstep_attention
+        from persistence_pipeline.rollout.cache import BatchCache
+
         self._model = model.eval()
+        use_lockstep_attention(model)
         self._settings = settings
         context = int(model.config.max_position_embeddings)
         window = getattr(model.config, "sliding_window", None) or context
         self._context = min(context, window, settings.max_length or context)
         self._speech = speech_of(tokenizer)
+        self._device = model.device
+        self._cache = BatchCache(self._context, self._device, model.dtype)
 
     @property
     def dialect(self) -> str:
@@ -99,7 +102,7 @@ class LockstepPolicy:
         """Drive the episodes batch by batch; yields each as it ends. Sorted by prompt length within the call."""
         rows = sorted((self._row(e) for e in episodes), key=lambda row: len(row.tokens))
         for start in range(0, len(rows), self._settings.batch_size):
-            yield from self._play_batch(rows[start : start + self._settings.batch_size])
+            yield from self._play_batch(rows[start : start + self._settings.batch_size], self._cache)
 
     def _row(self, episode: Episode) -> _Row:
         prompt = self._speech.prompt(episode)
@@ -108,82 +111,64 @@ class LockstepPolicy:
                 f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
                 f"{self._context}: raise max_length, or take a model with a longer context"
             )
-        return _Row(episode, prompt)
+        return _Row(prompt, episode=episode)
 
     def _uniforms(self, episode: Episode) -> np.ndarray:
         key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}"
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
         return np.random.default_rng(seed).random(self._context)
 
-    def _play_batch(self, rows: list[_Row]) -> Iterator[Episode]:
+    def _play_batch(self, rows: list[_Row], cache: BatchCache) -> Iterator[Episode]:
         import torch
 
-        from persistence_pipeline.rollout.cache import BatchCache
-
-        cache = BatchCache(self._context)
+        cache.begin()
         for row in rows:
             row.uniforms = self._uniforms(row.episode)
         with torch.inference_mode():
             self._read_prefixes(rows, cache)
             while rows:
-                logits = self._step(rows, cache)
-                self._write(rows, logits)
+                step = next_step(rows)
+                writing = [index for index, row in enumerate(rows) if row.writes]
+                logits = self._forward(step, writing or [0], cache)
+                self._write([rows[index] for index in writing], logits)
                 yield from (row.episode for row in rows if row.episode.done)
                 rows = _without_ended(rows, cache)
 
     def _read_prefixes(self, rows: list[_Row], cache: BatchCache) -> None:
         """Read what prompts begin with, once for all rows that share it."""
         prefixes, prefix_of_row = share_prefixes([row.tokens for row in rows])
-        width = max(map(len, prefixes))
-        if not width:
+        lengths = [len(prefix) for prefix in prefixes]
+        if not min(lengths):
             return
-        # What stands behind a shorter prefix is hidden from every row until its own tokens are written over it.
-        padded = [prefix + [self._speech.end] * (width - len(prefix)) for prefix in prefixes]
-        self._forward(padded, [width] * len(padded), cache)
-        cache.spread(prefix_of_row)
+        texts = [Text(prefix) for prefix in prefixes]
+        while any(text.read < len(text.tokens) for text in texts):
+            self._forward(next_step(texts), [0], cache)
+        cache.spread(prefix_of_row, lengths, kept_apart(lengths, len(rows)))
         for row, prefix in zip(rows, prefix_of_row, strict=True):
-            row.read = len(prefixes[prefix])
+            row.read = lengths[prefix]
 
-    def _step(self, rows: list[_Row], cache: BatchCache) -> torch.Tensor:
-        """Give every row its next tokens; returns the logits behind the last of them.
-
-        A row that awaits fewer than the others reads its last ones again.
-        """
-        width = width_of_step([len(row.tokens) - row.read for row in rows])
-        width = min(width, *(len(row.tokens) for row in rows))
-        for row in rows:
-            row.read = min(row.read + width, len(row.tokens))
-        return self._forward(
-            [row.tokens[row.read - width : row.read] for row in rows], [r.read for r in rows], cache
-        )
-
-    def _forward(self, tokens: list[list[int]], ends: list[int], cache: BatchCache) -> torch.Tensor:
-        """Logits behind tokens of equal number, which stand before the positions ``ends`` of their rows."""
+    def _forward(self, step: Step, kept: list[int], cache: BatchCache) -> torch.Tensor:
+        """Logits behind the last tokens of the kept rows."""
         import torch
 
-        device = self._model.device
-        ids = torch.tensor(tokens, device=device)
-        width = ids.shape[1]
-        positions = torch.tensor(ends, device=device).unsqueeze(1) + torch.arange(-width, 0, device=device)
-        mask = cache.at(positions).to(self._model.dtype)
+        device = self._device
+        cache.at(step)
         logits: torch.Tensor = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
+            input_ids=torch.tensor([step.tokens], device=device),
+            attention_mask=torch.zeros((1, 1, 1, 1), device=device),  # ours is made by the cache
+            position_ids=torch.from_numpy(step.positions).unsqueeze(0).to(device),
             cache=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=torch.tensor(kept, device=device),
+            batch=cache,
         ).logits
-        return logits[:, -1]
+        return logits[0]
 
     def _write(self, rows: list[_Row], logits: torch.Tensor) -> None:
         """Let every agent whose turn it is write a token."""
-        writing = [index for index, row in enumerate(rows) if row.writes]
-        if not writing:
+        if not rows:
             return
-        writers = [rows[index] for index in writing]
-        sampled = self._sample(logits if len(writers) == len(rows) else logits[writing], writers)
-        for row, token in zip(writers, sampled, strict=True):
+        for row, token in zip(rows, self._sample(logits, rows), strict=True):
             self._take_token(row, token)
             if len(row.tokens) >= self._context and not row.episode.done:
                 row.episode.stop("context")
@@ -230,6 +215,5 @@ def _without_ended(rows: list[_Row], cache: BatchCache) -> list[_Row]:
     origins = [index for index in running if index >= n]
     for target, origin in zip(targets, origins, strict=True):
         rows[target] = rows[origin]
-    if targets:
-        cache.move(origins, targets)
+    cache.move(origins, targets, n)
     return rows[:n]

@@ -1,13 +1,85 @@
-"""How a batch reads: what its prompts share is read once, and how many tokens a step gives to every row."""
+"""How a batch reads: what its prompts share is read once, and which tokens of which rows stand in a step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-STEP_COST = 64
-"""A forward pass costs about as much as this many tokens beside what it costs for each token."""
+STEP_TOKENS = 4096
+"""Tokens that a step reads at most, beside one of every row: this bounds the memory of a forward pass."""
+LONG = 64
+"""Beginnings of this many tokens are kept once for all rows that share them, where on average two or more do."""
+
+
+@dataclass
+class Text:
+    """Tokens of a row, and how far the model has read them."""
+
+    tokens: list[int]
+    read: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one forward pass reads: the last token of every row, then the tokens before it of rows with several."""
+
+    tokens: list[int]
+    positions: np.ndarray
+    """(tokens) where each stands in its row."""
+    row_of_token: np.ndarray
+    """(tokens)"""
+    counts: np.ndarray
+    """(rows) how many tokens each row reads."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the batch."""
+        return len(self.counts)
+
+    def several(self) -> list[np.ndarray]:
+        """Where the tokens before the last ones stand, rows of like numbers together: (rows, widest), else -1."""
+        before = self.counts - 1
+        starts = self.n_rows + np.cumsum(before) - before
+        sizes = np.ceil(np.log2(np.maximum(before, 1))).astype(int)
+        groups = []
+        for size in np.unique(sizes[before > 0]):
+            rows = np.flatnonzero((before > 0) & (sizes == size))
+            column = np.arange(before[rows].max())
+            groups.append(np.where(column < before[rows, None], starts[rows, None] + column, -1))
+        return groups
+
+
+def next_step(rows: Sequence[Text]) -> Step:
+    """Take from every row what it has not read, at least one token each.
+
+    A row that has been read to its end reads its last token again.
+    """
+    counts = np.maximum([len(row.tokens) - row.read for row in rows], 1)
+    n_rows = len(rows)
+    if counts.sum() > n_rows + STEP_TOKENS:
+        spent = np.minimum(np.cumsum(counts - 1), STEP_TOKENS)
+        counts = 1 + np.diff(spent, prepend=0)
+    before = counts - 1
+    for row, count in zip(rows, counts.tolist(), strict=True):
+        row.read = min(row.read + count, len(row.tokens))
+    tokens = [row.tokens[row.read - 1] for row in rows]
+    ends = np.array([row.read - 1 for row in rows])
+    wide = np.flatnonzero(before)
+    tokens += chain.from_iterable(
+        row.tokens[row.read - 1 - n : row.read - 1] for row, n in ((rows[int(i)], int(before[i])) for i in wide)
+    )
+    row_of_token = np.concatenate([np.arange(n_rows), np.repeat(wide, before[wide])])
+    back = np.repeat(np.cumsum(before[wide]), before[wide]) - np.arange(before.sum())
+    positions = np.concatenate([ends, ends[row_of_token[n_rows:]] - back])
+    return Step(tokens, positions, row_of_token, counts)
+
+
+def kept_apart(lengths: Sequence[int], n_rows: int) -> bool:
+    """Whether beginnings of these lengths are worth keeping once for so many rows, rather than in every row."""
+    return n_rows >= 2 * len(lengths) and sum(lengths) >= LONG * len(lengths)
 
 
 def share_prefixes(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
@@ -35,14 +107,3 @@ def _common(one: list[int], other: list[int]) -> list[int]:
     if one[:n] == other[:n]:
         return one[:n]
     return one[: next(index for index in range(n) if one[index] != other[index])]
-
-
-def width_of_step(awaited: Sequence[int]) -> int:
-    """Tokens of every row that a step reads, where row ``i`` awaits ``awaited[i]``: most tokens for their cost.
-
-    A row that awaits fewer costs as much as the others.
-    """
-    waiting = np.asarray(awaited)
-    widths = np.unique(waiting)
-    read = np.minimum(waiting[:, None], widths).sum(0)
-    return int(widths[np.argmax(read / (STEP_COST + len(waiting) * widths))])

@@ -77,6 +77,7 @@ class CompactSpeech:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._known: dict[tuple[tuple[str, str], ...], list[int]] = {}
+        self._read: dict[tuple[int, ...], str] = {}
         self.end = int(tokenizer.eos_token_id)
         self.ends = frozenset({self.end})
 
@@ -94,14 +95,21 @@ class CompactSpeech:
 
     def read(self, turn: Sequence[int], episode: Episode, ended: bool) -> Turn:
         """A call, where every word fits."""
-        written = turn[:-1] if ended else turn
-        text = self._tokenizer.decode(written, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = self._text(tuple(turn[:-1] if ended else turn))
         if ended:
             try:
                 return Turn(compact.parse_call(text, episode.environment.tools), new_tokens=len(turn))
             except ParseFault:
                 pass
         return Turn(None, text, len(turn))
+
+    def _text(self, written: tuple[int, ...]) -> str:
+        """Many turns are written alike."""
+        if written not in self._read:
+            self._read[written] = str(
+                self._tokenizer.decode(written, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+            )
+        return self._read[written]
 
     def _encoded(self, messages: Sequence[Message]) -> list[int]:
         """Twins and samples have the same instruction, and many calls the same answer: each is encoded once."""
