@@ -59,7 +59,7 @@ def _steps_row(pairs: Sequence[PreferencePair], config: StageConfig, parent: Pat
         sides["theirs"] = HandLoop(rows, tokenizer, parent, config)
 
     def train() -> None:
-        dpo.fit(sides["ours"])
+        sides["ours"].train()
         losses["ours"] = [entry["loss"] for entry in sides["ours"].state.log_history if "loss" in entry]
 
     def train_by_hand() -> None:

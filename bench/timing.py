@@ -97,9 +97,12 @@ def _turns(
     prepare: Callable[[], object] = lambda: None,
     warm_up: bool = False,
 ) -> tuple[list[float], list[float]]:
+    from persistence_pipeline.collecting import collect_and_set_aside
+
     mine, other = [], []
     for turn in range(repeats + warm_up):
         prepare()
+        collect_and_set_aside()  # as a run does between its nodes
         spent = seconds(ours), seconds(theirs)
         if turn or not warm_up:
             mine.append(spent[0])

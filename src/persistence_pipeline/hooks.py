@@ -24,6 +24,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from persistence_pipeline.collecting import collect_and_set_aside
 from persistence_pipeline.locks import DataLock
 from persistence_pipeline.study import StudyError
 from persistence_pipeline.suggestions import explain
@@ -265,7 +266,8 @@ class ProgressHooks:
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
-        """Stop the clock of a node."""
+        """Free what the node has left, before another one loads its models; stop its clock."""
+        collect_and_set_aside()
         self._seconds[node.name] = perf_counter() - self._started[node.name]
 
     @hook_impl

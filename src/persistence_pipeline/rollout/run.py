@@ -14,6 +14,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.agents.tokenizer import load_tokenizer
+from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode, Policy
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
@@ -183,6 +184,7 @@ def _state(checkpoint: Path) -> str:
 
 def load_policy(checkpoint: Path, settings: RolloutSettings) -> LockstepPolicy:
     """The policy of a saved checkpoint, in the dialect that the checkpoint records."""
+    import_unwatched("torch", "transformers")
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -7,7 +7,6 @@ model in ``saving.py``.
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import warnings
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from persistence_pipeline.agents.tokenizer import load_tokenizer
+from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
 from persistence_pipeline.training.faults import StageFault, memory_advice
@@ -86,6 +86,7 @@ def train_stage(
         StageFault: the first loss is not ln 2 where it must be, or a loss is not finite.
     """
     _check_pairs(pairs, config)
+    import_unwatched("torch", "transformers", "persistence_pipeline.training.trainer")
     tokenizer = _load_tokenizer(parent)
     rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length)
     if n_cut:
@@ -118,7 +119,7 @@ def run_stage(
     with _quiet_libraries(), memory_advice(config):
         trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
         before = _logps_at_start(trainer, config)
-        fit(trainer, state.last_saved())
+        trainer.train(resume_from_checkpoint=state.last_saved())
         after = trainer.completion_logps(trainer.train_dataset, "log-probabilities", reference=False)
         log = _log_table(trainer.state.log_history)
         model = whole_model(trainer, lambda: _with_adapters(_load(parent, config), config))
@@ -126,19 +127,6 @@ def run_stage(
             save_checkpoint(model, tokenizer, config, state.checkpoint)
         trainer.accelerator.wait_for_everyone()
     return log, _report(log, before, after, n_cut, config)
-
-
-def fit(trainer: StagedDPOTrainer, saved: str | None = None) -> None:
-    """Run the trainer's steps; ``saved`` is the trainer's checkpoint to continue from.
-
-    The trainer collects garbage at every start. What a study has in memory by then is set aside first: looking
-    through it costs as much as several steps of a small model.
-    """
-    gc.freeze()
-    try:
-        trainer.train(resume_from_checkpoint=saved)
-    finally:
-        gc.unfreeze()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from persistence_pipeline.agents.chat import encode_conversations
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
+from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
@@ -96,6 +97,7 @@ def warm_start(
     Returns:
         The checkpoint directory, and one row of ``step, loss, learning_rate_share`` per step.
     """
+    import_unwatched("torch", "transformers")
     from transformers.utils import logging as hf_logging
 
     hf_logging.disable_progress_bar()
