@@ -1,6 +1,8 @@
 """Rollouts over HTTP: ``transformers serve`` asked many at a time, against one request and one episode at a time.
 
-The model is that of ``bench.dialects``, saved where the server finds it; server and client share the machine.
+The model is that of ``bench.dialects``, saved where the server finds it; server and client share the machine. What
+the client gains where it is the server's time that counts, as with a hosted model, is measured on one that only
+waits.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import dialects, materials
-from bench.server import transformers_server
-from bench.timing import Row, seconds
+from bench.server import transformers_server, unhurried_server
+from bench.timing import Row, seconds, speed_up
 from persistence_pipeline.rollout.lockstep import SamplingSettings
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
 
@@ -23,6 +25,8 @@ WIDE = 32
 ALONE = 8
 """Episodes of the sides that go one at a time; their time is scaled to that of all."""
 TARGET = 8
+REPLY_S = 0.25
+"""Seconds that the waiting server takes for a reply, whatever else it is asked meanwhile."""
 BATCHING = ("--continuous-batching", "--cb-num-blocks=256", "--cb-max-batch-tokens=1024")
 AS_TEXT = {
     "defaults": {"role": "assistant"},
@@ -57,7 +61,30 @@ def measure(repeats: int) -> list[Row]:
     ]
     per_episode = {f"{side}_cpu_s": cpu / ALONE for side, cpu in zip(("client", "server"), spent, strict=True)}
     rows[0].details.update(per_episode)
-    return rows
+    return [*rows, _waiting_row(repeats)]
+
+
+def _waiting_row(repeats: int) -> Row:
+    """Many requests at once against one, of a server whose replies take long and cost it nothing."""
+    with unhurried_server(REPLY_S, "I am still thinking.") as address:
+
+        def play(episodes: int, at_once: int) -> None:
+            served = ServedModel(base_url=address, model="unhurried", family="qwen2_5", concurrency=at_once)
+            settings = SamplingSettings(max_turn_tokens=dialects.TURN_TOKENS, max_turns=dialects.TURNS)
+            ended = list(ServedPolicy(served, settings, None).play(dialects._episodes()[:episodes]))
+            assert sum(int(episode.trajectory().flags["calls"]) for episode in ended) == episodes * dialects.TURNS
+
+        return speed_up(
+            "served_waiting",
+            f"rollouts over HTTP, {dialects.EPISODES} episodes, {WIDE} requests at once, {REPLY_S} s a reply",
+            "the same server, one request at a time",
+            lambda: play(dialects.EPISODES, WIDE),
+            lambda: play(ALONE, 1),
+            target=TARGET,
+            repeats=repeats,
+            scale=dialects.EPISODES / ALONE,
+            note=f"{ALONE} episodes, scaled",
+        )
 
 
 def _processor_seconds(server: int) -> tuple[float, float]:
