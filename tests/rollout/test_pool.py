@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from persistence_pipeline.pipelines.synthesis.nodes import (
 )
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.run import CandidateSettings
+from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.study import Arm
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -90,6 +92,27 @@ def test_scripts_and_a_pool_play_side_by_side(tmp_path: Path) -> None:
         settings = _settings(server, tmp_path, "careful", scripted=["refusing"])
         _, table = roll_out_candidates(NO_SOURCE, CASES[:2], settings, Arm(source="llama", seed=0))
     assert list(table["policy"]) == ["careful", "careful", "refusing", "refusing"]
+
+
+def test_a_source_plays_candidates_and_tests_at_once(tmp_path: Path) -> None:
+    """As where nodes run side by side: neither waits for the journal of the other."""
+    careful, both = Behaviours("careful"), threading.Barrier(2, timeout=20)
+    met = set[int]()
+
+    def answer(request: dict[str, Any]) -> dict[str, Any] | str:
+        if request["max_tokens"] not in met:
+            met.add(request["max_tokens"])
+            both.wait()  # until the other part has asked as well
+        return careful(request)
+
+    with ChatServer(answer) as server, ThreadPoolExecutor(2) as nodes:
+        served = {"base_url": server.base_url, "model": "careful", "concurrency": 1, "retries": 0}
+        shared = {"samples": 1, "served": served, "journal": tmp_path}
+        parts = CandidateSettings(**shared, max_turn_tokens=98), RolloutSettings(**shared, max_turn_tokens=99)
+        played = [nodes.submit(roll_out, NO_SOURCE, CASES, part, policy="arm", seed=0) for part in parts]
+        candidates, tests = (part.result() for part in played)
+    assert candidates == tests and met == {98, 99}
+    assert not list(tmp_path.rglob("*.jsonl"))
 
 
 def test_somebody_must_play() -> None:

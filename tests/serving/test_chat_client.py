@@ -205,7 +205,7 @@ def test_the_journal_tells_replicates_and_settings_apart(tmp_path: Path) -> None
     with (
         ChatServer(lambda _: "fine") as server,
         ChatClient(settings(server), tmp_path / "j") as chat,
-        ChatClient(settings(server, extra={"top_k": 5}), tmp_path / "j") as other,
+        ChatClient(settings(server, extra={"top_k": 5}), tmp_path / "k") as other,
     ):
         keys = {
             chat.request_key(request()),
@@ -228,10 +228,47 @@ def test_a_journal_cut_off_at_its_end_is_mended(tmp_path: Path) -> None:
     with Journal(path) as journal:
         assert (journal.get("a"), journal.get("b")) == ({"content": "one"}, None)
         journal.put("c", {"content": "three"})
-    assert len(Journal(path)) == 2
+    with Journal(path) as journal:
+        assert len(journal) == 2
     path.write_text("prose\n" + path.read_text())
     with pytest.raises(JournalFault, match="line 1: expected a reply, found prose"):
         Journal(path)
+
+
+def _opened_meanwhile(path: Path, first: Journal, end: Callable[[], None]) -> dict[str, Any]:
+    """What a second one finds that is opened while the first is open; ``end`` ends the first."""
+    found: dict[str, Any] = {}
+
+    def open_second() -> None:
+        with Journal(path) as second:
+            found["a"] = second.get("a")
+            second.put("b", {"content": "two"})
+
+    waiting = threading.Thread(target=open_second)
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive() and not found, "the first is open still"
+    first.put("a", {"content": "one"})
+    end()
+    waiting.join(10)
+    return found
+
+
+def test_two_that_share_a_journal_take_turns(tmp_path: Path) -> None:
+    """The second finds all that the first was answered, and cuts off no line that is being written."""
+    path = tmp_path / "journal.jsonl"
+    first = Journal(path)
+    assert _opened_meanwhile(path, first, first.close) == {"a": {"content": "one"}}
+    with Journal(path) as journal:
+        assert len(journal) == 2
+
+
+def test_a_journal_that_is_removed_meanwhile_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = Journal(path)
+    assert _opened_meanwhile(path, first, first.remove) == {"a": None}
+    with Journal(path) as journal:
+        assert (journal.get("a"), journal.get("b")) == (None, {"content": "two"})
 
 
 def test_a_server_that_refuses_schemas_is_asked_without() -> None:

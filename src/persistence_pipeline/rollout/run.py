@@ -53,6 +53,11 @@ class RolloutSettings(SamplingSettings):
     journal: Path | None = None
     """Folder in which replies of servers are kept until their rollout is whole."""
 
+    @property
+    def own_journal(self) -> Path | None:
+        """The folder of this part's replies: a source plays candidates and tests, perhaps at once."""
+        return self.journal
+
 
 class PooledModel(ServedModel):
     """A model of the pool. All sources of a seed share what it plays, so its replies are kept."""
@@ -69,6 +74,11 @@ class CandidateSettings(RolloutSettings):
     """Served models that play every case ``samples`` times, by the name under which they are recorded."""
     scripted: tuple[str, ...] = ()
     """Scripted behaviours that play every case once."""
+
+    @property
+    def own_journal(self) -> Path | None:
+        """A folder of their own in that of the tests."""
+        return self.journal / "candidates" if self.journal else None
 
     @field_validator("scripted", mode="before")
     @classmethod
@@ -147,8 +157,6 @@ def play(
         for _ in tqdm(player.play(list(episodes)), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
             pass
     logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
-    if isinstance(player, ServedPolicy):
-        player.forget()
     return [episode.trajectory() for episode in episodes]
 
 
@@ -172,7 +180,8 @@ def _player(checkpoint: Path, settings: RolloutSettings, policy: str) -> Policy:
         return load_policy(checkpoint, settings)
     served = settings.served.named(checkpoint, policy)
     logger.info("%s: played by %s at %s", policy, served.model, served.base_url)
-    journal = settings.journal / f"{policy}-{_state(checkpoint)}.jsonl" if settings.journal else None
+    folder = settings.own_journal
+    journal = folder / f"{policy}-{_state(checkpoint)}.jsonl" if folder else None
     return ServedPolicy(served, settings, journal)
 
 

@@ -69,13 +69,14 @@ class ServedPolicy:
     def __init__(self, served: ServedModel, settings: SamplingSettings, journal: Path | None) -> None:
         self._served = served
         self._settings = settings
-        self._journal = journal
         self._client = ChatClient(served, journal)
         self._lock = threading.Lock()
         self._turns = self._unreadable = 0
 
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes, as many at once as the server is asked; yields each as it ends.
+
+        When all have ended, the journal is removed unless it is to be kept.
 
         Raises:
             ServingFault: one that further requests would share; what has been answered is in the journal.
@@ -84,14 +85,11 @@ class ServedPolicy:
         try:
             for future in as_completed([pool.submit(self._play, episode) for episode in episodes]):
                 yield future.result()
+            if not self._served.keep_journal:
+                self._client.forget()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             self._client.close()
-
-    def forget(self) -> None:
-        """Remove the journal of a rollout that is whole."""
-        if self._journal is not None and not self._served.keep_journal:
-            self._journal.unlink(missing_ok=True)
 
     def _play(self, episode: Episode) -> Episode:
         turn = 0

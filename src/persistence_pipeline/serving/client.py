@@ -121,6 +121,12 @@ class ChatClient:
         if self._journal is not None:
             self._journal.close()
 
+    def forget(self) -> None:
+        """Close, and remove the journal."""
+        if self._journal is not None:
+            self._journal.remove()
+        self.close()
+
     @property
     def n_retries(self) -> int:
         """Attempts beyond the first, so far."""

@@ -1,17 +1,22 @@
 """A journal of replies: what was answered once is not asked again by the run that continues.
 
 JSON lines of ``{"key": <hash of the request>, "reply": {...}}``. Each line is on the disk before its reply is
-used. Requests are not written, and no header ever is.
+used. Requests are not written, and no header ever is. A journal that is open is locked: nodes that share one and
+run side by side wait for each other, and the later one finds what the first was answered.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+logger = logging.getLogger(__name__)
 
 
 class JournalFault(ValueError):
@@ -19,10 +24,10 @@ class JournalFault(ValueError):
 
 
 class Journal:
-    """Replies by the hash of their request; safe to use from several threads.
+    """Replies by the hash of their request; safe to use from several threads. Others wait until it is closed.
 
     Args:
-        path: The file; made when the first reply is written.
+        path: The file; made where it is not there.
 
     Raises:
         JournalFault: naming the line that is damaged. A last line that was cut off is dropped.
@@ -31,8 +36,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._descriptor: int | None = None
-        self._replies = self._read()
+        self._descriptor: int | None = self._open()
+        try:
+            self._replies = self._read()
+        except JournalFault:
+            self.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._replies)
@@ -46,13 +55,18 @@ class Journal:
         line = json.dumps({"key": key, "reply": reply}, ensure_ascii=False, separators=(",", ":"))
         with self._lock:
             if self._descriptor is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+                self._descriptor = self._open()
             written = memoryview(f"{line}\n".encode())
             while written:
                 written = written[os.write(self._descriptor, written) :]
             os.fsync(self._descriptor)
             self._replies[key] = reply
+
+    def remove(self) -> None:
+        """Remove the file and give it back."""
+        with self._lock:
+            self._path.unlink(missing_ok=True)
+        self.close()
 
     def close(self) -> None:
         """Give the file back."""
@@ -67,9 +81,29 @@ class Journal:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
 
+    def _open(self) -> int:
+        """Open and lock the file, as soon as no other has it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("%s is in use: waiting for what writes to it", self._path)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError:  # a file system without locks
+                return descriptor
+            if self._is_there(descriptor):
+                return descriptor
+            os.close(descriptor)  # removed while we waited
+
+    def _is_there(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
     def _read(self) -> dict[str, dict[str, Any]]:
-        if not self._path.is_file():
-            return {}
         content = self._path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
