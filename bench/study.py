@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import materials
+from bench import floors, materials
 from bench.timing import Row, overhead
 from persistence_pipeline.collecting import collect_and_set_aside, import_unwatched
 
@@ -40,32 +40,28 @@ def measure_nothing_to_do(repeats: int) -> list[Row]:
     """A run whose outputs are all there, against what only starts Kedro or DVC."""
     if not (PROJECT / "data/08_reporting/report.html").is_file():
         _kedro(_copy(PROJECT), "run")
-    rows = [
-        overhead(
-            "kedro_noop",
-            "`kedro run --only-missing-outputs` with nothing to do",
-            "`kedro info`",
-            lambda: _kedro(PROJECT, "run", "--only-missing-outputs"),
-            lambda: _kedro(PROJECT, "info"),
-            target=1.5,
-            repeats=repeats,
-            warm_up=True,
-        )
-    ]
-    _with_dvc(PROJECT)
-    rows.append(
-        overhead(
-            "dvc_noop",
-            "`dvc repro` with nothing to do",
-            "`dvc status`",
-            lambda: _run(PROJECT, "dvc", "repro"),
-            lambda: _run(PROJECT, "dvc", "status"),
-            target=1.5,
-            repeats=repeats,
-            warm_up=True,
-        )
+    kedro = overhead(
+        "kedro_noop",
+        "`kedro run --only-missing-outputs` with nothing to do",
+        "`kedro info`",
+        lambda: _kedro(PROJECT, "run", "--only-missing-outputs"),
+        lambda: _kedro(PROJECT, "info"),
+        target=1.5,
+        repeats=repeats,
+        warm_up=True,
     )
-    return rows
+    _with_dvc(PROJECT)
+    dvc = overhead(
+        "dvc_noop",
+        "`dvc repro` with nothing to do",
+        "`dvc status`",
+        lambda: _run(PROJECT, "dvc", "repro"),
+        lambda: _run(PROJECT, "dvc", "status"),
+        target=1.5,
+        repeats=repeats,
+        warm_up=True,
+    )
+    return [floors.with_kedro_floor(kedro, _run, repeats), floors.with_dvc_floor(dvc, _run, repeats)]
 
 
 def _with_dvc(project: Path) -> None:
