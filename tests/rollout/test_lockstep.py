@@ -15,6 +15,7 @@ from persistence_pipeline.agents.compact import ASSISTANT, END, ParseFault, pars
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.rollout import lockstep, reading
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
@@ -96,6 +97,45 @@ def test_samples_differ_and_seeds_repeat(model: Any, tokenizer: Any) -> None:
     assert len({t.messages for t in played}) > 6
     again = [e.trajectory() for e in policy.play(_episodes(CASES[:6], samples=3))]
     assert played == again
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[reading.Step]:
+    """What the rollouts of a test read."""
+    read: list[reading.Step] = []
+
+    def kept(rows: Any) -> reading.Step:
+        read.append(reading.next_step(rows))
+        return read[-1]
+
+    monkeypatch.setattr(lockstep, "next_step", kept)
+    return read
+
+
+def test_samples_of_a_case_do_not_depend_on_each_other(
+    model: Any, tokenizer: Any, steps: list[reading.Step]
+) -> None:
+    """Where they are alike they are one row, where they part each goes its own way, as if played alone."""
+
+    def played(batch_size: int) -> dict[tuple[str, int], Trajectory]:
+        policy = LockstepPolicy(model, tokenizer, SamplingSettings(batch_size=batch_size))
+        return {(e.case.case_id, e.sample): e.trajectory() for e in policy.play(_episodes(CASES[:5], samples=6))}
+
+    alone = played(1)
+    steps.clear()
+    assert played(256) == alone
+    prompts = {case.instruction for case in CASES[:5]}
+    assert steps[1].n_rows == len(prompts) < max(step.n_rows for step in steps) <= 30
+
+
+def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[reading.Step]) -> None:
+    def tokens_read(samples: int) -> int:
+        policy = LockstepPolicy(model, tokenizer, SamplingSettings(temperature=0))
+        steps.clear()
+        assert len(list(policy.play(_episodes(CASES[:3], samples=samples)))) == 3 * samples
+        return sum(len(step.tokens) for step in steps)
+
+    assert tokens_read(1) == tokens_read(8) > 50
 
 
 def test_the_agent_never_writes_its_own_observation(model: Any, tokenizer: Any) -> None:

@@ -48,9 +48,10 @@ class ReadsFromScript(LockstepPolicy):
     def _sample(self, logits: Any, rows: Any) -> list[int]:
         written = []
         for row in rows:
-            self.shown[row.episode.case.case_id] = row.tokens
-            so_far = (s for s in self.scripts if s[: len(row.tokens)] == row.tokens and len(s) > len(row.tokens))
-            written.append(next(so_far)[len(row.tokens)])
+            so_far = [s for s in self.scripts if s[: len(row.tokens)] == row.tokens and len(s) > len(row.tokens)]
+            for player in row.players:
+                self.shown[player.episode.case.case_id] = list(row.tokens)
+                written.append(so_far[0][len(row.tokens)])
         return written
 
 
@@ -90,18 +91,18 @@ def test_every_step_says_what_the_whole_transcript_says(architecture: str, monke
     policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=5))
     compared = 0
 
-    def check(rows: Any, logits: Any) -> None:
+    def check(rows: Any, logits: Any) -> Any:
         nonlocal compared
         for row, mine in zip(rows, logits, strict=True):
             with torch.inference_mode():
                 theirs = plain(torch.tensor([row.tokens])).logits[0, -1]
             assert torch.allclose(mine, theirs, atol=2e-5), float((mine - theirs).abs().max())
             compared += 1
-        LockstepPolicy._write(policy, rows, logits)
+        return LockstepPolicy._write(policy, rows, logits)
 
     monkeypatch.setattr(policy, "_write", check)
-    for _ in policy.play([Episode(case, policy="p", seed=0, max_turns=3) for case in CASES[:6]]):
-        pass
+    episodes = [Episode(case, policy="p", seed=0, sample=n, max_turns=3) for case in CASES[:4] for n in range(3)]
+    assert len(list(policy.play(episodes))) == 12
     assert compared > 50
 
 

@@ -9,7 +9,6 @@ begin alike, their beginning lies in buffers of its own, once. Which tokens are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,8 +58,8 @@ class BatchCache:
         positions = step.positions - held
         self._n_rows = step.n_rows
         self._length = max(int(positions.max()) + 1, LEAST)
-        self._rows = self._tensor(step.row_of_token)
-        self._positions = self._tensor(positions)
+        self._rows, self._positions = self._tensor(step.row_of_token), self._tensor(positions)
+        self._slots: dict[tuple[int, int], torch.Tensor] = {}
         self._mask = self._hidden(positions[: step.n_rows, None] < np.arange(self._length))[:, None, None]
         if self._prefix_of_row is not None and not self._beginning:
             self._beginning = self._sharing(self._prefix_of_row)
@@ -76,8 +75,18 @@ class BatchCache:
             self._layers.append((nothing, nothing))
         self._make_room(layer, self._n_rows)
         for buffer, written in zip(self._layers[layer], new, strict=True):
-            buffer[self._rows, :, self._positions] = written
+            heads, room, size = buffer.shape[1:]
+            buffer.view(-1, size).index_copy_(0, self._slots_of(heads, room), written.reshape(-1, size))
         return keys, values
+
+    def _slots_of(self, heads: int, room: int) -> torch.Tensor:
+        """Where each token of the step stands, head by head, in a buffer taken as a list of vectors."""
+        import torch
+
+        if (heads, room) not in self._slots:
+            of_head = self._rows[:, None] * heads + torch.arange(heads, device=self._device)
+            self._slots[heads, room] = (of_head * room + self._positions[:, None]).flatten()
+        return self._slots[heads, room]
 
     def attend(self, query: torch.Tensor, layer: int) -> torch.Tensor:
         """Attention of the step's tokens in a layer: scaled queries (tokens, heads, size) to outputs alike."""
@@ -119,15 +128,18 @@ class BatchCache:
                 buffer[:n, :, : self._length] = read.index_select(0, origins)
 
     def move(self, origins: Sequence[int], targets: Sequence[int], n_rows: int) -> None:
-        """Write rows over others, and forget all beyond the first ``n_rows``."""
+        """Write copies of rows over others or behind the last, and forget all beyond the first ``n_rows``."""
         if targets:
             there, here = self._tensor(np.asarray(origins)), self._tensor(np.asarray(targets))
-            for buffer in chain.from_iterable(self._layers):
-                used = buffer[:, :, : self._length]
-                used.index_copy_(0, here, used.index_select(0, there))
+            for layer in range(len(self._layers)):
+                self._make_room(layer, n_rows)
+                for buffer in self._layers[layer]:
+                    used = buffer[:, :, : self._length]
+                    used.index_copy_(0, here, used.index_select(0, there))
         if self._prefix_of_row is not None:
-            self._prefix_of_row[list(targets)] = self._prefix_of_row[list(origins)]
-            self._prefix_of_row = self._prefix_of_row[:n_rows]
+            moved = np.resize(self._prefix_of_row, n_rows)
+            moved[list(targets)] = self._prefix_of_row[list(origins)]
+            self._prefix_of_row = moved
             self._beginning = {}
 
     def _make_room(self, layer: int, n_rows: int) -> None:
@@ -138,6 +150,7 @@ class BatchCache:
         rows, heads, room, size = self._layers[layer][0].shape
         if n_rows <= rows and self._length <= room:
             return
+        n_rows = int(n_rows * ROOM) if n_rows > rows > 0 else n_rows
         if self._length > room:
             room = max(self._length, min(int(self._length * ROOM) + LEAST, self._longest))
         grown = []

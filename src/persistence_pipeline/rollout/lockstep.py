@@ -3,8 +3,8 @@
 The tokens of a row are what its prompt and its observations say (read) and what the agent writes (sampled). One
 forward pass gives every row of the batch all that it has to read: one token where its agent is writing, more after
 an observation. They stand in one line without padding. The key-value cache is kept from the first token of an
-episode to its last. What prompts of a batch have in common, such as the schemas of the same tools, is read once.
-Rows whose episode has ended leave the batch.
+episode to its last. What prompts of a batch have in common, such as the schemas of the same tools, is read once,
+and episodes are one row as long as they are alike (``rows.py``). Rows whose episodes have ended leave the batch.
 
 Sampling uses one stream of random numbers per episode, keyed by seed, case and sample: an episode does not
 depend on which others share its batch, up to the rounding of the matrix products.
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.reading import Step, Text, kept_apart, next_step, share_prefixes
+from persistence_pipeline.rollout.rows import Player, Row, rows_of, settle
 from persistence_pipeline.rollout.speech import speech_of
 
 if TYPE_CHECKING:
@@ -50,22 +50,6 @@ class SamplingSettings(BaseModel):
     batch_size: int = Field(256, gt=0)
     max_length: int | None = Field(None, gt=0)
     """Tokens after which an episode is stopped, where the model's context does not end it before."""
-
-
-@dataclass(kw_only=True)
-class _Row(Text):
-    """One episode in the batch."""
-
-    episode: Episode
-    turn: list[int] = field(default_factory=list)
-    """What the agent has written of the present turn."""
-    uniforms: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """Random numbers of this episode by position."""
-
-    @property
-    def writes(self) -> bool:
-        """Whether everything has been read, so that the next token is the agent's."""
-        return self.read == len(self.tokens)
 
 
 class LockstepPolicy:
@@ -99,42 +83,44 @@ class LockstepPolicy:
         return self._speech.name
 
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
-        """Drive the episodes batch by batch; yields each as it ends. Sorted by prompt length within the call."""
-        rows = sorted((self._row(e) for e in episodes), key=lambda row: len(row.tokens))
-        for start in range(0, len(rows), self._settings.batch_size):
-            yield from self._play_batch(rows[start : start + self._settings.batch_size], self._cache)
+        """Drive the episodes batch by batch; yields each as it ends. Sorted by their prompts within the call."""
+        prompts = sorted(((self._prompt(e), e) for e in episodes), key=lambda asked: (len(asked[0]), asked[0]))
+        for start in range(0, len(prompts), self._settings.batch_size):
+            batch = prompts[start : start + self._settings.batch_size]
+            players = [(prompt, Player(episode, self._uniforms(episode))) for prompt, episode in batch]
+            yield from self._play_batch(rows_of(players), self._cache)
 
-    def _row(self, episode: Episode) -> _Row:
+    def _prompt(self, episode: Episode) -> list[int]:
         prompt = self._speech.prompt(episode)
         if len(prompt) >= self._context:
             raise PromptTooLong(
                 f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
                 f"{self._context}: raise max_length, or take a model with a longer context"
             )
-        return _Row(prompt, episode=episode)
+        return prompt
 
     def _uniforms(self, episode: Episode) -> np.ndarray:
         key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}"
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
         return np.random.default_rng(seed).random(self._context)
 
-    def _play_batch(self, rows: list[_Row], cache: BatchCache) -> Iterator[Episode]:
+    def _play_batch(self, rows: list[Row], cache: BatchCache) -> Iterator[Episode]:
         import torch
 
         cache.begin()
-        for row in rows:
-            row.uniforms = self._uniforms(row.episode)
         with torch.inference_mode():
             self._read_prefixes(rows, cache)
             while rows:
                 step = next_step(rows)
                 writing = [index for index, row in enumerate(rows) if row.writes]
                 logits = self._forward(step, writing or [0], cache)
-                self._write([rows[index] for index in writing], logits)
-                yield from (row.episode for row in rows if row.episode.done)
-                rows = _without_ended(rows, cache)
+                writers = [rows[index] for index in writing]
+                players = [player for row in writers for player in row.players]
+                heirs = dict(zip(writing, self._write(writers, logits), strict=True))
+                yield from (player.episode for player in players if player.episode.done)
+                rows = settle([heirs.get(index, [row]) for index, row in enumerate(rows)], cache)
 
-    def _read_prefixes(self, rows: list[_Row], cache: BatchCache) -> None:
+    def _read_prefixes(self, rows: list[Row], cache: BatchCache) -> None:
         """Read what prompts begin with, once for all rows that share it."""
         prefixes, prefix_of_row = share_prefixes([row.tokens for row in rows])
         lengths = [len(prefix) for prefix in prefixes]
@@ -164,56 +150,52 @@ class LockstepPolicy:
         ).logits
         return logits[0]
 
-    def _write(self, rows: list[_Row], logits: torch.Tensor) -> None:
-        """Let every agent whose turn it is write a token."""
+    def _write(self, rows: list[Row], logits: torch.Tensor) -> list[list[Row]]:
+        """Let every agent whose turn it is write a token; returns what becomes of each row."""
         if not rows:
-            return
-        for row, token in zip(rows, self._sample(logits, rows), strict=True):
-            self._take_token(row, token)
-            if len(row.tokens) >= self._context and not row.episode.done:
-                row.episode.stop("context")
+            return []
+        sampled = iter(self._sample(logits, rows))
+        heirs = []
+        for row in rows:
+            said = []
+            for player in row.players:
+                tokens = self._take_token(player, next(sampled))
+                if len(row.tokens) + len(tokens) >= self._context and not player.episode.done:
+                    player.episode.stop("context")
+                if not player.episode.done:
+                    said.append((player, tokens))
+            heirs.append(row.branch(said))
+        return heirs
 
-    def _sample(self, logits: torch.Tensor, rows: list[_Row]) -> list[int]:
-        """One token a row by inverting the cumulative distribution at the row's own random number."""
+    def _sample(self, logits: torch.Tensor, rows: list[Row]) -> list[int]:
+        """A token for every player of the rows: inverts the cumulative distribution at its random number."""
         import torch
 
         if self._settings.temperature == 0:
-            return [int(token) for token in logits.argmax(-1).tolist()]
+            likeliest = logits.argmax(-1).tolist()
+            return [int(token) for token, row in zip(likeliest, rows, strict=True) for _ in row.players]
         likely = torch.softmax(logits.double() / self._settings.temperature, -1)
         if self._settings.top_p < 1:
             ordered, order = likely.sort(-1, descending=True)
             beyond = ordered.cumsum(-1) - ordered >= self._settings.top_p
             likely = likely.scatter(-1, order, ordered.masked_fill(beyond, 0.0))
         cumulative = likely.cumsum(-1)
-        drawn = torch.tensor([row.uniforms[len(row.tokens)] for row in rows], dtype=cumulative.dtype)
-        scaled = drawn.to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
+        drawn = [player.uniforms[len(row.tokens)] for row in rows for player in row.players]
+        if len(drawn) > len(rows):
+            sharers = torch.tensor([len(row.players) for row in rows], device=cumulative.device)
+            cumulative = cumulative.repeat_interleave(sharers, 0)
+        scaled = (
+            torch.tensor(drawn, dtype=cumulative.dtype).to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
+        )
         return [int(token) for token in torch.searchsorted(cumulative, scaled, right=True)[:, 0].tolist()]
 
-    def _take_token(self, row: _Row, token: int) -> None:
-        """Write the agent's token; at the end of a turn, hand it over and append what the world answers."""
-        row.turn.append(token)
-        ended = self._speech.has_ended(row.turn)
-        if not ended and len(row.turn) < self._settings.max_turn_tokens:
-            row.tokens.append(token)
-            return
-        turn, row.turn = row.turn, []
-        message = row.episode.take(self._speech.read(turn, row.episode, ended))
-        if token not in self._speech.ends:
-            row.tokens.append(token)
-        row.tokens.append(self._speech.end)
-        if message is not None:
-            row.tokens += self._speech.observation(message)
-
-
-def _without_ended(rows: list[_Row], cache: BatchCache) -> list[_Row]:
-    """The running rows; the last of them take the places of those that have ended."""
-    running = [index for index, row in enumerate(rows) if not row.episode.done]
-    n = len(running)
-    if n == len(rows):
-        return rows
-    targets = [index for index in range(n) if rows[index].episode.done]
-    origins = [index for index in running if index >= n]
-    for target, origin in zip(targets, origins, strict=True):
-        rows[target] = rows[origin]
-    cache.move(origins, targets, n)
-    return rows[:n]
+    def _take_token(self, player: Player, token: int) -> list[int]:
+        """Write the agent's token; at the end of a turn, hand it over. Returns how the transcript goes on."""
+        player.turn.append(token)
+        ended = self._speech.has_ended(player.turn)
+        if not ended and len(player.turn) < self._settings.max_turn_tokens:
+            return [token]
+        turn, player.turn = player.turn, []
+        message = player.episode.take(self._speech.read(turn, player.episode, ended))
+        written = [self._speech.end] if token in self._speech.ends else [token, self._speech.end]
+        return written if message is None else written + self._speech.observation(message)
