@@ -166,12 +166,14 @@ def _memory_advice(settings: RolloutSettings) -> Iterator[None]:
 
     try:
         yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:  # of the device, of torch on the host, of all else there
+        full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not full and "can't allocate memory" not in str(error):
             raise
+        said = (str(error) or type(error).__name__).splitlines()[0]
         raise RolloutFault(
             f"out of memory: lower batch_size (now {settings.batch_size}) or max_length (now "
-            f"{settings.max_length}) of the rollout. The allocator said: {str(error).splitlines()[0]}"
+            f"{settings.max_length}) of the rollout. The allocator said: {said}"
         ) from None
 
 
