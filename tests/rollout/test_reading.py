@@ -75,7 +75,7 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     """
     import torch
 
-    cache = BatchCache(1000, torch.device("cpu"), torch.float32)
+    cache = BatchCache(1000, 8, torch.device("cpu"), torch.float32)
 
     def means(values: list[list[float]], starts: list[int]) -> list[float]:
         rows = [Text([0] * (start + len(new)), start) for start, new in zip(starts, values, strict=True)]

@@ -33,12 +33,14 @@ class BatchCache:
 
     Args:
         longest: Positions that no row exceeds.
+        most: Rows that no batch exceeds.
         device: Where the model is.
         dtype: Of its keys and values.
     """
 
-    def __init__(self, longest: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, longest: int, most: int, device: torch.device, dtype: torch.dtype) -> None:
         self._longest = longest
+        self._most = most
         self._device = device
         self._dtype = dtype
         self._layers: Layers = []
@@ -150,7 +152,8 @@ class BatchCache:
         rows, heads, room, size = self._layers[layer][0].shape
         if n_rows <= rows and self._length <= room:
             return
-        n_rows = int(n_rows * ROOM) if n_rows > rows > 0 else n_rows
+        if n_rows > rows > 0:
+            n_rows = max(n_rows, min(int(n_rows * ROOM), self._most))
         if self._length > room:
             room = max(self._length, min(int(self._length * ROOM) + LEAST, self._longest))
         grown = []

@@ -75,7 +75,7 @@ class LockstepPolicy:
         self._context = min(context, window, settings.max_length or context)
         self._speech = speech_of(tokenizer)
         self._device = model.device
-        self._cache = BatchCache(self._context, self._device, model.dtype)
+        self._cache = BatchCache(self._context, settings.batch_size, self._device, model.dtype)
 
     @property
     def dialect(self) -> str:
