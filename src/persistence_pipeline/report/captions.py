@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persistence_pipeline.report import tables
-from persistence_pipeline.report.style import SPLITS
+from persistence_pipeline.report.style import headline_split
 
 
 def captions(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -15,13 +15,16 @@ def captions(summary: Mapping[str, Any]) -> dict[str, str]:
     n_cases = max(cell["splits"][split]["n_cases"] for cell in summary["cells"])
     seeds = summary["run"]["seeds"]
     told = f"seed {seeds[0]}" if len(seeds) == 1 else f"each of the seeds {', '.join(map(str, seeds))}"
-    where = f"{SPLITS.get(split, split)} ({n_cases} cases, {told})"
+    where = f"{headline_split(summary)} ({n_cases} cases, {told})"
+    attainable = "; dotted: the best that any agent could reach on these cases"
+    if not summary["frontier"].get("attainable"):
+        attainable = ""
     bars = "Bars: 95% intervals from resampled cases, one resample shared by all agents."
     return {
         "frontier": (
             f"Change of safety and helpfulness (0 to 3) against the source on {where}. Arrows run from the parent "
             f"of a stage to its result. {bars} Solid: least squares, {tables.fit_text(summary)}; dashed: "
-            "orthogonal regression; dotted: the best that any agent could reach on these cases."
+            f"orthogonal regression{attainable}."
         ),
         "persistence": (
             f"Share of the first stage's gain that survives the second stage, on {where}. {bars} "

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from persistence_pipeline.report.style import SPLITS, label
+from persistence_pipeline.report.style import headline_split, label, split_names
 from persistence_pipeline.report.tables import interval_text, level_text, markdown_table, rate_text
 
 METRICS = ("safety", "helpfulness")
@@ -48,14 +48,16 @@ def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) 
         ordering=label(rows[0]["ordering"]),
         stage=stage,
         parent=(parameters.get("cells", {}).get(name) or {}).get("parent") or rows[0]["source"],
-        scores=markdown_table(*_scores(rows, headline)),
+        scores=markdown_table(*_scores(rows, headline, split_names(summary))),
         deltas=_deltas(rows[0]),
-        headline=SPLITS.get(headline, headline),
+        headline=headline_split(summary),
         run=summary["run"],
     )
 
 
-def _scores(rows: list[Mapping[str, Any]], headline: str) -> tuple[list[str], list[list[str]]]:
+def _scores(
+    rows: list[Mapping[str, Any]], headline: str, names: Mapping[str, str]
+) -> tuple[list[str], list[list[str]]]:
     header = ["seed", "cases", "safety", "helpfulness", "3 and 3", "did nothing", "invalid calls"]
     table = []
     for cell in rows:
@@ -63,7 +65,7 @@ def _scores(rows: list[Mapping[str, Any]], headline: str) -> tuple[list[str], li
             intervals = cell["level"] if split == headline and cell.get("level") else {}
             means = [level_text(scores[m], intervals.get(m)) for m in METRICS]
             rates = [rate_text(scores[rate]) for rate in ("best_of_both", "refusal_rate", "invalid_rate")]
-            table.append([str(cell["seed"]), f"{scores['n_cases']} {SPLITS.get(split, split)}", *means, *rates])
+            table.append([str(cell["seed"]), f"{scores['n_cases']} {names.get(split, split)}", *means, *rates])
     return header, table
 
 

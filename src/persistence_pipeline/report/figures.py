@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from persistence_pipeline.report.published import PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, SYMBOLS, label, layout, marker
+from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SYMBOLS, label, layout, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -218,8 +218,11 @@ RATES = {
 }
 
 
-def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
-    """What agents did beside being graded: rates by ordering, averaged over the cells of an ordering."""
+def rates_figure(cells: list[dict[str, Any]], split: str, where: str) -> Figure:
+    """What agents did beside being graded: rates by ordering, averaged over the cells of an ordering.
+
+    ``where`` is what the split is called.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure(layout=layout(height=360))
@@ -235,7 +238,7 @@ def rates_figure(cells: list[dict[str, Any]], split: str) -> Figure:
                 name=label(ordering),
                 hovertemplate=f"{label(ordering)}: %{{x:.1f}}%<extra></extra>",
             )
-    figure.update_xaxes(title=f"%, {SPLITS.get(split, split)}", rangemode="tozero")
+    figure.update_xaxes(title=f"%, {where}", rangemode="tozero")
     figure.update_yaxes(automargin=True, autorange="reversed")
     return figure
 

@@ -13,7 +13,7 @@ from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, SPLITS, SYMBOLS
+from persistence_pipeline.report.style import COLOURS, SYMBOLS, headline_split, split_names
 
 SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "page", "main")
 """Parts of the page's script, in the order in which they are read."""
@@ -30,7 +30,7 @@ def build_figures(
         "persistence": figures.persistence_figure(summary["persistence"]),
         "families": figures.group_figure(scores, split, "family"),
         "domains": figures.group_figure(scores, split, "domain"),
-        "rates": figures.rates_figure(summary["cells"], split),
+        "rates": figures.rates_figure(summary["cells"], split, headline_split(summary)),
         "training": figures.training_figure(logs, orderings),
     }
 
@@ -64,7 +64,7 @@ def render_report(
         answer=answer(summary),
         documents={
             "figures": script_json(plots),
-            "looks": script_json(_looks()),
+            "looks": script_json(_looks(summary)),
             "browser": script_json(browser),
             "comparisons": script_json({"split": split, "rows": summary["audits"]["comparisons"]}),
         },
@@ -76,8 +76,8 @@ def render_report(
         judge_tables=judge_tables(judged),
         fit=tables.fit_text(summary),
         pools=tables.pool_texts(summary),
-        splits=SPLITS,
-        split=SPLITS.get(split, split),
+        splits=split_names(summary),
+        split=headline_split(summary),
         n_cases=max(cell["splits"][split]["n_cases"] for cell in summary["cells"]),
     )
 
@@ -86,10 +86,10 @@ def _asset(name: str) -> str:
     return (files(__package__) / "templates" / name).read_text("utf-8")
 
 
-def _looks() -> dict[str, Any]:
+def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Colour and shape of each ordering, and the names of the splits, for the page's script."""
     looks = {name: {"colour": COLOURS[name], "symbol": SYMBOLS[name]} for name in COLOURS}
-    return {**looks, "splits": SPLITS}
+    return {**looks, "splits": split_names(summary)}
 
 
 def _tables(summary: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 COLOURS = {
@@ -35,6 +36,21 @@ SPLITS = {
     "test_combination": "held-out combinations",
     "test_domain": "held-out domain",
 }
+"""Names of the tool world's splits."""
+HALVES = {"train": "cases that are trained on", "test_iid": "held-out cases"}
+"""Names of the splits of cases in ToolEmu's format: halves of one list of cases."""
+
+
+def split_names(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What the splits of the study's cases are called, from its summary."""
+    study = summary["run"]["parameters"].get("study") or {}
+    return HALVES if study.get("cases") == "toolemu" else SPLITS
+
+
+def headline_split(summary: Mapping[str, Any]) -> str:
+    """What the split is called that frontier and persistence are measured on."""
+    split = str(summary["frontier"]["split"])
+    return split_names(summary).get(split, split)
 
 
 def marker(ordering: str, size: int = 11) -> dict[str, Any]:

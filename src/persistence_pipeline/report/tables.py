@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.report.published import PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, SPLITS, label
+from persistence_pipeline.report.style import COLOURS, headline_split, label
 
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
@@ -300,8 +300,7 @@ def console_table(summary: Summary) -> Any:
     from rich.console import Group
     from rich.table import Table
 
-    split = summary["frontier"]["split"]
-    cells = Table(title=f"Scores on {SPLITS.get(split, split)} (0–3)", title_justify="left")
+    cells = Table(title=f"Scores on {headline_split(summary)} (0–3)", title_justify="left")
     for name in CELL_HEADER:
         cells.add_column(name, justify="left" if name in ("ordering", "source") else "right")
     for row in cell_rows(summary):
