@@ -11,39 +11,54 @@ from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.run import load_policy
 
 EPISODES = 256
+KINDS = {
+    "rollouts": (2, "test", "as the study scores its cells: 2 samples of a test case"),
+    "rollouts_candidates": (8, "train", "as the study makes candidates: 8 samples of a train case"),
+    "rollouts_apart": (1, "test", "all of different test cases"),
+}
+"""Samples of a case and its split, by row; where samples are alike they are read once."""
 
 
 def measure(repeats: int) -> list[Row]:
-    """The row of rollouts."""
+    """The rows of rollouts."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     policy = load_policy(materials.source(), materials.rollout_settings())
     model = AutoModelForCausalLM.from_pretrained(materials.source()).eval()
     tokenizer = AutoTokenizer.from_pretrained(materials.source())
-    played: dict[str, list[Episode]] = {}
 
-    def ours() -> None:
-        played["ours"] = list(policy.play(_episodes()))
+    def row(name: str) -> Row:
+        samples, split, what = KINDS[name]
+        played: dict[str, list[Episode]] = {}
 
-    def theirs() -> None:
-        played["theirs"] = [_play_alone(episode, model, tokenizer) for episode in _episodes()]
+        def ours() -> None:
+            played["ours"] = list(policy.play(_episodes(samples, split)))
 
-    row = speed_up(
-        "rollouts",
-        f"rollouts, {EPISODES} episodes, tiny model",
-        "one episode at a time with `generate`, prefilling every turn",
-        ours,
-        theirs,
-        target=20,
-        repeats=repeats,
-    )
-    row.details.update({side: _described(episodes) for side, episodes in played.items()})
-    return [row]
+        def theirs() -> None:
+            played["theirs"] = [_play_alone(e, model, tokenizer) for e in _episodes(samples, split)]
+
+        measured = speed_up(
+            name,
+            f"rollouts, {EPISODES} episodes, tiny model, {what}",
+            "one episode at a time with `generate`, prefilling every turn",
+            ours,
+            theirs,
+            target=20,
+            repeats=repeats,
+        )
+        measured.details.update({side: _described(episodes) for side, episodes in played.items()})
+        return measured
+
+    return [row(name) for name in KINDS]
 
 
-def _episodes() -> list[Episode]:
-    tests = [case for case in materials.cases() if case.split != "train"]
-    return [Episode(case, policy="bench", seed=0, max_turns=10) for case in tests[:EPISODES]]
+def _episodes(samples: int, split: str) -> list[Episode]:
+    cases = [case for case in materials.cases() if (case.split == "train") == (split == "train")]
+    return [
+        Episode(case, policy="bench", seed=0, sample=sample, max_turns=10)
+        for case in cases[: EPISODES // samples]
+        for sample in range(samples)
+    ]
 
 
 def _play_alone(episode: Episode, model: Any, tokenizer: Any) -> Episode:
