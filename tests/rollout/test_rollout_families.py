@@ -13,6 +13,7 @@ from persistence_pipeline.agents.chat import TemplateFault, encode_conversation
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout import reading
+from persistence_pipeline.rollout.attention import AttentionFault
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.run import RolloutFault, RolloutSettings, roll_out
@@ -104,6 +105,22 @@ def test_every_step_says_what_the_whole_transcript_says(architecture: str, monke
     episodes = [Episode(case, policy="p", seed=0, sample=n, max_turns=3) for case in CASES[:4] for n in range(3)]
     assert len(list(policy.play(episodes))) == 12
     assert compared > 50
+
+
+@pytest.mark.parametrize(
+    ("architecture", "why"),
+    [
+        ("gemma2", "Gemma2Attention attends with softcap"),
+        ("stablelm", "StableLmForCausalLM does not tell its attention whose tokens it reads"),
+        ("deepseek_v3", "for its keys and values"),
+        ("bloom", "BloomForCausalLM does not let its attention be chosen"),
+    ],
+)
+def test_a_model_that_lockstep_would_play_wrongly_is_refused(architecture: str, why: str) -> None:
+    tokenizer = _tokenizer("qwen2_5")
+    with pytest.raises(AttentionFault, match=f"{why}.*serve"):
+        policy = LockstepPolicy(tiny_model(architecture, tokenizer), tokenizer, SamplingSettings())
+        list(policy.play([Episode(case, policy="p", seed=0) for case in CASES[:2]]))
 
 
 def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch: Any) -> None:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from persistence_pipeline.rollout.attention import Beginning, Several, attend_last, attend_several
+from persistence_pipeline.rollout.attention import (
+    AttentionFault,
+    Beginning,
+    Several,
+    attend_last,
+    attend_several,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +68,7 @@ class BatchCache:
         self._length = max(int(positions.max()) + 1, LEAST)
         self._rows, self._positions = self._tensor(step.row_of_token), self._tensor(positions)
         self._slots: dict[tuple[int, int], torch.Tensor] = {}
+        self._attended: set[int] = set()
         self._mask = self._hidden(positions[: step.n_rows, None] < np.arange(self._length))[:, None, None]
         if self._prefix_of_row is not None and not self._beginning:
             self._beginning = self._sharing(self._prefix_of_row)
@@ -70,7 +77,16 @@ class BatchCache:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write (1, heads, tokens, size) where the step says; the attention reads them here."""
+        """Write (1, heads, tokens, size) where the step says; the attention reads them here.
+
+        Raises:
+            AttentionFault: keys and values differ in shape, as where a model keeps them compressed.
+        """
+        if keys.shape != values.shape:
+            raise AttentionFault(
+                f"the model keeps {tuple(keys.shape)} and {tuple(values.shape)} for its keys and values, and rollouts "
+                "in process compute with equal shapes alone: serve it, and name the server under rollout.served"
+            )
         new = (keys[0].transpose(0, 1), values[0].transpose(0, 1))
         if layer == len(self._layers):
             nothing = new[0].new_zeros((0, new[0].shape[1], 0, new[0].shape[2]))
@@ -95,6 +111,7 @@ class BatchCache:
         import torch
 
         n = self._n_rows
+        self._attended.add(layer)
         keys, values = (buffer[:n, :, : self._length] for buffer in self._layers[layer])
         asked = query.reshape(len(query), keys.shape[1], -1, keys.shape[3])
         beginning = Beginning(*self._prefixes[layer], **self._beginning) if self._prefixes else None
@@ -107,6 +124,18 @@ class BatchCache:
             given = attend_several(asked, keys, values, several, beginning)
             outputs.index_copy_(0, several.tokens.flatten()[several.filled], given)
         return outputs.flatten(1, 2)
+
+    def require_attention(self, model: str) -> None:
+        """See that each layer of the model has attended here to what was read.
+
+        Raises:
+            AttentionFault: one has not, so the rows of the step have been taken for one text.
+        """
+        if not self._layers or len(self._attended) < len(self._layers):
+            raise AttentionFault(
+                f"{model} does not tell its attention whose tokens it reads, so it cannot be rolled out in process: "
+                "serve it, and name the server under rollout.served"
+            )
 
     def spread(self, prefix_of_row: Sequence[int], lengths: Sequence[int], apart: bool) -> None:
         """Let what has been read be the beginnings of the rows to come.

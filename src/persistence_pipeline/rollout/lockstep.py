@@ -148,6 +148,7 @@ class LockstepPolicy:
             logits_to_keep=torch.tensor(kept, device=device),
             batch=cache,
         ).logits
+        cache.require_attention(type(self._model).__name__)
         return logits[0]
 
     def _write(self, rows: list[Row], logits: torch.Tensor) -> list[list[Row]]:
