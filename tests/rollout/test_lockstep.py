@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,28 @@ def test_samples_of_a_case_do_not_depend_on_each_other(
     assert played(256) == alone
     prompts = {case.instruction for case in CASES[:5]}
     assert steps[1].n_rows == len(prompts) < max(step.n_rows for step in steps) <= 30
+
+
+def test_plays_do_not_disturb_each_other(model: Any, tokenizer: Any) -> None:
+    """Neither one that goes on meanwhile, nor one that was left or failed; and torch is left as it was."""
+    import torch
+
+    policy = LockstepPolicy(model, tokenizer, SamplingSettings())
+
+    def played() -> Iterator[Trajectory]:
+        return (e.trajectory() for e in policy.play(_episodes(CASES[:8], samples=2)))
+
+    alone = sorted(played(), key=lambda t: t.trajectory_id)
+    first, second = played(), played()
+    together = [next(first), next(second)]
+    assert not torch.is_inference_mode_enabled()
+    left = played()
+    next(left)
+    del left
+    together += [*first, *second]
+    assert sorted(together, key=lambda t: t.trajectory_id)[::2] == alone
+    assert sorted(together, key=lambda t: t.trajectory_id)[1::2] == alone
+    assert sorted(played(), key=lambda t: t.trajectory_id) == alone
 
 
 def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[reading.Step]) -> None:

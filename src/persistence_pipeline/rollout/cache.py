@@ -84,8 +84,9 @@ class BatchCache:
         """
         if keys.shape != values.shape:
             raise AttentionFault(
-                f"the model keeps {tuple(keys.shape)} and {tuple(values.shape)} for its keys and values, and rollouts "
-                "in process compute with equal shapes alone: serve it, and name the server under rollout.served"
+                f"the model keeps {tuple(keys.shape)} and {tuple(values.shape)} for its keys and values, and "
+                "rollouts in process compute with equal shapes alone: serve it, and name the server under "
+                "rollout.served"
             )
         new = (keys[0].transpose(0, 1), values[0].transpose(0, 1))
         if layer == len(self._layers):
@@ -133,8 +134,8 @@ class BatchCache:
         """
         if not self._layers or len(self._attended) < len(self._layers):
             raise AttentionFault(
-                f"{model} does not tell its attention whose tokens it reads, so it cannot be rolled out in process: "
-                "serve it, and name the server under rollout.served"
+                f"{model} does not tell its attention whose tokens it reads, so it cannot be rolled out in "
+                "process: serve it, and name the server under rollout.served"
             )
 
     def spread(self, prefix_of_row: Sequence[int], lengths: Sequence[int], apart: bool) -> None:

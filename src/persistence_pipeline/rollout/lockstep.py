@@ -65,7 +65,6 @@ class LockstepPolicy:
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: SamplingSettings
     ) -> None:
         from persistence_pipeline.rollout.attention import use_lockstep_attention
-        from persistence_pipeline.rollout.cache import BatchCache
 
         self._model = model.eval()
         use_lockstep_attention(model)
@@ -75,7 +74,7 @@ class LockstepPolicy:
         self._context = min(context, window, settings.max_length or context)
         self._speech = speech_of(tokenizer)
         self._device = model.device
-        self._cache = BatchCache(self._context, settings.batch_size, self._device, model.dtype)
+        self._cache: BatchCache | None = None
 
     @property
     def dialect(self) -> str:
@@ -85,10 +84,19 @@ class LockstepPolicy:
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes batch by batch; yields each as it ends. Sorted by their prompts within the call."""
         prompts = sorted(((self._prompt(e), e) for e in episodes), key=lambda asked: (len(asked[0]), asked[0]))
-        for start in range(0, len(prompts), self._settings.batch_size):
-            batch = prompts[start : start + self._settings.batch_size]
-            players = [(prompt, Player(episode, self._uniforms(episode))) for prompt, episode in batch]
-            yield from self._play_batch(rows_of(players), self._cache)
+        cache, self._cache = self._cache or self._new_cache(), None  # of its own, where another play goes on
+        try:
+            for start in range(0, len(prompts), self._settings.batch_size):
+                batch = prompts[start : start + self._settings.batch_size]
+                players = [(prompt, Player(episode, self._uniforms(episode))) for prompt, episode in batch]
+                yield from self._play_batch(rows_of(players), cache)
+        finally:
+            self._cache = cache
+
+    def _new_cache(self) -> BatchCache:
+        from persistence_pipeline.rollout.cache import BatchCache
+
+        return BatchCache(self._context, self._settings.batch_size, self._device, self._model.dtype)
 
     def _prompt(self, episode: Episode) -> list[int]:
         prompt = self._speech.prompt(episode)
@@ -110,15 +118,21 @@ class LockstepPolicy:
         cache.begin()
         with torch.inference_mode():
             self._read_prefixes(rows, cache)
-            while rows:
-                step = next_step(rows)
-                writing = [index for index, row in enumerate(rows) if row.writes]
-                logits = self._forward(step, writing or [0], cache)
-                writers = [rows[index] for index in writing]
-                players = [player for row in writers for player in row.players]
-                heirs = dict(zip(writing, self._write(writers, logits), strict=True))
-                yield from (player.episode for player in players if player.episode.done)
-                rows = settle([heirs.get(index, [row]) for index, row in enumerate(rows)], cache)
+        while rows:
+            with torch.inference_mode():  # never around a yield: it would hold for whoever takes the episodes
+                ended, rows = self._step(rows, cache)
+            yield from ended
+
+    def _step(self, rows: list[Row], cache: BatchCache) -> tuple[list[Episode], list[Row]]:
+        """Let every row read, and write where it has read all; the episodes that end, and the rows that go on."""
+        step = next_step(rows)
+        writing = [index for index, row in enumerate(rows) if row.writes]
+        logits = self._forward(step, writing or [0], cache)
+        writers = [rows[index] for index in writing]
+        players = [player for row in writers for player in row.players]
+        heirs = dict(zip(writing, self._write(writers, logits), strict=True))
+        ended = [player.episode for player in players if player.episode.done]
+        return ended, settle([heirs.get(index, [row]) for index, row in enumerate(rows)], cache)
 
     def _read_prefixes(self, rows: list[Row], cache: BatchCache) -> None:
         """Read what prompts begin with, once for all rows that share it."""
