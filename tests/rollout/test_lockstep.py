@@ -160,6 +160,30 @@ def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[read
     assert tokens_read(1) == tokens_read(8) > 50
 
 
+def test_no_row_keeps_room_for_what_all_begin_with(
+    tokenizer: Any, steps: list[reading.Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No buffer of the cache is near the size that a shared beginning would have in each of the rows."""
+    import torch
+
+    model = build_model(ModelSettings(hidden_size=32, layers=1, heads=2, context=2048), tokenizer, seed=1)
+    policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=2, temperature=0))
+    beginning, sizes = [7] * 1000, []
+    prompt = policy._speech.prompt
+    monkeypatch.setattr(policy._speech, "prompt", lambda episode: [*beginning, *prompt(episode)])
+    new_zeros = torch.Tensor.new_zeros
+
+    def counted(self: torch.Tensor, *shape: Any) -> torch.Tensor:
+        sizes.append(new_zeros(self, *shape).numel())
+        return new_zeros(self, *shape)
+
+    monkeypatch.setattr(torch.Tensor, "new_zeros", counted)
+    for _ in range(2):  # the buffers outlive a batch
+        assert len(list(policy.play(_episodes(CASES)))) == len(CASES)
+        assert max(step.n_rows for step in steps) > 30
+    assert max(sizes) < 2 * len(beginning) * model.config.hidden_size
+
+
 def test_the_agent_never_writes_its_own_observation(model: Any, tokenizer: Any) -> None:
     """Turns end at the end token: every tool message is the environment's, and invalid text is kept as text."""
     for trajectory in _play(model, tokenizer, CASES, max_turn_tokens=6).values():

@@ -75,9 +75,9 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     """
     import torch
 
-    cache = BatchCache(1000, 8, torch.device("cpu"), torch.float32)
+    cache, reader = (BatchCache(1000, 8, torch.device("cpu"), torch.float32) for _ in range(2))
 
-    def means(values: list[list[float]], starts: list[int]) -> list[float]:
+    def means(values: list[list[float]], starts: list[int], cache: BatchCache = cache) -> list[float]:
         rows = [Text([0] * (start + len(new)), start) for start, new in zip(starts, values, strict=True)]
         step = next_step(rows)
         cache.at(step)
@@ -93,8 +93,12 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     def mean(values: Sequence[float]) -> Any:
         return pytest.approx(sum(values) / len(values))
 
-    assert means([[1, 2, 3], [4, 5]], [0, 0]) == [mean([1, 2, 3]), mean([4, 5]), 1, mean([1, 2]), 4]
-    cache.spread([0, 1, 1], [3, 2], apart)
+    read = means([[1, 2, 3], [4, 5]], [0, 0], reader if apart else cache)
+    assert read == [mean([1, 2, 3]), mean([4, 5]), 1, mean([1, 2]), 4]
+    if apart:
+        cache.begin_with(reader, [0, 1, 1], [3, 2])
+    else:
+        cache.spread([0, 1, 1])
     assert means([[6], [7], [8]], [3, 2, 2]) == [mean([1, 2, 3, 6]), mean([4, 5, 7]), mean([4, 5, 8])]
     cache.move([2], [0], 2)
     assert means([[9], [0, 1]], [3, 3]) == [mean([4, 5, 8, 9]), mean([4, 5, 7, 0, 1]), mean([4, 5, 7, 0])]

@@ -138,26 +138,27 @@ class BatchCache:
                 "process: serve it, and name the server under rollout.served"
             )
 
-    def spread(self, prefix_of_row: Sequence[int], lengths: Sequence[int], apart: bool) -> None:
-        """Let what has been read be the beginnings of the rows to come.
-
-        Args:
-            prefix_of_row: Which of the present rows each new row begins with.
-            lengths: Of the present rows.
-            apart: Keep the beginnings once; else each new row has a copy.
-        """
-        if apart:
-            longest, n = max(lengths), len(lengths)
-            self._prefixes = [tuple(b[:n, :, :longest].clone() for b in held) for held in self._layers]  # type: ignore[misc]
-            self._prefix_lengths = np.asarray(lengths)
-            self._prefix_of_row = np.asarray(prefix_of_row)
-            return
+    def spread(self, prefix_of_row: Sequence[int]) -> None:
+        """Let each row to come begin with a copy of the row named for it, of those that have just been read."""
         n, origins = len(prefix_of_row), self._tensor(np.asarray(prefix_of_row))
         for layer in range(len(self._layers)):
             self._make_room(layer, n)
             for buffer in self._layers[layer]:
-                read = buffer[: len(lengths), :, : self._length]
+                read = buffer[: self._n_rows, :, : self._length]
                 buffer[:n, :, : self._length] = read.index_select(0, origins)
+
+    def begin_with(self, prefixes: BatchCache, prefix_of_row: Sequence[int], lengths: Sequence[int]) -> None:
+        """Let the rows to come begin with what another cache has read, kept once and outside their own buffers.
+
+        Args:
+            prefixes: Where it has been read, a row each.
+            prefix_of_row: Which of them each row begins with.
+            lengths: Of the prefixes.
+        """
+        longest, n = max(lengths), len(lengths)
+        self._prefixes = [tuple(b[:n, :, :longest].clone() for b in held) for held in prefixes._layers]  # type: ignore[misc]
+        self._prefix_lengths = np.asarray(lengths)
+        self._prefix_of_row = np.asarray(prefix_of_row)
 
     def move(self, origins: Sequence[int], targets: Sequence[int], n_rows: int) -> None:
         """Write copies of rows over others or behind the last, and forget all beyond the first ``n_rows``."""

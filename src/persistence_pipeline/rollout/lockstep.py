@@ -141,9 +141,14 @@ class LockstepPolicy:
         if not min(lengths):
             return
         texts = [Text(prefix) for prefix in prefixes]
+        apart = kept_apart(lengths, len(rows))
+        reader = self._new_cache() if apart else cache  # else every row's buffer had room for a prefix
         while any(text.read < len(text.tokens) for text in texts):
-            self._forward(next_step(texts), [0], cache)
-        cache.spread(prefix_of_row, lengths, kept_apart(lengths, len(rows)))
+            self._forward(next_step(texts), [0], reader)
+        if apart:
+            cache.begin_with(reader, prefix_of_row, lengths)
+        else:
+            cache.spread(prefix_of_row)
         for row, prefix in zip(rows, prefix_of_row, strict=True):
             row.read = lengths[prefix]
 
