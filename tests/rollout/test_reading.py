@@ -104,5 +104,7 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     assert means([[9], [0, 1]], [3, 3]) == [mean([4, 5, 8, 9]), mean([4, 5, 7, 0, 1]), mean([4, 5, 7, 0])]
     long = [float(n) for n in range(200)]
     assert means([long, [2]], [4, 5])[:2] == [mean([4, 5, 8, 9, *long]), mean([4, 5, 7, 0, 1, 2])]
+    means([[float("inf")], [float("nan")]], [150, 20])
     cache.begin()
     assert means([[3, 5], [7], [9]], [0, 0, 0]) == [4, 7, 9, 3]
+    assert means([long, [1]], [2, 1])[1] == mean([7, 1])

@@ -53,7 +53,10 @@ class BatchCache:
         self.begin()
 
     def begin(self) -> None:
-        """Forget the batch before; what it left in the buffers is hidden like all beyond a row's length."""
+        """Forget the batch before, whose keys might not be finite: what is hidden still has to be."""
+        for held in self._layers:
+            for buffer in held:
+                buffer.zero_()
         self._prefixes: Layers = []
         self._prefix_lengths = np.zeros(1, dtype=int)
         self._prefix_of_row: np.ndarray | None = None

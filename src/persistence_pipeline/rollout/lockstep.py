@@ -115,8 +115,8 @@ class LockstepPolicy:
     def _play_batch(self, rows: list[Row], cache: BatchCache) -> Iterator[Episode]:
         import torch
 
-        cache.begin()
         with torch.inference_mode():
+            cache.begin()
             self._read_prefixes(rows, cache)
         while rows:
             with torch.inference_mode():  # never around a yield: it would hold for whoever takes the episodes
