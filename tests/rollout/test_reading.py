@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.rollout import reading
 from persistence_pipeline.rollout.cache import BatchCache
-from persistence_pipeline.rollout.reading import Text, next_step, share_prefixes
+from persistence_pipeline.rollout.reading import Text, kept_apart, next_step, share_prefixes
 
 TOOLS = list(range(100, 140))
 
@@ -108,3 +108,11 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     cache.begin()
     assert means([[3, 5], [7], [9]], [0, 0, 0]) == [4, 7, 9, 3]
     assert means([long, [1]], [2, 1])[1] == mean([7, 1])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n_players", "apart"),
+    [([900, 900], 16, True), ([900] * 8, 64, True), ([900] * 8, 8, False), ([11] * 8, 64, False)],
+)
+def test_long_beginnings_of_several_players_are_kept_once(lengths: list[int], n_players: int, apart: bool) -> None:
+    assert kept_apart(lengths, n_players) == apart

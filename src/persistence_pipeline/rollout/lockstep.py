@@ -141,7 +141,7 @@ class LockstepPolicy:
         if not min(lengths):
             return
         texts = [Text(prefix) for prefix in prefixes]
-        apart = kept_apart(lengths, len(rows))
+        apart = kept_apart(lengths, sum(len(row.players) for row in rows))
         reader = self._new_cache() if apart else cache  # else every row's buffer had room for a prefix
         while any(text.read < len(text.tokens) for text in texts):
             self._forward(next_step(texts), [0], reader)

@@ -11,7 +11,7 @@ import numpy as np
 STEP_TOKENS = 4096
 """Tokens that a step reads at most, beside one of every row: this bounds the memory of a forward pass."""
 LONG = 64
-"""Beginnings of this many tokens are kept once for all rows that share them, where on average two or more do."""
+"""Beginnings of this many tokens are kept once for all that share them, where on average two or more do."""
 
 
 @dataclass
@@ -77,9 +77,12 @@ def next_step(rows: Sequence[Text]) -> Step:
     return Step(tokens, positions, row_of_token, counts)
 
 
-def kept_apart(lengths: Sequence[int], n_rows: int) -> bool:
-    """Whether beginnings of these lengths are worth keeping once for so many rows, rather than in every row."""
-    return n_rows >= 2 * len(lengths) and sum(lengths) >= LONG * len(lengths)
+def kept_apart(lengths: Sequence[int], n_players: int) -> bool:
+    """Whether beginnings of these lengths are worth keeping once, rather than in each row.
+
+    Rows that are one so far count as often as they can branch.
+    """
+    return n_players >= 2 * len(lengths) and sum(lengths) >= LONG * len(lengths)
 
 
 def share_prefixes(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
