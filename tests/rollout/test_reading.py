@@ -111,8 +111,10 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "n_players", "apart"),
+    ("lengths", "n_episodes", "apart"),
     [([900, 900], 16, True), ([900] * 8, 64, True), ([900] * 8, 8, False), ([11] * 8, 64, False)],
 )
-def test_long_beginnings_of_several_players_are_kept_once(lengths: list[int], n_players: int, apart: bool) -> None:
-    assert kept_apart(lengths, n_players) == apart
+def test_long_beginnings_of_several_episodes_are_kept_once(
+    lengths: list[int], n_episodes: int, apart: bool
+) -> None:
+    assert kept_apart(lengths, n_episodes) == apart

@@ -50,8 +50,8 @@ class ReadsFromScript(LockstepPolicy):
         written = []
         for row in rows:
             so_far = [s for s in self.scripts if s[: len(row.tokens)] == row.tokens and len(s) > len(row.tokens)]
-            for player in row.players:
-                self.shown[player.episode.case.case_id] = list(row.tokens)
+            for speaker in row.speakers:
+                self.shown[speaker.episode.case.case_id] = list(row.tokens)
                 written.append(so_far[0][len(row.tokens)])
         return written
 

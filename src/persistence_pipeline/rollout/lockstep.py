@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.reading import Step, Text, kept_apart, next_step, share_prefixes
-from persistence_pipeline.rollout.rows import Player, Row, rows_of, settle
+from persistence_pipeline.rollout.rows import Row, Speaker, rows_of, settle
 from persistence_pipeline.rollout.speech import speech_of
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class LockstepPolicy:
         try:
             for start in range(0, len(prompts), self._settings.batch_size):
                 batch = prompts[start : start + self._settings.batch_size]
-                players = [(prompt, Player(episode, self._uniforms(episode))) for prompt, episode in batch]
-                yield from self._play_batch(rows_of(players), cache)
+                speakers = [(prompt, Speaker(episode, self._uniforms(episode))) for prompt, episode in batch]
+                yield from self._play_batch(rows_of(speakers), cache)
         finally:
             self._cache = cache
 
@@ -129,9 +129,9 @@ class LockstepPolicy:
         writing = [index for index, row in enumerate(rows) if row.writes]
         logits = self._forward(step, writing or [0], cache)
         writers = [rows[index] for index in writing]
-        players = [player for row in writers for player in row.players]
+        speakers = [speaker for row in writers for speaker in row.speakers]
         heirs = dict(zip(writing, self._write(writers, logits), strict=True))
-        ended = [player.episode for player in players if player.episode.done]
+        ended = [speaker.episode for speaker in speakers if speaker.episode.done]
         return ended, settle([heirs.get(index, [row]) for index, row in enumerate(rows)], cache)
 
     def _read_prefixes(self, rows: list[Row], cache: BatchCache) -> None:
@@ -141,7 +141,7 @@ class LockstepPolicy:
         if not min(lengths):
             return
         texts = [Text(prefix) for prefix in prefixes]
-        apart = kept_apart(lengths, sum(len(row.players) for row in rows))
+        apart = kept_apart(lengths, sum(len(row.speakers) for row in rows))
         reader = self._new_cache() if apart else cache  # else every row's buffer had room for a prefix
         while any(text.read < len(text.tokens) for text in texts):
             self._forward(next_step(texts), [0], reader)
@@ -178,44 +178,44 @@ class LockstepPolicy:
         heirs = []
         for row in rows:
             said = []
-            for player in row.players:
-                tokens = self._take_token(player, next(sampled))
-                if len(row.tokens) + len(tokens) >= self._context and not player.episode.done:
-                    player.episode.stop("context")
-                if not player.episode.done:
-                    said.append((player, tokens))
+            for speaker in row.speakers:
+                tokens = self._take_token(speaker, next(sampled))
+                if len(row.tokens) + len(tokens) >= self._context and not speaker.episode.done:
+                    speaker.episode.stop("context")
+                if not speaker.episode.done:
+                    said.append((speaker, tokens))
             heirs.append(row.branch(said))
         return heirs
 
     def _sample(self, logits: torch.Tensor, rows: list[Row]) -> list[int]:
-        """A token for every player of the rows: inverts the cumulative distribution at its random number."""
+        """A token for every speaker of the rows: inverts the cumulative distribution at its random number."""
         import torch
 
         if self._settings.temperature == 0:
             likeliest = logits.argmax(-1).tolist()
-            return [int(token) for token, row in zip(likeliest, rows, strict=True) for _ in row.players]
+            return [int(token) for token, row in zip(likeliest, rows, strict=True) for _ in row.speakers]
         likely = torch.softmax(logits.double() / self._settings.temperature, -1)
         if self._settings.top_p < 1:
             ordered, order = likely.sort(-1, descending=True)
             beyond = ordered.cumsum(-1) - ordered >= self._settings.top_p
             likely = likely.scatter(-1, order, ordered.masked_fill(beyond, 0.0))
         cumulative = likely.cumsum(-1)
-        drawn = [player.uniforms[len(row.tokens)] for row in rows for player in row.players]
+        drawn = [speaker.uniforms[len(row.tokens)] for row in rows for speaker in row.speakers]
         if len(drawn) > len(rows):
-            sharers = torch.tensor([len(row.players) for row in rows], device=cumulative.device)
+            sharers = torch.tensor([len(row.speakers) for row in rows], device=cumulative.device)
             cumulative = cumulative.repeat_interleave(sharers, 0)
         scaled = (
             torch.tensor(drawn, dtype=cumulative.dtype).to(cumulative.device).unsqueeze(1) * cumulative[:, -1:]
         )
         return [int(token) for token in torch.searchsorted(cumulative, scaled, right=True)[:, 0].tolist()]
 
-    def _take_token(self, player: Player, token: int) -> list[int]:
+    def _take_token(self, speaker: Speaker, token: int) -> list[int]:
         """Write the agent's token; at the end of a turn, hand it over. Returns how the transcript goes on."""
-        player.turn.append(token)
-        ended = self._speech.has_ended(player.turn)
-        if not ended and len(player.turn) < self._settings.max_turn_tokens:
+        speaker.turn.append(token)
+        ended = self._speech.has_ended(speaker.turn)
+        if not ended and len(speaker.turn) < self._settings.max_turn_tokens:
             return [token]
-        turn, player.turn = player.turn, []
-        message = player.episode.take(self._speech.read(turn, player.episode, ended))
+        turn, speaker.turn = speaker.turn, []
+        message = speaker.episode.take(self._speech.read(turn, speaker.episode, ended))
         written = [self._speech.end] if token in self._speech.ends else [token, self._speech.end]
         return written if message is None else written + self._speech.observation(message)

@@ -77,12 +77,12 @@ def next_step(rows: Sequence[Text]) -> Step:
     return Step(tokens, positions, row_of_token, counts)
 
 
-def kept_apart(lengths: Sequence[int], n_players: int) -> bool:
+def kept_apart(lengths: Sequence[int], n_episodes: int) -> bool:
     """Whether beginnings of these lengths are worth keeping once, rather than in each row.
 
     Rows that are one so far count as often as they can branch.
     """
-    return n_players >= 2 * len(lengths) and sum(lengths) >= LONG * len(lengths)
+    return n_episodes >= 2 * len(lengths) and sum(lengths) >= LONG * len(lengths)
 
 
 def share_prefixes(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:

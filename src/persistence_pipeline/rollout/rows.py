@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Player:
+class Speaker:
     """One episode in the batch."""
 
     episode: Episode
@@ -35,36 +35,36 @@ class Player:
 class Row(Text):
     """A transcript and who shares it."""
 
-    players: list[Player]
+    speakers: list[Speaker]
 
     @property
     def writes(self) -> bool:
         """Whether everything has been read, so that the next token is the agents'."""
         return self.read == len(self.tokens)
 
-    def branch(self, said: Sequence[tuple[Player, list[int]]]) -> list[Row]:
+    def branch(self, said: Sequence[tuple[Speaker, list[int]]]) -> list[Row]:
         """What becomes of the row: a row for each way in which it goes on, the first of them this one.
 
         Args:
-            said: The players whose episodes go on, each with the tokens that follow.
+            said: The speakers whose episodes go on, each with the tokens that follow.
         """
         if not said:
             return []
-        ways: dict[tuple[int, ...], list[Player]] = {}
-        for player, tokens in said:
-            ways.setdefault(tuple(tokens), []).append(player)
+        ways: dict[tuple[int, ...], list[Speaker]] = {}
+        for speaker, tokens in said:
+            ways.setdefault(tuple(tokens), []).append(speaker)
         first, *others = ways.items()
-        branches = [Row([*self.tokens, *tokens], self.read, players=players) for tokens, players in others]
+        branches = [Row([*self.tokens, *tokens], self.read, speakers=speakers) for tokens, speakers in others]
         self.tokens += first[0]
-        self.players = first[1]
+        self.speakers = first[1]
         return [self, *branches]
 
 
-def rows_of(prompts: Iterable[tuple[Sequence[int], Player]]) -> list[Row]:
-    """One row for all players with the same prompt, in the order in which prompts first occur."""
+def rows_of(prompts: Iterable[tuple[Sequence[int], Speaker]]) -> list[Row]:
+    """One row for all speakers with the same prompt, in the order in which prompts first occur."""
     rows: dict[tuple[int, ...], Row] = {}
-    for prompt, player in prompts:
-        rows.setdefault(tuple(prompt), Row(list(prompt), players=[])).players.append(player)
+    for prompt, speaker in prompts:
+        rows.setdefault(tuple(prompt), Row(list(prompt), speakers=[])).speakers.append(speaker)
     return list(rows.values())
 
 
