@@ -14,6 +14,7 @@ from tests.dvc.conftest import COPIED, ROOT, Project
 from tests.pipelines.gpu_study import Opinionated, make_hub, on_toolemu_cases, shrink, write_newsletters
 
 from chat_server import ChatServer
+from persistence_pipeline.study.dvc import CODE
 
 ARM, CELL = "tiny_qwen2_s0", "tiny_qwen2_b0p1_s0_safety"
 JUDGED = {f"judge_candidates@{ARM}", f"score@{CELL}", f"score_source@{ARM}"}
@@ -39,9 +40,9 @@ def _copied(root: Path) -> Project:
 
 
 def _repro(project: Project) -> list[str]:
-    """Names of the stages that ran, without those that only digest code."""
+    """Names of the stages that ran, without the one that only digests code."""
     names = [name.rpartition(":")[2] for name in project.repro("conf/gpu/dvc.yaml")]
-    return [name for name in names if not name.startswith("code_")]
+    return [name for name in names if name != CODE]
 
 
 def _changed(project: Project) -> set[str]:

@@ -11,6 +11,7 @@ import yaml
 from tests.study.kinds import Place
 
 from persistence_pipeline.study import code
+from persistence_pipeline.study.dvc import CODE
 
 PACKAGE = "persistence_pipeline"
 
@@ -80,5 +81,5 @@ def test_stages_of_every_kind_depend_on_what_they_use(
 ) -> None:
     """What wires a stage counts where its nodes are taken from; how scores are analysed plays nothing again."""
     stages = yaml.safe_load(of_kind(kind).dvc_file.read_text())["stages"]
-    declared = {path.removeprefix(f"src/{PACKAGE}/") for path in stages[f"code_{stage}"]["deps"]}
+    declared = {path.removeprefix(f"src/{PACKAGE}/") for path in stages[CODE]["meta"][stage]["deps"]}
     assert there <= declared and not not_there & declared

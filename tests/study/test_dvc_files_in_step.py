@@ -21,6 +21,7 @@ from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.study import Cell, parse_cells
 from persistence_pipeline.study.__main__ import _sources
+from persistence_pipeline.study.dvc import CODE
 from persistence_pipeline.study.spec import expand, load_spec, render_cells
 from persistence_pipeline.study.stages import Study, code_of, render_dvc_file
 
@@ -32,7 +33,6 @@ OUTSIDE = {
     },
 }
 """Files from outside that a stage of each kind reads; beside the toolkits, which both name alike."""
-CODE = "code_"
 """Begins the names of the stages that make one file of the code of another."""
 EVERYWHERE = {"threads"}
 """Parameters that hooks apply to every run."""
@@ -76,16 +76,16 @@ def _stages(place: Place) -> dict[str, DvcStage]:
     with Repo(str(place.root)) as repo:
         stages = {}
         loaded = {stage.name: stage for stage in repo.stage.load_all(str(place.dvc_file))}
-        digests = {relative(stage.outs[0]): stage for name, stage in loaded.items() if name.startswith(CODE)}
+        stands_for = {relative(out): loaded[CODE].meta[Path(out.fs_path).stem] for out in loaded[CODE].outs}
         for stage in loaded.values():
             parameters = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
             paths = {relative(dep) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
             code = {path for path in paths if path.startswith("src/")}
             keys = {(relative(dep), key) for dep in parameters for key in (dep.params or ["*"])}
-            for path in paths & digests.keys():  # one file stands for the code and the formats of a stage
-                code |= {relative(d) for d in digests[path].deps if not isinstance(d, ParamsDependency)}
-                formats = [d for d in digests[path].deps if isinstance(d, ParamsDependency)]
-                keys |= {(relative(d), key) for d in formats for key in d.params}
+            for path in paths & stands_for.keys():  # one file stands for the code and the formats of a stage
+                code |= set(stands_for[path]["deps"])
+                formats = [item for entry in stands_for[path].get("params", []) for item in entry.items()]
+                keys |= {(file, key) for file, names in formats for key in names}
                 paths = paths - {path}
             writes = frozenset(relative(out) for out in stage.outs)
             assert Path(stage.wdir) == place.root
@@ -159,7 +159,7 @@ def place(request: pytest.FixtureRequest, of_kind: Callable[[str], Place]) -> Pl
 
 @pytest.fixture(scope="module")
 def stages(place: Place) -> dict[str, DvcStage]:
-    return {name: stage for name, stage in _stages(place).items() if not name.startswith(CODE)}
+    return {name: stage for name, stage in _stages(place).items() if name != CODE}
 
 
 @pytest.fixture(scope="module")

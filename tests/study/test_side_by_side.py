@@ -13,7 +13,7 @@ import yaml
 from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.study import parse_cells
-from persistence_pipeline.study.dvc import StudyDvc
+from persistence_pipeline.study.dvc import CODE, StudyDvc
 from persistence_pipeline.study.side_by_side import Job, Workers, main, needed, plan, run_jobs
 
 GRID = Place(ROOT, "grid")
@@ -34,7 +34,7 @@ def test_every_stage_of_dvc_is_in_one_job_after_what_it_depends_on(
     place = of_kind(study) if study in KINDS else Place(ROOT, study)
     with Repo(str(place.root)) as repo:
         loaded = repo.stage.load_all(str(place.dvc_file))
-    stages = {stage.name: stage for stage in loaded if not stage.name.startswith("code_")}
+    stages = {stage.name: stage for stage in loaded if stage.name != CODE}
     writer = {out.fs_path: name for name, stage in stages.items() for out in stage.outs}
     jobs = {job.name: job for job in _jobs(place)}
     assert sorted(stage for job in jobs.values() for stage in job.stages) == sorted(set(stages) - AT_THE_END)

@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         raise SystemExit(f"error: there is no {dvc.file}; `make cells` writes one for each study.yml")
     require_fit(dvc)
     outputs = _outputs(dvc)
-    _on(dvc, [name for name in outputs if name.startswith(CODE)], "repro", "--single-item")  # they need no cluster
+    _on(dvc, [CODE], "repro", "--single-item")  # it needs no cluster
     faults = compare(options.env, {name: outputs[name] for name in sorted(dvc.changed())})
     whole = [stage for stage, found in faults.items() if not found]
     if whole and not options.check:

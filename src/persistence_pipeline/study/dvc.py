@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "dvc")
-CODE = "code_"
-"""Begins the names of stages that digest code."""
+CODE = "code"
+"""The stage that digests code."""
 
 
 class StudyDvc:

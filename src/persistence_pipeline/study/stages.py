@@ -6,6 +6,7 @@ compared with Kedro's graph by a test; the code that it depends on is read from 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import json
@@ -22,6 +23,7 @@ import yaml
 from persistence_pipeline.study.cells import Cell, seed_name
 from persistence_pipeline.study.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
 from persistence_pipeline.study.design import StudyDesign, parse_design
+from persistence_pipeline.study.dvc import CODE
 from persistence_pipeline.study.outside import configuration, outside_files, variables
 from persistence_pipeline.study.spec import TABLE
 from persistence_pipeline.study.template import Stage, template_of
@@ -129,13 +131,13 @@ def write_dvc_file(study: Study) -> Path:
 def render_dvc_file(study: Study) -> str:
     """The study's ``dvc.yaml`` as text."""
     template = template_of(study.design)
-    code, stands_for = _code_stages(study, template)
+    code, stands_for = _code_stage(study, template)
     outside = outside_files(study.parameters)
     stages = {
         name: _fill(study, stage, {"CODE": [stands_for[name]], **outside}) for name, stage in template.items()
     }
     place = {} if study.env == "base" else {"wdir": "../.."}
-    placed = {name: _placed(stage, place) for name, stage in {**stages, **code}.items()}
+    placed = {name: _placed(stage, place) for name, stage in {**stages, CODE: code}.items()}
     table = TABLE if study.env != "base" else f"{study.conf.name}/base/{TABLE}"
     given = variables(study.conf, study.env, study.parameters, str(study.config["globals"]["data"]))
     return HEADER + yaml.safe_dump({"vars": [table, given], "stages": placed}, sort_keys=False, width=115)
@@ -215,24 +217,36 @@ def _has(content: Mapping[str, Any], name: str) -> bool:
 # -- code and formats ------------------------------------------------------------------------------------
 
 
-def _code_stages(study: Study, template: Mapping[str, Stage]) -> tuple[dict[str, Stage], dict[str, str]]:
-    """Stages that make one file of all the code of a stage, and by stage the file that stands for its code.
+def _code_stage(study: Study, template: Mapping[str, Stage]) -> tuple[Stage, dict[str, str]]:
+    """The stage that makes files of all the code, and by stage the file that stands for its code.
 
-    So a study does not list its code again for each of its cells.
+    So a study does not list its code again for each of its cells. What stands in which file is the stage's
+    ``meta``, at which DVC does not look: the command has a digest of it.
     """
     file = "dvc.yaml" if study.env == "base" else f"{study.conf.name}/{study.env}/dvc.yaml"
-    stages: dict[str, Stage] = {}
+    folder = "${data}/02_intermediate/code"
+    contents: dict[str, Stage] = {}
     stands_for: dict[str, str] = {}
-    seen: dict[str, str] = {}
     for name, stage in template.items():
         needs = _code_needs(study, stage)
-        stands_for[name] = target = seen.setdefault(
-            json.dumps(needs), f"${{data}}/02_intermediate/code/{name}.txt"
-        )
-        command = f"python -m persistence_pipeline.study.digest {file} code_{name} {target}"
-        if target not in (stage["outs"][0] for stage in stages.values()):
-            stages[f"code_{name}"] = {"cmd": command, **needs, "outs": [target]}
-    return stages, stands_for
+        same = next((other for other, known in contents.items() if known == needs), name)
+        contents[same] = needs
+        stands_for[name] = f"{folder}/{same}.txt"
+    identity = hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:8]
+    files = sorted({path for needs in contents.values() for path in needs["deps"]})
+    formats: dict[str, set[str]] = {}
+    for needs in contents.values():
+        for entry in needs.get("params", []):
+            for path, keys in entry.items():
+                formats.setdefault(path, set()).update(keys)
+    made = {
+        "cmd": f"python -m persistence_pipeline.study.digest {file} {folder} {identity}",
+        "deps": files,
+        "params": [{path: sorted(keys)} for path, keys in sorted(formats.items())],
+        "outs": list(dict.fromkeys(stands_for.values())),
+        "meta": contents,
+    }
+    return {part: content for part, content in made.items() if content}, stands_for
 
 
 def _code_needs(study: Study, stage: Stage) -> Stage:
