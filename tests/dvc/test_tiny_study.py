@@ -63,7 +63,15 @@ def test_metrics_are_shown_and_compared(reproduced: Project) -> None:
 def test_a_changed_module_concerns_only_the_stages_that_import_it(reproduced: Project) -> None:
     source = reproduced.root / "src/persistence_pipeline"
     for module, expected in {
-        "world/grading.py": {"cases", "candidates", "rollout", "score", "frontier"},
+        "world/grading.py": {
+            "cases",
+            "candidates",
+            "rollout",
+            "rollout_source",
+            "score",
+            "score_source",
+            "frontier",
+        },
         "training/dpo.py": {"train"},
         "preferences/pairing.py": {"pairs"},
         "study/stages.py": None,
