@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.chat_server import ChatServer
+
 from bench import dialects, materials
-from bench.server import transformers_server, unhurried_server
+from bench.server import transformers_server
 from bench.timing import Row, seconds, speed_up
 from persistence_pipeline.rollout.lockstep import SamplingSettings
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
@@ -66,10 +68,12 @@ def measure(repeats: int) -> list[Row]:
 
 def _waiting_row(repeats: int) -> Row:
     """Many requests at once against one, of a server whose replies take long and cost it nothing."""
-    with unhurried_server(REPLY_S, "I am still thinking.") as address:
+    with ChatServer(_take_time) as server:
 
         def play(episodes: int, at_once: int) -> None:
-            served = ServedModel(base_url=address, model="unhurried", family="qwen2_5", concurrency=at_once)
+            served = ServedModel(
+                base_url=server.base_url, model=server.model, family="qwen2_5", concurrency=at_once
+            )
             settings = SamplingSettings(max_turn_tokens=dialects.TURN_TOKENS, max_turns=dialects.TURNS)
             ended = list(ServedPolicy(served, settings, None).play(dialects._episodes()[:episodes]))
             assert sum(int(episode.trajectory().flags["calls"]) for episode in ended) == episodes * dialects.TURNS
@@ -85,6 +89,11 @@ def _waiting_row(repeats: int) -> Row:
             scale=dialects.EPISODES / ALONE,
             note=f"{ALONE} episodes, scaled",
         )
+
+
+def _take_time(_: dict[str, Any]) -> str:
+    time.sleep(REPLY_S)
+    return "I am still thinking."
 
 
 def _processor_seconds(server: int) -> tuple[float, float]:

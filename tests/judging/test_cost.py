@@ -14,10 +14,11 @@ from judging.three_parts import ThreeParts
 from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
 from persistence_pipeline.judging.emulated_rollout import play_candidates, play_emulated
-from persistence_pipeline.judging.emulated_scores import judge_candidates, judge_emulated
+from persistence_pipeline.judging.emulated_scores import judge_emulated
 from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.pipelines.emulation.nodes import judge_candidates
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
@@ -113,7 +114,7 @@ def test_a_whole_study_on_toolemu_cases_costs_what_was_estimated(tmp_path: Path)
         played = play_candidates(
             tmp_path / "checkpoint", cases, study["emulation"], study["candidates"], policy="m_s0", seed=0
         )
-        _, scores = judge_candidates(cases, played, two, study["emulation"], CELL.provenance())
+        _, scores = judge_candidates(cases, played, two, study["emulation"], CELL)
     assert set(scores["evaluator"]) == {"j"} and scores["trajectory_id"].is_unique
     assert {t.split for t in played} == {"train"} and {t.policy for t in played} == {"m_s0", "other"}
     assert rows["candidates"] + rows["candidates, other"] == server.answer.played["agent"] == 2 * 2 * 3 * 2

@@ -8,22 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.judging.emulation import EmulationSettings, of_candidates
+from persistence_pipeline.judging.emulation import EmulationSettings
 from persistence_pipeline.judging.panel import ask_judges
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase
 from persistence_pipeline.records import Trajectory
-
-
-def judge_candidates(
-    cases: Sequence[EmulatedCase],
-    trajectories: Sequence[Trajectory],
-    judging: JudgingSettings,
-    settings: EmulationSettings,
-    provenance: Mapping[str, Any],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judgements and scores by the one judge that orders the pairs."""
-    return judge_emulated(cases, trajectories, judging.for_pairs(), of_candidates(settings), provenance)
 
 
 def judge_emulated(

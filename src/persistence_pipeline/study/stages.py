@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,7 +224,7 @@ def _code_stage(study: Study, template: Mapping[str, Stage]) -> tuple[Stage, dic
     So a study does not list its code again for each of its cells. What stands in which file is the stage's
     ``meta``, at which DVC does not look: the command has a digest of it.
     """
-    file = "dvc.yaml" if study.env == "base" else f"{study.conf.name}/{study.env}/dvc.yaml"
+    file = study.dvc_file.relative_to(study.conf.parent)
     folder = "${data}/02_intermediate/code"
     contents: dict[str, Stage] = {}
     stands_for: dict[str, str] = {}
@@ -235,10 +236,9 @@ def _code_stage(study: Study, template: Mapping[str, Stage]) -> tuple[Stage, dic
     identity = hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:8]
     files = sorted({path for needs in contents.values() for path in needs["deps"]})
     formats: dict[str, set[str]] = {}
-    for needs in contents.values():
-        for entry in needs.get("params", []):
-            for path, keys in entry.items():
-                formats.setdefault(path, set()).update(keys)
+    for entry in chain.from_iterable(needs.get("params", []) for needs in contents.values()):
+        for path, keys in entry.items():
+            formats.setdefault(path, set()).update(keys)
     made = {
         "cmd": f"python -m persistence_pipeline.study.digest {file} {folder} {identity}",
         "deps": files,

@@ -14,9 +14,8 @@ import pandas as pd
 from persistence_pipeline.judging.emulated_analysis import analyse_emulated
 from persistence_pipeline.judging.emulated_rollout import play_candidates as play_all_candidates
 from persistence_pipeline.judging.emulated_rollout import play_emulated
-from persistence_pipeline.judging.emulated_scores import judge_candidates as judge_of_candidates
 from persistence_pipeline.judging.emulated_scores import judge_emulated
-from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
+from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases, of_candidates
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase, emulated_case_table
 from persistence_pipeline.records import Trajectory
@@ -53,8 +52,8 @@ def judge_candidates(
     settings: EmulationSettings,
     arm: Arm,
 ) -> Judged:
-    """Judgements and scores of the candidates."""
-    return judge_of_candidates(cases, trajectories, judging, settings, arm.provenance())
+    """Judgements and scores of the candidates, by the one judge that orders the pairs."""
+    return judge_emulated(cases, trajectories, judging.for_pairs(), of_candidates(settings), arm.provenance())
 
 
 def _play(
