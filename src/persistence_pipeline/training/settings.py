@@ -50,19 +50,13 @@ class LoraSettings(BaseModel):
     target_modules: str | list[str] = "all-linear"
 
 
-class StageConfig(BaseModel):
-    """One DPO stage."""
+class StageSettings(BaseModel):
+    """What the parameters say of the stages on one objective; the cell of the study says the rest."""
 
     model_config = ConfigDict(extra="forbid")
 
-    objective: Objective
-    beta: float = Field(gt=0)
-    loss: str = "sigmoid"
     label_smoothing: float = Field(0, ge=0, lt=0.5)
     """Assumed share of flipped labels; used by the losses ``robust``, ``exo_pair`` and ``aot``."""
-    reference: Reference = "previous"
-    """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
-    seed: int = 0
     learning_rate: float = Field(gt=0)
     epochs: float = Field(1, gt=0)
     batch_size: int = Field(16, gt=0)
@@ -90,15 +84,26 @@ class StageConfig(BaseModel):
         """Pairs that one step sees."""
         return self.batch_size * self.gradient_accumulation
 
-    @field_validator("loss")
-    @classmethod
-    def _known_loss(cls, loss: str) -> str:
-        return _known("loss", loss, LOSSES)
-
     @field_validator("scheduler")
     @classmethod
     def _known_scheduler(cls, scheduler: str) -> str:
         return _known("scheduler", scheduler, SCHEDULERS)
+
+
+class StageConfig(StageSettings):
+    """One DPO stage: settings, and the factors of its cell."""
+
+    objective: Objective
+    beta: float = Field(gt=0)
+    loss: str = "sigmoid"
+    reference: Reference = "previous"
+    """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
+    seed: int = 0
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, loss: str) -> str:
+        return _known("loss", loss, LOSSES)
 
     @model_validator(mode="after")
     def _smoothing_where_needed(self) -> Self:
