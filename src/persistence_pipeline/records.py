@@ -6,11 +6,12 @@ neither torch nor kedro, and it holds no behaviour beyond validation.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 2
+"""Of trajectories and preference pairs. 2: turns carry the tokens that were sampled."""
 
 Objective = Literal["safety", "helpfulness", "both"]
 Split = Literal["train", "test_iid", "test_combination", "test_domain"]
@@ -30,6 +31,19 @@ def _empty(value: object) -> bool:
     return not value
 
 
+def _present_version(version: object) -> object:
+    if type(version) is int and 0 < version < SCHEMA_VERSION:
+        raise ValueError(
+            f"a record of version {version}, expected {SCHEMA_VERSION}: an earlier release made it, without the "
+            "tokens that were sampled; run the step that makes this file again (in pairs of your own, leave the "
+            "field out)"
+        )
+    return version
+
+
+Version = Annotated[Literal[2], BeforeValidator(_present_version)]
+
+
 class ToolCall(Record):
     """One call of a tool by name; ``arguments`` is a dict (adapters stringify it where they must)."""
 
@@ -37,11 +51,23 @@ class ToolCall(Record):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Sampled(Record):
+    """The tokens that an agent itself wrote in one turn, its end token included where it wrote one.
+
+    What the engine appended, such as the end of a turn that was cut, is not among them.
+    """
+
+    ids: tuple[int, ...]
+    tokenizer: str
+    """Identity of the tokenizer that the ids belong to."""
+
+
 class Message(Record):
     """One OpenAI-shaped message.
 
     ``tool_calls`` is set on assistant turns that parsed; an assistant turn that did not parse keeps its
-    raw text in ``content``. Tool messages hold the observation in ``content``.
+    raw text in ``content``. Tool messages hold the observation in ``content``. A turn of an agent whose tokens
+    are not known has no ``sampled``.
     """
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -49,6 +75,8 @@ class Message(Record):
     tool_calls: tuple[ToolCall, ...] = ()
     name: str | None = None
     """Name of the tool that answered, on tool messages."""
+    sampled: Sampled | None = Field(None, exclude_if=_empty)
+    """What was sampled, on turns of an agent."""
 
 
 class Change(Record):
@@ -77,7 +105,7 @@ class Effect(Record):
 class Trajectory(Record):
     """One episode: what was said, what was called, what it changed. Grades are kept beside it."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Version = SCHEMA_VERSION
     trajectory_id: str
     """Unique: ``<policy>/<case_id>/<sample>``."""
     case_id: str
@@ -101,7 +129,7 @@ class Trajectory(Record):
 class PreferencePair(Record):
     """Two trajectories of one case ordered by an objective, in TRL's conversational preference format."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Version = SCHEMA_VERSION
     pair_id: str
     case_id: str
     objective: Objective

@@ -78,7 +78,11 @@ def _set(path: str, value: object) -> Any:
         (_set("messages.1.role", "robot"), "field messages.1.role: Input should be 'system', 'user'"),
         (_set("effects.0.changes.0.entity", None), "field effects.0.changes.0.entity: .*, found null"),
         (_set("score", 3), "field score: Extra inputs are not permitted, found 3"),
-        (_set("schema_version", 9), "field schema_version: Input should be 1, found 9"),
+        (_set("schema_version", 9), "field schema_version: Input should be 2, found 9"),
+        (
+            _set("schema_version", 1),
+            r"field schema_version: .*version 1, expected 2: .* run the step that makes .*, found 1",
+        ),
         (_set("policy", ["x" * 200]), r"field policy: Input should be a valid string, found \[\"x{70,80}…"),
     ],
 )
