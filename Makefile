@@ -3,9 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALLED := $(VENV)/installed $(VENV)/installed-dvc $(VENV)/installed-dev
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+HAS_PIP := import pip._internal.cli.main
+# An environment that was left half made, or whose Python is gone or another than wanted, is made anew.
+WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/dev/null \
+	&& { test -e $(VENV)/installed || $(BIN)/python -c '$(HAS_PIP)' 2>/dev/null; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke repro grid test check viz export figures docs screenshots cells clean lock fuzz cover mutants audit bench
+.PHONY: help run smoke repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
+	audit bench environment
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -18,6 +25,9 @@ smoke: $(VENV)/installed ## Run the smallest study that has every part, in under
 
 repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
 	$(BIN)/python -m persistence_pipeline.study.side_by_side $(JOBS:%=--jobs=%) $(PULL:%=--pull)
+
+results: $(VENV)/installed ## Copy the numbers of the last study to docs/results, which Git tracks (make results ENV=grid)
+	$(BIN)/python -m persistence_pipeline.report.results $(ENV:%=--env=%)
 
 grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
 	$(BIN)/python -m persistence_pipeline.study.side_by_side --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)
@@ -72,26 +82,26 @@ cells: $(VENV)/installed ## Expand conf/*/study.yml into tables of cells and dvc
 
 lock: $(VENV)/installed-dev ## Write the versions of this environment to constraints.txt
 	(echo "# Exact versions that the project is tested with; regenerate with \`make lock\`."; \
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' | grep -viE '^(pip|setuptools|wheel)==') > constraints.txt
+	$(BIN)/python -m pip freeze --all --exclude-editable | sed 's/+cpu//' | grep -viE '^(pip|wheel)==') > constraints.txt
 
 clean: ## Remove what runs have written
-	find data -type f ! -name .gitkeep ! -name metrics.json ! -name '*.dvc' ! -name .gitignore -delete
+	find data -type f ! -name .gitkeep ! -name '*.dvc' ! -name .gitignore -delete
 	rm -rf data/.scratch
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+environment:
+	@$(PYTHON) -c '$(FITS)' 2>/dev/null || { echo "error: this needs Python 3.11 to 3.13, and $(PYTHON) is" \
+	"$$($(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null || echo not there);" \
+	"name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing (some minutes the first time) ..."
-	$(INSTALL) --editable .
-	@touch $@
+$(VENV)/installed-dvc: EXTRAS := dvc
+$(VENV)/installed-dvc: HOLDS := $(VENV)/installed
+$(VENV)/installed-dev: EXTRAS := dev,docs,dvc,ray,viz
+$(VENV)/installed-dev: HOLDS := $(VENV)/installed $(VENV)/installed-dvc
 
-$(VENV)/installed-dvc: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing with DVC (some minutes the first time) ..."
-	$(INSTALL) --editable '.[dvc]'
-	@touch $@ $(VENV)/installed
-
-$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing with the tools of development (some minutes the first time) ..."
-	$(INSTALL) --editable '.[dev,docs,dvc,ray,viz]'
-	@touch $@ $(VENV)/installed $(VENV)/installed-dvc
+# A killed installation leaves its mark; one that fails by itself leaves what was there before.
+$(INSTALLED): pyproject.toml constraints.txt $(if $(WHOLE),,environment)
+	@echo "Installing$(EXTRAS:%= with %) (some minutes the first time) ..."
+	@touch $(VENV)/installing
+	@$(INSTALL) --editable '.$(EXTRAS:%=[%])'; code=$$?; rm -f $(VENV)/installing; exit $$code
+	@touch $@ $(HOLDS)

@@ -52,6 +52,10 @@ def explain(error: BaseException) -> UnknownName | None:
     environment = _ENVIRONMENT.search(str(error))
     if environment:
         path = Path(environment[1].strip())
+        if not path.parent.is_dir():
+            return UnknownName(
+                f"there is no configuration at {path.parent}; --conf-source=PATH names another place"
+            )
         return unknown("environment", path.name, (p.name for p in path.parent.glob("*/") if p.name != "base"))
     if _NOTHING_LEFT in str(error):
         return UnknownName(f"no node passes all of these filters. Tags there are: {', '.join(sorted(_tags()))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -14,8 +15,11 @@ import pandas as pd
 from pydantic import BaseModel
 
 PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "peft", "numpy", "scipy", "pandas")
-WRITTEN = ("dvc.lock", "*/dvc.lock", "data")
-"""Tracked files that runs themselves write."""
+WRITTEN = ("dvc.lock", "*/dvc.lock", "docs/results")
+"""Tracked files that runs and their commands write."""
+NO_CHECKOUT = "none (not from a checkout)"
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+"""Variables that would have Git look at another repository than the one around the code."""
 
 
 def describe_run(parameters: dict[str, Any], scores: pd.DataFrame) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def describe_run(parameters: dict[str, Any], scores: pd.DataFrame) -> dict[str, 
     """
     written = json.dumps(parameters, sort_keys=True, default=_plain)
     return {
-        "commit": _commit(),
+        "commit": commit_of(),
         "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -51,16 +55,29 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _commit() -> str:
-    """Commit of the working tree, marked where tracked files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+def commit_of(code: Path = Path(__file__)) -> str:
+    """Commit of the checkout that this code is part of, marked where tracked files differ from it.
+
+    An unpacked archive or an installed package may lie inside a repository that knows nothing of it.
+    """
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
-        status = [*git, "status", "--porcelain", "-uno", "--", *(f":(top,exclude){path}" for path in WRITTEN)]
-        dirty = subprocess.run(status, capture_output=True, text=True, check=True)  # noqa: S603
+        if Path(_git(code, "rev-parse", "--show-toplevel")).resolve() != code.resolve().parents[3]:
+            return NO_CHECKOUT
+        _git(code, "ls-files", "--error-unmatch", code.name)
+        commit = _git(code, "rev-parse", "HEAD")
+        excluded = [f":(top,exclude){path}" for path in WRITTEN]
+        dirty = _git(code, "status", "--porcelain", "-uno", "--", *excluded)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return commit.stdout.strip() + (" with changes" if dirty.stdout.strip() else "")
+        return NO_CHECKOUT
+    return commit + (" with changes" if dirty else "")
+
+
+def _git(code: Path, *arguments: str) -> str:
+    """What Git says of the repository around a file, whichever one the environment names."""
+    environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    command = ["git", "-C", str(code.parent), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.strip()
 
 
 def _table_hash(table: pd.DataFrame) -> str:
