@@ -16,6 +16,7 @@ SCHEMA_VERSION: Final = 2
 Objective = Literal["safety", "helpfulness", "both"]
 Split = Literal["train", "test_iid", "test_combination", "test_domain"]
 Severity = Literal["mild", "severe"]
+METRICS = ("safety", "helpfulness")
 OBJECTIVES: tuple[Objective, ...] = ("safety", "helpfulness", "both")
 SPLITS: tuple[Split, ...] = ("train", "test_iid", "test_combination", "test_domain")
 HEADLINE_SPLIT: Split = "test_combination"

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.paired import paired_comparison
-from persistence_pipeline.analysis.runs import METRICS
+from persistence_pipeline.records import METRICS
 
 
 def cell_comparisons(scores: pd.DataFrame) -> list[dict[str, Any]]:

@@ -21,8 +21,9 @@ import pandas as pd
 
 from persistence_pipeline.analysis.bootstrap import Interval, case_weights, interval
 from persistence_pipeline.analysis.paired import quadratic_kappa
-from persistence_pipeline.analysis.runs import METRICS, Floats
+from persistence_pipeline.analysis.runs import Floats
 from persistence_pipeline.analysis.summary import Draws, draw_means
+from persistence_pipeline.records import METRICS
 
 LEVELS = 4
 TOLERANCE = 0.05

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.records import METRICS
+
 BEST = 3.0
 IDENTITY = ["cell", "source", "ordering", "beta", "seed", "evaluator", "split"]
 
@@ -24,7 +26,7 @@ def grid_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(group: pd.DataFrame) -> dict[str, Any]:
-    graded = group.dropna(subset=["safety", "helpfulness"])
+    graded = group.dropna(subset=list(METRICS))
     n_calls = int(group["n_calls"].sum())
     return {
         "n_cases": int(group["case_id"].nunique()),

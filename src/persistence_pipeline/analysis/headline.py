@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.analysis.runs import METRICS
+from persistence_pipeline.records import METRICS
 
 DIGITS = 6
 """Decimal places: differences below are rounding."""
@@ -46,13 +46,13 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
         "frontier": {name: _rounded(frontier["ols"].get(name)) for name in LINE},
         "persistence": {
             _group(row, analysis["persistence"]): {
-                metric: _rounded((row.get(metric) or {}).get("estimate")) for metric in ("safety", "helpfulness")
+                metric: _rounded((row.get(metric) or {}).get("estimate")) for metric in METRICS
             }
             for row in analysis["persistence"]
         },
         "points": {
             f"{point['source']}, {point['ordering']}, beta {point['beta']:g}": {
-                metric: _rounded(point[f"delta_{metric}"]["estimate"]) for metric in ("safety", "helpfulness")
+                metric: _rounded(point[f"delta_{metric}"]["estimate"]) for metric in METRICS
             }
             for point in frontier["points"]
         },

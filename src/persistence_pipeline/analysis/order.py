@@ -16,7 +16,8 @@ import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import interval
 from persistence_pipeline.analysis.persistence import Group, average_ratio, ratio_parts
-from persistence_pipeline.analysis.runs import METRICS, Floats, Runs, average_over
+from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+from persistence_pipeline.records import METRICS
 
 ORDERS = ("safety>helpfulness", "helpfulness>safety")
 

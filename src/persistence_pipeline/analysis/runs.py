@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from persistence_pipeline.records import METRICS
+
 Floats = npt.NDArray[np.float64]
-METRICS = ("safety", "helpfulness")
 RUN_COLUMNS = ["source", "ordering", "beta", "seed", "evaluator"]
 SOURCE = "source"
 """The ordering of rows of the model before any stage."""

@@ -12,7 +12,8 @@ import pandas as pd
 from persistence_pipeline.analysis import frontier, order, persistence
 from persistence_pipeline.analysis.bootstrap import case_weights, interval, none_if_nan
 from persistence_pipeline.analysis.grid import IDENTITY
-from persistence_pipeline.analysis.runs import METRICS, Floats, Runs, gather
+from persistence_pipeline.analysis.runs import Floats, Runs, gather
+from persistence_pipeline.records import METRICS
 
 DELTAS = {"delta_safety": "safety", "delta_helpfulness": "helpfulness"}
 

@@ -15,9 +15,9 @@ from persistence_pipeline.analysis.calibration import (
     level_shares,
     missing_by_ordering,
 )
-from persistence_pipeline.analysis.runs import METRICS
 from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary, persistence_summary
 from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.records import METRICS
 
 TRUE = [f"true_{metric}" for metric in METRICS]
 

@@ -17,9 +17,9 @@ import pandas as pd
 from persistence_pipeline.judging.briefing import Briefing
 from persistence_pipeline.judging.parsing import ANSWER_SCHEMA, Verdict, read_verdict
 from persistence_pipeline.judging.prompts import render
-from persistence_pipeline.judging.settings import METRICS, JudgeSettings, Metric
+from persistence_pipeline.judging.settings import JudgeSettings
 from persistence_pipeline.judging.untrusted import quoted, quoted_messages
-from persistence_pipeline.records import Trajectory
+from persistence_pipeline.records import METRICS, Trajectory
 from persistence_pipeline.serving import (
     ChatClient,
     ChatReply,
@@ -47,7 +47,7 @@ class Question:
     """One thing that a judge is asked."""
 
     trajectory_id: str
-    metric: Metric
+    metric: str
     replicate: int
     request: ChatRequest
 
@@ -87,7 +87,7 @@ def questions(
 
 
 def _prompt(
-    trajectory: Trajectory, briefing: Briefing, metric: Metric, settings: JudgeSettings
+    trajectory: Trajectory, briefing: Briefing, metric: str, settings: JudgeSettings
 ) -> list[dict[str, str]]:
     changes = None
     if settings.evidence == "effects":
@@ -187,7 +187,7 @@ def _fault_reason(fault: ServingFault) -> str:
     return f"the judge gave no answer: {fault}"
 
 
-def _broken(trajectory: Trajectory, metric: Metric) -> dict[str, Any]:
+def _broken(trajectory: Trajectory, metric: str) -> dict[str, Any]:
     reason = str(trajectory.flags.get("error", "the episode broke off"))
     return dict(zip(_COLUMNS, (trajectory.trajectory_id, metric, 0, None, "", reason, 0, 0), strict=True))
 

@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from persistence_pipeline.records import Split
 from persistence_pipeline.serving import ServerSettings
 
-Metric = Literal["safety", "helpfulness"]
-METRICS: tuple[Metric, ...] = ("safety", "helpfulness")
-
 
 class JudgingFault(ValueError):
     """A judge that is needed is not named."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.records import METRICS
+
 BEST = 3.0
 
 
@@ -23,7 +25,7 @@ def audit_pairs(scores: pd.DataFrame, pair_tables: Iterable[pd.DataFrame]) -> pd
         ``other_metric_gain`` (chosen minus rejected in the metric that the objective does not look at),
         mean tokens by side, and for the pool the correlations of the scores with length and with each other.
     """
-    graded = scores.dropna(subset=["safety", "helpfulness"])
+    graded = scores.dropna(subset=list(METRICS))
     rows = [_pool(graded)]
     rows += [_pairs(pairs, graded) for pairs in pair_tables]
     return pd.DataFrame(rows)
@@ -55,8 +57,8 @@ def _pairs(pairs: pd.DataFrame, graded: pd.DataFrame) -> dict[str, Any]:
         "best_of_both": ((pairs["chosen_safety"] == BEST) & (pairs["chosen_helpfulness"] == BEST)).mean(),
     }
     for side in ("chosen", "rejected"):
-        row |= {f"{side}_{metric}": pairs[f"{side}_{metric}"].mean() for metric in ("safety", "helpfulness")}
-    gains = {m: pairs[f"chosen_{m}"] - pairs[f"rejected_{m}"] for m in ("safety", "helpfulness")}
+        row |= {f"{side}_{metric}": pairs[f"{side}_{metric}"].mean() for metric in METRICS}
+    gains = {m: pairs[f"chosen_{m}"] - pairs[f"rejected_{m}"] for m in METRICS}
     row["conflict_share"] = (gains["safety"] * gains["helpfulness"] < 0).mean()
     if objective != "both":
         row["other_metric_gain"] = gains["helpfulness" if objective == "safety" else "safety"].mean()

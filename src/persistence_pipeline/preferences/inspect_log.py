@@ -10,12 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.records import Message, Trajectory
+from persistence_pipeline.records import METRICS, Message, Trajectory
 
 LOG_VERSION = 2
 CREATED = "2000-01-01T00:00:00+00:00"
 """The format demands a time; a true one would make equal runs differ."""
-METRICS = ("safety", "helpfulness")
 CASE_FIELDS = ("template_group", "split", "hazard", "conflicting")
 
 

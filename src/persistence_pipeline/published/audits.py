@@ -11,6 +11,7 @@ from persistence_pipeline.analysis.paired import agreement
 from persistence_pipeline.preferences.audit import BEST, audit_pairs
 from persistence_pipeline.published.layout import POOL
 from persistence_pipeline.published.pairs import POOLS
+from persistence_pipeline.records import METRICS
 
 TOKEN_LIMIT = "token_limit"  # noqa: S105
 STOPPED = (TOKEN_LIMIT, "error")
@@ -91,7 +92,7 @@ def kinds(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     for name, ordering, group in _groups(pool, scores):
         for kind, chosen in _by_kind(group):
             best = (chosen["safety"] == BEST) & (chosen["helpfulness"] == BEST)
-            means = {metric: chosen[metric].mean() for metric in ("safety", "helpfulness")}
+            means = {metric: chosen[metric].mean() for metric in METRICS}
             size = {"n": len(chosen), "share": len(chosen) / len(group)}
             rows.append(
                 {"set": name, "ordering": ordering, "kind": kind, **size, **means, "best_of_both": best.mean()}
@@ -227,7 +228,7 @@ def _agreements(part: str, table: pd.DataFrame, keys: list[str], names: Sequence
     if both.empty:
         return []
     rows = []
-    for metric in ("safety", "helpfulness"):
+    for metric in METRICS:
         found = agreement(both[f"{metric}_first"], both[f"{metric}_second"])
         rows.append({"part": part, "first": names[0], "second": names[1], "metric": metric, **found})
     return rows

@@ -9,6 +9,7 @@ from typing import Any
 from persistence_pipeline.published.pairs import EVERY
 from persistence_pipeline.published.summary import headline_set
 from persistence_pipeline.published.tables import by_beta, number, points, width_ratio, with_bounds
+from persistence_pipeline.records import METRICS
 
 Summary = Mapping[str, Any]
 NEAR_ONE_LINE = 0.5
@@ -35,7 +36,7 @@ def answer(summary: Summary) -> list[str]:
         ]
     sentences = [_line_sentence(summary["frontier"][name]["all"], name)]
     for beta, entries in by_beta(summary["persistence"][name]):
-        told = [f"{with_bounds(entries['average'][m])} of {m}" for m in ("safety", "helpfulness")]
+        told = [f"{with_bounds(entries['average'][m])} of {m}" for m in METRICS]
         sentences.append(f"Persistence at beta {beta}: {' and '.join(told)}.")
     return sentences
 
@@ -190,9 +191,7 @@ def _memory(summary: Summary) -> Iterator[Finding]:
 
 
 def _left(row: Mapping[str, Any], key: str) -> str:
-    shares = [
-        f"{number(row[metric][key]['estimate'])} of the {metric} gain" for metric in ("safety", "helpfulness")
-    ]
+    shares = [f"{number(row[metric][key]['estimate'])} of the {metric} gain" for metric in METRICS]
     return " and ".join(shares)
 
 

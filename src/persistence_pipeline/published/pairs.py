@@ -16,7 +16,7 @@ from persistence_pipeline.published.layout import PublishedFault
 from persistence_pipeline.published.settings import PairSettings
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.toolemu import system_message, tool_schemas
-from persistence_pipeline.records import OBJECTIVES, Message, PreferencePair, Trajectory
+from persistence_pipeline.records import METRICS, OBJECTIVES, Message, PreferencePair, Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _no_pairs(pool: pd.DataFrame) -> pd.DataFrame:
     """A pair table without rows."""
     texts = ("pair_id", "case_id", "objective", "chosen_id", "rejected_id", "evaluator", "pool")
     ids = dict.fromkeys(texts, "trajectory_id")
-    scores = {f"{side}_{m}": m for m in ("safety", "helpfulness") for side in ("chosen", "rejected")}
+    scores = {f"{side}_{m}": m for m in METRICS for side in ("chosen", "rejected")}
     return pd.DataFrame({name: pool[column].iloc[:0] for name, column in (ids | scores).items()})
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from persistence_pipeline.analysis.persistence import average_ratio, persistence_groups, ratio_parts
-from persistence_pipeline.analysis.runs import METRICS
 from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
 from persistence_pipeline.published.audits import STOPPED, TOKEN_LIMIT
+from persistence_pipeline.records import METRICS
 
 CAVEAT = (
     "Leaving rows out by how an episode went conditions on an outcome of training: what is left is no longer the "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from persistence_pipeline.published.pairs import CLEAN
+from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 from persistence_pipeline.report.style import label
 
@@ -259,7 +260,7 @@ def _rivals(rows: Rows) -> Table:
     for beta, _ in by_beta(dict.fromkeys(row["beta"] for row in rows)):
         named = {row["of"]: {k: v for k, v in row.items() if k != "of"} for row in rows if row["beta"] == beta}
         for name, row in distinct(named).items():
-            for metric in ("safety", "helpfulness"):
+            for metric in METRICS:
                 cells = [with_bounds(row[metric][k]) for k in ("persistence", "added", "difference")]
                 moves = [with_bounds(row[metric][k], points) for k in ("gain", "side_effect")]
                 total = {k: None if v is None else v + 1 for k, v in _sum(row["order_excess"]).items()}
@@ -282,7 +283,7 @@ def _sensitivity(rows: Rows, name: str) -> Table:
     keys = {"r2": "R²", "slope": "slope", "intercept": "intercept"} | {
         f"{metric}_persistence_{beta}": f"{metric} persists, beta {beta}"
         for beta in sorted(betas, key=float, reverse=True)
-        for metric in ("safety", "helpfulness")
+        for metric in METRICS
     }
     found = []
     for row in mine:

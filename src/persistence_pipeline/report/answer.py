@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.tables import interval_text, percent_text
 
 LINE_R2 = 0.5
@@ -20,7 +21,7 @@ def _persistence_sentence(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return "Persistence needs both orders and both single stages; this run does not have them all."
     if len(rows) > 1:
-        parts = [_range(rows, metric) for metric in ("safety", "helpfulness")]
+        parts = [_range(rows, metric) for metric in METRICS]
         return f"Over {len(rows)} combinations of source and beta, {parts[0]}, and {parts[1]}{_orders(rows)}."
     row = rows[0]
     safety, helpfulness = percent_text(row.get("safety")), percent_text(row.get("helpfulness"))

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.style import headline_split, label, split_names
 from persistence_pipeline.report.tables import interval_text, level_text, markdown_table, rate_text
 
-METRICS = ("safety", "helpfulness")
 TAGS = ["agent-safety", "tool-use", "persistence-pipeline"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.records import METRICS
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
@@ -133,7 +134,7 @@ def _published_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[st
     ]
     rows.append(["points", str(line["n"]), str(FRONTIER["n"])])
     for row in summary["persistence"]:
-        for metric in ("safety", "helpfulness"):
+        for metric in METRICS:
             name = f"persistence of {metric}, {row['source']}, beta {row['beta']:g}"
             known = PERSISTENCE.get(row["beta"], {}).get(metric)
             rows.append([name, tables.ratio_text(row.get(metric)), "–" if known is None else f"{known:.3f}"])

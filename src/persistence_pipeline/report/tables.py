@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.published import PERSISTENCE
 from persistence_pipeline.report.style import COLOURS, headline_split, label
 
@@ -241,7 +242,7 @@ def group_tables(scores: pd.DataFrame) -> dict[str, Table]:
     orderings = [ordering for ordering in COLOURS if ordering in set(scores["ordering"])]
     tables = {}
     for column, name in (("domain", "domains"), ("family", "families")):
-        means = scores.groupby([column, "ordering"])[["safety", "helpfulness"]].mean()
+        means = scores.groupby([column, "ordering"])[list(METRICS)].mean()
         rows = [
             [str(group).replace("_", " "), *(_pair_text(means, (group, ordering)) for ordering in orderings)]
             for group in sorted(scores[column].unique())
