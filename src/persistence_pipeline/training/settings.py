@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -23,20 +23,24 @@ LOSSES = (
     "apo_zero",
     "apo_down",
     "discopop",
-    "sft",
     "sigmoid_norm",
 )
-"""Losses of TRL 1.16's DPOTrainer."""
+"""Losses of TRL 1.16's DPOTrainer, but for ``sft``: it reads neither beta nor the reference."""
+SMOOTHED = ("exo_pair", "robust", "aot", "aot_unpaired")
+"""Losses that read ``label_smoothing``."""
+SORTED = ("aot", "aot_unpaired")
+"""Losses that sort the pairs of a batch: what is learnt depends on how a step is divided into batches."""
 SCHEDULERS = (
     "linear",
     "cosine",
-    "cosine_with_restarts",
     "polynomial",
     "constant",
     "constant_with_warmup",
     "inverse_sqrt",
 )
-"""Learning-rate schedules that need nothing but a warm-up."""
+"""Learning-rate schedules that need nothing but a warm-up; ``cosine_with_restarts`` would restart once: cosine."""
+LAST_POLYNOMIAL = 1e-7
+"""Learning rate at which transformers' polynomial schedule ends."""
 
 
 class LoraSettings(BaseModel):
@@ -47,7 +51,8 @@ class LoraSettings(BaseModel):
     r: int = Field(16, gt=0)
     alpha: int = Field(32, gt=0)
     dropout: float = Field(0.05, ge=0, lt=1)
-    target_modules: str | list[str] = "all-linear"
+    target_modules: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] = "all-linear"
+    """Names of modules, each of which must be in the model; or one regular expression for their whole names."""
 
 
 class StageSettings(BaseModel):
@@ -56,9 +61,9 @@ class StageSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     label_smoothing: float = Field(0, ge=0, lt=0.5)
-    """Assumed share of flipped labels; used by the losses ``robust``, ``exo_pair`` and ``aot``."""
-    learning_rate: float = Field(gt=0)
-    epochs: float = Field(1, gt=0)
+    """Assumed share of flipped labels, of the losses that know one: ``SMOOTHED``."""
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
+    epochs: float = Field(1, gt=0, allow_inf_nan=False)
     batch_size: int = Field(16, gt=0)
     gradient_accumulation: int = Field(1, gt=0)
     """Batches whose gradients make one step, so that a step sees ``effective_batch`` pairs."""
@@ -66,7 +71,7 @@ class StageSettings(BaseModel):
     """Path of an accelerate configuration (DDP, FSDP) under which several processes train, each its share of every
     step's pairs; null: this process alone. What is learnt stays the same."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the steps over which the learning rate rises."""
+    """Share of the steps over which the learning rate rises; the last step is never one of them."""
     scheduler: str = "cosine"
     max_length: int = Field(gt=1)
     """Tokens after which a trajectory is cut at its end; what is cut is counted."""
@@ -76,8 +81,12 @@ class StageSettings(BaseModel):
     precompute_reference: bool = True
     """Compute the reference's log-probabilities once, before the first step, and then let the reference go."""
     gradient_checkpointing: bool = False
-    device: Literal["cpu", "auto"] = "cpu"
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """``auto``: a GPU where there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
+    """What is multiplied and saved. What is trained, all weights or adapters, is always kept in float32."""
+    allow_unchanged: bool = False
+    """Whether a stage may end with the weights it started from, or have pairs that say nothing."""
 
     @property
     def effective_batch(self) -> int:
@@ -89,16 +98,30 @@ class StageSettings(BaseModel):
     def _known_scheduler(cls, scheduler: str) -> str:
         return _known("scheduler", scheduler, SCHEDULERS)
 
+    @model_validator(mode="after")
+    def _schedule_that_is_followed(self) -> Self:
+        if self.scheduler == "constant" and self.warmup_share > 0:
+            raise ValueError(
+                f"scheduler constant has no warm-up, but warmup_share is {self.warmup_share}: "
+                "set it to 0, or take constant_with_warmup"
+            )
+        if self.scheduler == "polynomial" and self.learning_rate <= LAST_POLYNOMIAL:
+            raise ValueError(
+                f"scheduler polynomial ends at {LAST_POLYNOMIAL}: learning_rate must be above it, not "
+                f"{self.learning_rate}"
+            )
+        return self
+
 
 class StageConfig(StageSettings):
     """One DPO stage: settings, and the factors of its cell."""
 
     objective: Objective
-    beta: float = Field(gt=0)
+    beta: float = Field(gt=0, allow_inf_nan=False)
     loss: str = "sigmoid"
     reference: Reference = "previous"
     """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
 
     @field_validator("loss")
     @classmethod
@@ -106,9 +129,15 @@ class StageConfig(StageSettings):
         return _known("loss", loss, LOSSES)
 
     @model_validator(mode="after")
-    def _smoothing_where_needed(self) -> Self:
+    def _settings_that_the_loss_reads(self) -> Self:
         if self.loss == "exo_pair" and self.label_smoothing == 0:
             raise ValueError("loss exo_pair needs label_smoothing above 0 (its authors take 1e-3)")
+        if self.label_smoothing > 0 and self.loss not in SMOOTHED:
+            raise ValueError(
+                f"loss {self.loss} knows no label_smoothing: set it to 0, or take one of {', '.join(SMOOTHED)}"
+            )
+        if self.loss in SORTED and self.batch_size == 1:
+            raise ValueError(f"loss {self.loss} sorts the pairs of a batch, but batch_size is 1")
         return self
 
 
