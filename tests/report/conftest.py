@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from noisy_judge import LENIENT
+from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.judging.calibrated import calibrate
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
@@ -112,7 +113,7 @@ def build_study(target: Path, world: WorldSettings) -> Study:
     )
     played["llama_s0"] = _with_hostile_text(played["llama_s0"])
     scores.loc[scores.index[:5], "reasons"] = list(HOSTILE)
-    settings = {"split": "test_combination", "n_draws": 200, "seed": 0}
+    settings = AnalysisSettings(n_draws=200)
     grid = frontier.summarise_grid(scores)
     analysis = frontier.analyse(scores, grid, frontier.find_attainable(settings, cases), settings)
     summary, logs = _summary(analysis, scores, [name for name in players if name != "llama_s0"])

@@ -8,12 +8,13 @@ import pytest
 from tests.report.conftest import Study
 
 from persistence_pipeline.analysis.headline import NothingGraded, graded_on
+from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
 from persistence_pipeline.pipelines.reporting import nodes as reporting
 from persistence_pipeline.report.tables import cell_rows
 
 GONE = "llama_b0p1_s0_both"
-SETTINGS = {"split": "test_combination", "n_draws": 20, "seed": 0}
+SETTINGS = AnalysisSettings(n_draws=20)
 
 
 def test_a_cell_without_scores_is_shown_as_one(scripted_study: Study) -> None:

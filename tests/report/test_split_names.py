@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from tests.report.conftest import Study
 
+from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
 from persistence_pipeline.pipelines.reporting import nodes as reporting
 from persistence_pipeline.report.captions import captions
@@ -21,7 +22,7 @@ OF_THE_TOOL_WORLD = ("new slot values", "held-out combinations", "held-out domai
 def _reported(study: Study, cases: str) -> dict[str, str]:
     """Every text of a study that was measured on ``test_iid`` alone, by where it stands."""
     scores = study.scores[study.scores["split"] == "test_iid"]
-    settings = {"split": "test_iid", "n_draws": 20, "seed": 0}
+    settings = AnalysisSettings(split="test_iid", n_draws=20)
     analysis = frontier.analyse(scores, frontier.summarise_grid(scores), [], settings)
     summary = reporting.summarise(analysis, scores, {"cells": {}, "study": {"cases": cases}})
     drawn = reporting.draw_figures(summary, scores)

@@ -37,6 +37,7 @@ from persistence_pipeline.runners.ray_runner import claims, only, refuse_ephemer
 from persistence_pipeline.runners.settings import RaySettings  # noqa: E402
 from persistence_pipeline.runners.worker import Setting  # noqa: E402
 from persistence_pipeline.training.launch import KIND, LAUNCHER, PROCESSES  # noqa: E402
+from persistence_pipeline.training.settings import StageSettings  # noqa: E402
 
 RUNNER = "--runner=persistence_pipeline.runners.RayRunner"
 SAFETY, HELPFULNESS, BOTH = (f"llama_b0p1_s0_{o}" for o in ("safety", "helpfulness", "both"))
@@ -356,7 +357,8 @@ def test_a_stage_of_several_processes_must_hold_what_they_use(
 ) -> None:
     (tmp_path / "launch.yaml").write_text(launch)
     pipeline = Pipeline([node(len, "params:training.safety", "x", name="n", tags="training")])
-    catalog = DataCatalog({"params:training.safety": MemoryDataset({"launch": str(tmp_path / "launch.yaml")})})
+    stage = StageSettings(learning_rate=1e-4, max_length=64, launch=str(tmp_path / "launch.yaml"))
+    catalog = DataCatalog({"params:training.safety": MemoryDataset(stage)})
     settings = RaySettings.model_validate({"resources": {"training": claim}})
     if expected is None:
         return check_launches(pipeline, catalog, settings)

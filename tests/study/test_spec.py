@@ -83,7 +83,7 @@ IN_A_CIRCLE = {
         ),
         ({"sources": ["llama", "gemma"]}, "cell gemma_b0p1_s0_safety: unknown source 'gemma'; known: ['gpt2', 'l"),
         ({"betas": [-0.1]}, "cell llama_b-0p1_s0_safety: beta: Input should be greater than 0"),
-        ({"seeds": [-1]}, "cell llama_b0p1_s-1_safety: seed: Input should be greater than or equal to 0"),
+        ({"seeds": [-1]}, "study.yml: seeds.0: Input should be greater than or equal to 0"),
         ({"extra": {X: {**STAGED, "beta": 0.2}}}, f"cell {X}: ordering: expected, but missing"),
         (
             {"extra": {"mine": {**STAGED, "beta": 0.2, "ordering": "both"}}},

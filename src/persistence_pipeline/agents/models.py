@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from persistence_pipeline.strict import Strict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -12,10 +14,8 @@ if TYPE_CHECKING:
 Architecture = Literal["llama", "qwen2", "gpt2"]
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(Strict):
     """Shape of a model trained from scratch."""
-
-    model_config = ConfigDict(extra="forbid")
 
     architecture: Architecture = "llama"
     hidden_size: int = Field(96, gt=0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from persistence_pipeline.judging.briefing import Briefing, world_briefing
 from persistence_pipeline.judging.emulation import EmulationSettings, emulator_of, half_of, load_cases
@@ -28,6 +28,7 @@ from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.serving import ChatClient, ServerSettings
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.study import Cell, StudyDesign
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -35,19 +36,15 @@ from persistence_pipeline.world.splits import WorldSettings, generate_cases
 COLUMNS = ["what", "model", "requests", "prompt_tokens", "completion_tokens", "hours", "price"]
 
 
-class Price(BaseModel):
+class Price(Strict):
     """What a server charges for a million tokens."""
-
-    model_config = ConfigDict(extra="forbid")
 
     prompt: float = Field(ge=0)
     completion: float = Field(ge=0)
 
 
-class PlanSettings(BaseModel):
+class PlanSettings(Strict):
     """What an estimate assumes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     behaviour: Literal["careless", "careful", "cautious", "refusing", "asking", "clumsy"] = "careful"
     """Script that plays the agent's part in the tool world."""

@@ -11,11 +11,12 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from persistence_pipeline.judging.emulator import EmulatorSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase, read_cases
 from persistence_pipeline.records import Split
+from persistence_pipeline.strict import Strict
 
 HALVES: tuple[Split, ...] = ("train", "test_iid")
 
@@ -24,10 +25,8 @@ class EmulationFault(ValueError):
     """Something that emulated cases need is not named in the parameters."""
 
 
-class EmulationSettings(BaseModel):
+class EmulationSettings(Strict):
     """Which cases, and who plays their tools."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cases: str | None = None
     """ToolEmu's ``all_cases.json``, or a file of its format."""

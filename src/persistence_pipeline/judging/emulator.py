@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from persistence_pipeline.judging.arguments import argument_fault
 from persistence_pipeline.judging.parsing import json_object
@@ -20,6 +20,7 @@ from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
 from persistence_pipeline.records import Effect, Message
 from persistence_pipeline.rollout.episode import StopReason
 from persistence_pipeline.serving import ChatClient, ChatReply, ChatRequest, RequestRefused, ServerSettings
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.environment import Observation
 
 ANSWER_SCHEMA: dict[str, Any] = {
@@ -29,10 +30,8 @@ ANSWER_SCHEMA: dict[str, Any] = {
 }
 
 
-class EmulatorSettings(BaseModel):
+class EmulatorSettings(Strict):
     """The served model that plays the tools, and how."""
-
-    model_config = ConfigDict(extra="forbid")
 
     server: ServerSettings
     mode: Literal["standard", "adversarial"] = "standard"

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.records import Split
 from persistence_pipeline.serving import ServerSettings
+from persistence_pipeline.strict import Seed, Strict
 
 
 class JudgingFault(ValueError):
     """A judge that is needed is not named."""
 
 
-class JudgeSettings(BaseModel):
+class JudgeSettings(Strict):
     """One judge: a served model and how it is asked."""
-
-    model_config = ConfigDict(extra="forbid")
 
     server: ServerSettings
     temperature: float = Field(0.0, ge=0)
@@ -38,10 +37,8 @@ class JudgeSettings(BaseModel):
         return self
 
 
-class JudgingSettings(BaseModel):
+class JudgingSettings(Strict):
     """Which judges judge what, and what they are calibrated on."""
-
-    model_config = ConfigDict(extra="forbid")
 
     judges: dict[str, JudgeSettings]
     """By name; the name is the ``evaluator`` of their scores. None, until a user names one."""
@@ -52,7 +49,7 @@ class JudgingSettings(BaseModel):
     """Cases of each split and seed that are judged, twins together; None: all."""
     calibrate_on: list[Split]
     n_draws: int = Field(2_000, gt=0)
-    seed: int = 0
+    seed: Seed = 0
     journals: str
     """Folder of the journals, from which an interrupted run continues."""
 

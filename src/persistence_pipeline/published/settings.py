@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from persistence_pipeline.strict import Seed, Strict
 
 Reduction = Literal["median", "mean"]
 
 
-class PairSettings(BaseModel):
+class PairSettings(Strict):
     """The published rule, and what is exported."""
-
-    model_config = ConfigDict(extra="forbid")
 
     min_gap: float = Field(2, gt=0)
     """Points by which the chosen trajectory must be better, of each metric that the objective looks at."""
@@ -20,16 +20,14 @@ class PairSettings(BaseModel):
     """Points that the chosen trajectory must have."""
     max_per_case: int | None = Field(None, gt=0)
     """Pairs kept per case; the published study keeps all."""
-    export_seed: int = Field(0, ge=0)
+    export_seed: Seed = 0
     """Pairs of this seed's train cases are exported."""
     toolkits: str | None = None
     """ToolEmu's toolkit specifications; by default looked for in the clone."""
 
 
-class PublishedSettings(BaseModel):
+class PublishedSettings(Strict):
     """How a clone is read and analysed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     root: str | None = None
     """The clone of the published repository."""
@@ -45,6 +43,6 @@ class PublishedSettings(BaseModel):
     """Bootstrap draws of the frontier and of persistence, under both schemes."""
     sensitivity_draws: int = Field(2_000, ge=0)
     """Bootstrap draws of each row of the sensitivity table."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws."""
     pairs: PairSettings = Field(default_factory=PairSettings)

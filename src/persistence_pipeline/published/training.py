@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.published.layout import PublishedFault
@@ -19,16 +18,15 @@ from persistence_pipeline.published.pairs import CLEAN
 from persistence_pipeline.published.study import TEST, test_cases
 from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
 from persistence_pipeline.records import Message, Objective, PreferencePair, Trajectory
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.validation import check_arm
 
 TRAIN = "train"
 Schemas = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-class PublishedTraining(BaseModel):
+class PublishedTraining(Strict):
     """Which of the published pairs a study trains on."""
-
-    model_config = ConfigDict(extra="forbid")
 
     evaluator: str = "q32"
     """Whose scores ordered them."""

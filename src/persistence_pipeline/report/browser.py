@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from persistence_pipeline.analysis.bootstrap import none_if_nan
 from persistence_pipeline.records import HEADLINE_SPLIT, Effect, Message, Trajectory
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.cases import Case
 
 SHOWN_IN_STATE = ("id", "name", "group", "condition", "usual")
@@ -24,10 +25,8 @@ Grades = list[tuple[float | None, float | None, str] | None]
 """By evaluator: safety, helpfulness, reasons; None where it has not graded."""
 
 
-class ReportSettings(BaseModel):
+class ReportSettings(Strict):
     """What goes into the report."""
-
-    model_config = ConfigDict(extra="forbid")
 
     browser_megabytes: float = Field(8, gt=0)
     """Room for the trajectory browser's data. Where a study has more, whole cases are left out, and the page says

@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.reading import Step, Text, kept_apart, next_step, share_prefixes
 from persistence_pipeline.rollout.rows import Row, Speaker, rows_of, settle
 from persistence_pipeline.rollout.speech import speech_of
+from persistence_pipeline.strict import Strict
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +36,8 @@ class PromptTooLong(ValueError):
     """A case does not fit into an episode; the message says what to raise."""
 
 
-class SamplingSettings(BaseModel):
+class SamplingSettings(Strict):
     """How tokens are drawn and where turns and episodes end."""
-
-    model_config = ConfigDict(extra="forbid")
 
     temperature: float = Field(1.0, ge=0)
     """0 takes the most likely token."""

@@ -50,7 +50,7 @@ class RolloutSettings(SamplingSettings):
     """``auto``: a GPU where there is one."""
     served: ServedModel | None = None
     """A server that plays in place of the model loaded here."""
-    journal: Path | None = None
+    journal: Path | None = Field(None, strict=False)
     """Folder in which replies of servers are kept until their rollout is whole."""
 
     @property

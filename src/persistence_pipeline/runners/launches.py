@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from kedro.pipeline import Pipeline
 from persistence_pipeline.runners.cluster import ClusterFault
 from persistence_pipeline.runners.settings import RaySettings, Resources
 from persistence_pipeline.training.launch import Launch, read_launch
+from persistence_pipeline.training.settings import StageSettings
 
 
 def check_launches(pipeline: Pipeline, catalog: Any, settings: RaySettings) -> None:
@@ -27,10 +27,9 @@ def check_launches(pipeline: Pipeline, catalog: Any, settings: RaySettings) -> N
         if name.startswith("params:training.")
     }
     for name, tags in sorted(stages, key=lambda stage: stage[0]):
-        chosen = catalog.load(name)
-        path = chosen.get("launch") if isinstance(chosen, Mapping) else None
-        if path:
-            _compare(name, read_launch(Path(path)), sorted(tags), settings.needs(tags))
+        chosen: StageSettings = catalog.load(name)
+        if chosen.launch:
+            _compare(name, read_launch(Path(chosen.launch)), sorted(tags), settings.needs(tags))
 
 
 def _compare(name: str, launch: Launch, tags: list[str], claim: Resources) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from persistence_pipeline.strict import Strict
 
 
-class Resources(BaseModel):
+class Resources(Strict):
     """What one node of the pipeline holds while it runs, in Ray's logical units."""
-
-    model_config = ConfigDict(extra="forbid")
 
     num_cpus: float = Field(1, ge=0)
     num_gpus: float = Field(0, ge=0)
@@ -31,10 +31,8 @@ class Resources(BaseModel):
         return {name: amount for name, amount in named.items() if amount}
 
 
-class RaySettings(BaseModel):
+class RaySettings(Strict):
     """The cluster, and what each step of the flow needs of it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     address: str | None = None
     """Of the cluster (``host:port``, ``auto``); ``local`` starts one on this machine; none: RAY_ADDRESS."""

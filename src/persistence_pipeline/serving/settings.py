@@ -6,15 +6,14 @@ import os
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from persistence_pipeline.serving.faults import KeyRefused
+from persistence_pipeline.strict import Strict
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(Strict):
     """Where a model is served and how patiently it is asked."""
-
-    model_config = ConfigDict(extra="forbid")
 
     base_url: str
     """Up to and with ``/v1``: ``http://localhost:8000/v1``."""

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from persistence_pipeline.records import Objective
+from persistence_pipeline.strict import Seed, Strict
 
 Ordering = Literal["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
 Reference = Literal["previous", "source"]
@@ -25,23 +26,19 @@ class StudyError(ValueError):
     """The study spec or the table of cells does not make sense."""
 
 
-class CaseSet(BaseModel):
+class CaseSet(Strict):
     """The cases of one seed."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    seed: int = Field(ge=0)
+    seed: Seed
     conflict_share: float | None = Field(None, ge=0, le=1)
     """Share of the hazard cases that are conflicting; none: that of the world's settings."""
 
 
-class Arm(BaseModel):
+class Arm(Strict):
     """A source on the cases of one seed: where candidates and pairs come from."""
 
-    model_config = ConfigDict(extra="forbid")
-
     source: str
-    seed: int = Field(ge=0)
+    seed: Seed
 
     @property
     def name(self) -> str:
@@ -53,10 +50,8 @@ class Arm(BaseModel):
         return {"cell": self.name, "source": self.source, "ordering": "source", "beta": float("nan")}
 
 
-class Cell(BaseModel):
+class Cell(Strict):
     """One checkpoint of the grid: one DPO stage from its parent."""
-
-    model_config = ConfigDict(extra="forbid")
 
     source: str
     ordering: Ordering
@@ -64,7 +59,7 @@ class Cell(BaseModel):
     parent: str | None = None
     """Name of the cell that this stage starts from; none: the source."""
     beta: float = Field(gt=0)
-    seed: int = Field(ge=0)
+    seed: Seed
     reference: Reference = "previous"
     loss: str = "sigmoid"
 

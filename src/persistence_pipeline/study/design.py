@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.study.cells import StudyError, first_fault
 
 
-class StudyDesign(BaseModel):
+class StudyDesign(Strict):
     """The parameter ``study``: which kind of study a run is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     cases: Literal["tool_world", "toolemu"] = "tool_world"
     """``toolemu``: cases in ToolEmu's format, their tools played by an emulator, episodes scored by judges."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from persistence_pipeline.strict import Seed, Strict
 from persistence_pipeline.study.cells import (
     Cell,
     Ordering,
@@ -29,15 +30,13 @@ TABLE = "parameters_cells.json"
 FACTORS = ("sources", "betas", "seeds", "orderings")
 
 
-class StudySpec(BaseModel):
+class StudySpec(Strict):
     """Factors of a study; the grid is the product of the lists."""
-
-    model_config = ConfigDict(extra="forbid")
 
     sources: list[str] = Field(min_length=1)
     orderings: list[Ordering] = Field(min_length=1)
     betas: list[float] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     reference: Reference = "previous"
     """What a stage's loss compares with: the checkpoint it starts from, or the source."""
     loss: str = "sigmoid"

@@ -14,19 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from persistence_pipeline.agents.families import FAMILIES, FamilyName, find_family, use_family
+from persistence_pipeline.strict import Strict
 
 
 class SourceFault(ValueError):
     """A pretrained source cannot be had as it was asked for."""
 
 
-class PretrainedSettings(BaseModel):
+class PretrainedSettings(Strict):
     """A model that exists already."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str = Field(min_length=1)
     """A directory, or the id of a model on the Hugging Face hub."""

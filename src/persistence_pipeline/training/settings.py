@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.records import Objective
+from persistence_pipeline.strict import Seed, Strict
 from persistence_pipeline.study import Reference
 
 LOSSES = (
@@ -43,10 +44,8 @@ LAST_POLYNOMIAL = 1e-7
 """Learning rate at which transformers' polynomial schedule ends."""
 
 
-class LoraSettings(BaseModel):
+class LoraSettings(Strict):
     """Low-rank adapters; they are merged in float32 when the stage ends."""
-
-    model_config = ConfigDict(extra="forbid")
 
     r: int = Field(16, gt=0)
     alpha: int = Field(32, gt=0)
@@ -55,15 +54,13 @@ class LoraSettings(BaseModel):
     """Names of modules, each of which must be in the model; or one regular expression for their whole names."""
 
 
-class StageSettings(BaseModel):
+class StageSettings(Strict):
     """What the parameters say of the stages on one objective; the cell of the study says the rest."""
-
-    model_config = ConfigDict(extra="forbid")
 
     label_smoothing: float = Field(0, ge=0, lt=0.5)
     """Assumed share of flipped labels, of the losses that know one: ``SMOOTHED``."""
-    learning_rate: float = Field(gt=0, allow_inf_nan=False)
-    epochs: float = Field(1, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(gt=0)
+    epochs: float = Field(1, gt=0)
     batch_size: int = Field(16, gt=0)
     gradient_accumulation: int = Field(1, gt=0)
     """Batches whose gradients make one step, so that a step sees ``effective_batch`` pairs."""
@@ -117,11 +114,11 @@ class StageConfig(StageSettings):
     """One DPO stage: settings, and the factors of its cell."""
 
     objective: Objective
-    beta: float = Field(gt=0, allow_inf_nan=False)
+    beta: float = Field(gt=0)
     loss: str = "sigmoid"
     reference: Reference = "previous"
     """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: Seed = 0
 
     @field_validator("loss")
     @classmethod

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from persistence_pipeline.agents.models import ModelSettings
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.training.pretrained import PretrainedSettings, fetch_pretrained
 from persistence_pipeline.training.warm_start import WarmStartSettings, demonstrate, warm_start
 from persistence_pipeline.world.cases import CHECK_FIRST, ID_NUMBERS, UNSET, UNSURE
@@ -18,10 +19,8 @@ from persistence_pipeline.world.splits import WorldSettings, warm_start_cases
 from persistence_pipeline.world.tools import ASK_USER, FINISH
 
 
-class SourceSettings(BaseModel):
+class SourceSettings(Strict):
     """One source of the study: a shape to train from scratch, or a model that exists."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: ModelSettings | None = None
     pretrained: PretrainedSettings | None = None

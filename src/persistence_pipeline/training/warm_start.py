@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from persistence_pipeline.agents.chat import encode_conversations
 from persistence_pipeline.agents.models import ModelSettings, build_model
@@ -23,6 +23,7 @@ from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.strict import Seed, Strict
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
 IGNORED = -100
 
 
-class WarmStartSettings(BaseModel):
+class WarmStartSettings(Strict):
     """The demonstrations and the optimiser of the warm start."""
-
-    model_config = ConfigDict(extra="forbid")
 
     behaviours: dict[str, float]
     """Share of each scripted behaviour among the demonstrations."""
@@ -51,7 +50,7 @@ class WarmStartSettings(BaseModel):
     gradient_clip: float = Field(1.0, gt=0)
     save_every: int = Field(100, gt=0)
     """Steps between the states from which a killed warm start continues."""
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("behaviours")
     @classmethod

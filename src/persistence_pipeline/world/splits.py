@@ -6,9 +6,10 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from persistence_pipeline.records import Split
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.cases import Case, CaseFactory, Phrasing, Slots, factory
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.hazards import FAMILIES
@@ -18,16 +19,14 @@ BUCKETS = 10
 """Slots fall into ten buckets by hash: the first three are the warm start's, the rest the study's."""
 
 
-class WorldSettings(BaseModel):
+class WorldSettings(Strict):
     """What a study's cases are made of."""
-
-    model_config = ConfigDict(extra="forbid")
 
     phrasing: Phrasing = "compact"
     conflict_share: float = Field(0.5, ge=0, le=1)
     """Share of the hazard cases that are conflicting."""
     held_out_domain: str = "database"
-    held_out_combinations: tuple[str, ...] = ()
+    held_out_combinations: tuple[str, ...] = Field((), strict=False)
     """Template groups kept out of preference training, beside those of the held-out domain."""
     twins_per_group: dict[Split, int]
     """Twin pairs drawn per template group of each split; a pair is one hazard and one benign case."""

@@ -10,6 +10,7 @@ from persistence_pipeline.analysis.attainable import attainable_frontier
 from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
+from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.analysis.summary import cell_summaries, draw_means, frontier_summary, persistence_summary
 from persistence_pipeline.world.attainable import reachable_outcomes
 
@@ -24,26 +25,26 @@ def summarise_grid(scores: pd.DataFrame) -> pd.DataFrame:
     return grid_table(scores)
 
 
-def find_attainable(settings: dict[str, Any], *case_lists: list[Any]) -> list[dict[str, float]]:
+def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[dict[str, float]]:
     """The attainable frontier of the headline split, over the cases of every seed."""
-    cases = [case for cases in case_lists for case in cases if case.split == settings["split"]]
+    cases = [case for cases in case_lists for case in cases if case.split == settings.split]
     return attainable_frontier([reachable_outcomes(case) for case in cases])
 
 
-def no_attainable(settings: dict[str, Any]) -> list[dict[str, float]]:
+def no_attainable(settings: AnalysisSettings) -> list[dict[str, float]]:
     """Nothing: what is attainable is known where the world is."""
     return []
 
 
 def analyse(
-    scores: pd.DataFrame, grid: pd.DataFrame, attainable: list[dict[str, float]], settings: dict[str, Any]
+    scores: pd.DataFrame, grid: pd.DataFrame, attainable: list[dict[str, float]], settings: AnalysisSettings
 ) -> dict[str, Any]:
     """Cells, frontier, persistence and comparisons on the headline split, from one shared set of draws."""
-    headline = graded_on(scores, settings["split"])
-    draws = draw_means(headline, settings["n_draws"], settings["seed"])
+    headline = graded_on(scores, settings.split)
+    draws = draw_means(headline, settings.n_draws, settings.seed)
     return {
         "cells": cell_summaries(grid, draws),
-        "frontier": {"split": settings["split"], "attainable": attainable, **frontier_summary(draws)},
+        "frontier": {"split": settings.split, "attainable": attainable, **frontier_summary(draws)},
         "persistence": persistence_summary(draws),
         "comparisons": cell_comparisons(headline),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.judging.calibrated import agreement_table, calibrate, console_lines, points_table
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
@@ -43,10 +44,10 @@ def calibrate_judges(
     judged: pd.DataFrame,
     judgements: pd.DataFrame,
     settings: JudgingSettings,
-    analysis: dict[str, Any],
+    analysis: AnalysisSettings,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """The judges against the state graders: document, table of agreement, points of the frontiers."""
-    document = calibrate(graded, judged, judgements, settings, analysis["split"])
+    document = calibrate(graded, judged, judgements, settings, analysis.split)
     for line in console_lines(document):
         logger.info("judging: %s", line)
     return document, agreement_table(document), points_table(document)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Objective, PreferencePair, Trajectory
 from persistence_pipeline.rollout.run import CandidateSettings, play_pool, play_scripts, roll_out
+from persistence_pipeline.strict import Strict
 from persistence_pipeline.study import Arm, CaseSet
 from persistence_pipeline.training.source import SourceSettings, make_source
 from persistence_pipeline.training.warm_start import WarmStartSettings
@@ -22,10 +23,8 @@ from persistence_pipeline.world.scoring import case_table, score, trajectory_tab
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 
-class PairingRule(BaseModel):
+class PairingRule(Strict):
     """How two trajectories of a case become a preference pair."""
-
-    model_config = ConfigDict(extra="forbid")
 
     objective: Objective
     min_gap: float = Field(gt=0)

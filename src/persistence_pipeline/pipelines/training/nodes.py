@@ -10,14 +10,14 @@ import pandas as pd
 
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.study import Cell
-from persistence_pipeline.training.settings import StageConfig
+from persistence_pipeline.training.settings import StageConfig, StageSettings
 
 
 def train_cell(
     pairs: Sequence[PreferencePair],
     parent: Path,
     source: Path,
-    settings: dict[str, Any],
+    settings: StageSettings,
     cell: Cell,
     scratch: str,
     validated: dict[str, Any],
@@ -29,6 +29,6 @@ def train_cell(
     from persistence_pipeline.training.dpo import train_stage
 
     factors = cell.model_dump(include={"objective", "beta", "seed", "reference", "loss"})
-    config = StageConfig.model_validate({**settings, **factors})
+    config = StageConfig.model_validate({**settings.model_dump(), **factors})
     result = train_stage(pairs, parent, source, config, Path(scratch) / cell.name)
     return result.checkpoint, result.log, result.report

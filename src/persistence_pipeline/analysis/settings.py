@@ -1,0 +1,19 @@
+"""Settings of the analysis of a study."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from persistence_pipeline.strict import Seed, Strict
+
+
+class AnalysisSettings(Strict):
+    """Which episodes frontier and persistence are measured on, and how often they are drawn."""
+
+    split: Literal["test_iid", "test_combination", "test_domain"] = "test_combination"
+    n_draws: int = Field(10_000, gt=0)
+    """Draws of the bootstrap."""
+    seed: Seed = 0
+    """Seed of the draws."""
