@@ -62,7 +62,7 @@ class StudyHooks:
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
-        grid.activate(parameters["cells"], parameters["study"])
+        grid.active_cells()  # refused here, where a study is wrong
         if grid.active_design().emulated:
             from persistence_pipeline.judging.emulated_rollout import check_emulated_study
 

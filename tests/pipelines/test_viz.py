@@ -78,3 +78,32 @@ def test_figures_metrics_pairs_and_checkpoints_have_previews(built: Path, graph:
     kind, table = _preview(built, graph, "study.grid")
     assert kind == "TablePreview" and "safety" in table["columns"]
     assert _preview(built, graph, "study.browser")[1] is None, "too large to be looked at there"
+
+
+SHOWN = """
+import sys
+from pathlib import Path
+from kedro_viz.integrations.kedro.data_loader import load_data
+catalog, pipelines, _ = load_data(Path.cwd(), env=sys.argv[1] or None)
+print(len({node.namespace for node in pipelines["__default__"].nodes}), len(pipelines["safety"].nodes))
+print(catalog.get("study.report")._filepath)
+"""
+
+
+@pytest.mark.parametrize(("option", "variable"), [("grid", None), ("", "grid"), ("", None)])
+def test_the_study_shown_is_that_of_the_environment(option: str, variable: str | None, tmp_path: Path) -> None:
+    """As ``kedro viz run --env=grid`` and ``KEDRO_ENV=grid kedro viz run`` load it: without hooks."""
+    pytest.importorskip("kedro_viz")
+    project = copy_project(tmp_path / "project")
+    environment = {**os.environ, **({"KEDRO_ENV": variable} if variable else {})}
+    done = subprocess.run(
+        [sys.executable, "-c", SHOWN, option], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts, report = done.stdout.splitlines()[-2:]
+    # 3 seeds, 2 sources, 6 arms, 60 cells, the study; or 1 of each and 5 cells
+    grid = option or variable
+    assert counts.split()[0] == str(3 + 2 + 6 + 60 + 1 if grid else 1 + 1 + 1 + 5 + 1)
+    assert report.endswith(
+        "data/grid/08_reporting/report.html" if grid else "project/data/08_reporting/report.html"
+    )

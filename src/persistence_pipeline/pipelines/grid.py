@@ -1,12 +1,13 @@
 """The table of cells and the design that the pipelines are built from.
 
-A running session hands them over (``StudyHooks``), so that an environment may bring its own; without a session
-(``kedro registry list``, tests) the base environment's are read.
+A session says where its parameters are (``session.StudyContext``), so that an environment may bring its own.
+Without a session (``kedro registry list``, tests) those of ``KEDRO_ENV`` are read, else the base environment's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,37 @@ from persistence_pipeline.study import Cell, Ordering, StudyDesign, parse_cells,
 _PROJECT = Path(__file__).resolve().parents[3]
 _session_cells: dict[str, Cell] = {}
 _session_design = [StudyDesign()]
+_session_parameters: list[Callable[[], Mapping[str, Any]]] = []
+
+
+def follow(parameters: Callable[[], Mapping[str, Any]]) -> None:
+    """Use the cells and the design of a session from now on; its parameters are read when they are needed."""
+    _session_cells.clear()
+    _session_parameters[:] = [parameters]
 
 
 def activate(table: Mapping[str, Any], design: Mapping[str, Any] | None = None) -> None:
-    """Use the cells and the design of a session's parameters from now on."""
+    """Use these cells and this design from now on."""
     _session_cells.clear()
     _session_cells.update(parse_cells(table))
     _session_design[:] = [parse_design(design or {})]
 
 
 def active_cells() -> dict[str, Cell]:
-    """Cells of the running session, else of the base environment."""
+    """Cells of the running session.
+
+    Raises:
+        StudyError: the session's study makes no sense, or is not the one that its environment describes.
+    """
     if not _session_cells:
-        activate(_base_parameters()["cells"])
+        parameters = _session_parameters[0]() if _session_parameters else _parameters_without_session()
+        activate(parameters["cells"], parameters["study"])
     return dict(_session_cells)
 
 
 def active_design() -> StudyDesign:
-    """Design of the running session; without one, that of the default study."""
+    """Design of the running session; raises as ``active_cells`` does."""
+    active_cells()
     return _session_design[0]
 
 
@@ -46,11 +60,16 @@ def case_table_of(seed: int) -> str:
     return f"{seed_name(seed)}.{'emulated_case_table' if active_design().emulated else 'case_table'}"
 
 
-def _base_parameters() -> dict[str, Any]:
-    from kedro.config import OmegaConfigLoader
+def _parameters_without_session() -> Mapping[str, Any]:
+    from kedro.utils import find_kedro_project
 
-    loader = OmegaConfigLoader(str(_PROJECT / "conf"), base_env="base", default_run_env="base")
-    return dict(loader["parameters"])
+    from persistence_pipeline.study.outside import configuration
+
+    project = find_kedro_project(Path.cwd()) or _PROJECT
+    parameters: Mapping[str, Any] = configuration(project / "conf", os.environ.get("KEDRO_ENV", "base"))[
+        "parameters"
+    ]
+    return parameters
 
 
 def select(cells: Mapping[str, Cell], orderings: Iterable[Ordering]) -> dict[str, Cell]:

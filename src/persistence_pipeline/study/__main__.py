@@ -6,12 +6,11 @@ import argparse
 import warnings
 from pathlib import Path
 
-import yaml
-
 from persistence_pipeline.study.cells import StudyError
+from persistence_pipeline.study.expanded import difference, expansion, read_table
 from persistence_pipeline.study.outside import configuration, outside_files
-from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
-from persistence_pipeline.study.stages import Study, write_dvc_file
+from persistence_pipeline.study.spec import TABLE
+from persistence_pipeline.study.stages import Study, render_dvc_file
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,29 +36,29 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _expand(conf: Path, env: str, changes: list[str]) -> None:
-    sources = _sources(conf, env)
-    spec = _with(load_spec(conf / env / "study.yml"), changes)
-    base = expand(load_spec(conf / "base" / "study.yml"), _sources(conf, "base"))
-    cells = expand(spec, sources)
+    """Write what has changed, and say what that is."""
+    now = expansion(conf, env, changes)
+    table = conf / env / TABLE
+    if not read_table(table):
+        table.unlink(missing_ok=True)  # no table, so it may not stand in the way of the new one
     outside_files(configuration(conf, env)["parameters"])  # refused before anything is written
-    (conf / env / TABLE).with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
-    (conf / env / TABLE).write_text(render_cells(cells, spec, base), encoding="utf-8")
-    write_dvc_file(Study(conf, env, cells))
+    told = difference(table, now.cells)
+    table.with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
+    study = Study(conf, env, now.cells)
+    files = [table] * _put(table, now.render())
+    files += [study.dvc_file] * _put(study.dvc_file, render_dvc_file(study))
+    names = ", ".join(str(path.relative_to(conf.parent)) for path in files)
+    print(f"{conf.name}/{env}: {told}; {f'written: {names}' if names else 'files unchanged'}")  # noqa: T201
 
 
-def _sources(conf: Path, env: str) -> set[str]:
-    """Names of the sources that an environment knows."""
-    paths = [conf / folder / "parameters_sources.yml" for folder in ("base", env)]
-    found = [yaml.safe_load(path.read_text("utf-8")) for path in paths if path.is_file()]
-    return {name for content in found for name in content["sources"]}
-
-
-def _with(spec: StudySpec, changes: list[str]) -> StudySpec:
-    changed = spec.model_dump(exclude_unset=True)
-    for change in changes:
-        factor, _, levels = change.partition("=")
-        changed[factor] = yaml.safe_load(levels)
-    return parse_spec(changed, "--set")
+def _put(path: Path, text: str) -> bool:
+    """Let a file hold this text, in one step; whether it did not before."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return True
 
 
 if __name__ == "__main__":

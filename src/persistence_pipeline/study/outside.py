@@ -16,6 +16,7 @@ import yaml
 from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.study.design import StudyDesign, parse_design
 from persistence_pipeline.study.dvc import StudyDvc
+from persistence_pipeline.study.expanded import check_expanded, check_own_data
 
 ONE_BY_ONE = ("training", "pairing", "sources")
 """Parameters that stages depend on one entry at a time."""
@@ -23,11 +24,10 @@ ONE_BY_ONE = ("training", "pairing", "sources")
 
 def configuration(conf: Path, env: str) -> Mapping[str, Any]:
     """An environment's configuration, as a run with ``--env`` reads it."""
-    from kedro.config import OmegaConfigLoader
-
+    from persistence_pipeline.session import StudyConfigLoader
     from persistence_pipeline.settings import CONFIG_LOADER_ARGS
 
-    return OmegaConfigLoader(str(conf), env=env, **{**CONFIG_LOADER_ARGS, "default_run_env": "base"})
+    return StudyConfigLoader(str(conf), env=env, **{**CONFIG_LOADER_ARGS, "default_run_env": "base"})
 
 
 def outside_files(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -97,13 +97,16 @@ def _keys(conf: Path, env: str) -> dict[str, list[str]]:
 
 
 def require_fit(dvc: StudyDvc) -> None:
-    """End the program where a study's ``dvc.yaml`` does not fit its parameters.
+    """End the program where a study's table of cells does not fit its spec, or its ``dvc.yaml`` its parameters.
 
     Raises:
-        SystemExit: with what ``check_fits`` says.
+        SystemExit: with what ``check_expanded``, ``check_own_data`` or ``check_fits`` says.
     """
-    config = configuration(dvc.project / "conf", dvc.env)
+    conf = dvc.project / "conf"
+    config = configuration(conf, dvc.env)
     try:
+        check_expanded(conf, dvc.env)
+        check_own_data(conf, dvc.env)
         check_fits(dvc, config["parameters"], str(config["globals"]["data"]))
     except StudyError as error:
         raise SystemExit(f"error: {error}") from None

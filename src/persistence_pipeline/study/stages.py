@@ -123,12 +123,6 @@ class Study:
                 yield str(path.relative_to(self.conf.parent)), yaml.safe_load(path.read_text("utf-8")) or {}
 
 
-def write_dvc_file(study: Study) -> Path:
-    """Write the study's ``dvc.yaml``."""
-    study.dvc_file.write_text(render_dvc_file(study), encoding="utf-8")
-    return study.dvc_file
-
-
 def render_dvc_file(study: Study) -> str:
     """The study's ``dvc.yaml`` as text."""
     template = template_of(study.design)

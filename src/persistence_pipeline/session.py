@@ -1,0 +1,53 @@
+"""What a Kedro session of this project is: where an environment keeps its data, and which study it describes.
+
+Both hold wherever Kedro opens a session, also where hooks are left out, as kedro-viz does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+
+DEFAULT_STUDY = ("base", "local")
+"""Environments of the default study: ``local`` holds this machine's own settings."""
+
+
+class StudyConfigLoader(OmegaConfigLoader):
+    """Gives each environment a data folder of its own: ``data/<env>``, unless its globals.yml names one."""
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """As Kedro's; ``globals`` with the data folder of the environment."""
+        found = super().__getitem__(key)
+        env = self.env or self.default_run_env
+        if key != "globals" or env in DEFAULT_STUDY or "data" not in found:
+            return found
+        own = self._read_raw_config(key)[1].values()
+        return found if any("data" in content for content in own) else {**found, "data": f"{found['data']}/{env}"}
+
+
+class StudyContext(KedroContext):
+    """Tells the pipelines which study the session's environment describes."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        from persistence_pipeline.pipelines import grid
+
+        grid.follow(self._study_parameters)
+
+    def _study_parameters(self) -> Mapping[str, Any]:
+        """All parameters, once it is sure that they are those of the environment's study.
+
+        Raises:
+            StudyError: the study's spec has not been expanded, or its data folder is another's.
+        """
+        from persistence_pipeline.study.expanded import check_expanded, check_own_data
+
+        conf, env = Path(self.config_loader.conf_source), self.env or DEFAULT_STUDY[1]
+        if conf.is_dir():  # not an archive
+            check_expanded(conf, env)
+            check_own_data(conf, env)
+        return dict(self.config_loader["parameters"])

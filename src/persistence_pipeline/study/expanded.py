@@ -1,0 +1,145 @@
+"""Whether a table of cells is what its spec expands to now, and whether a study has a folder to itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.session import DEFAULT_STUDY
+from persistence_pipeline.study.cells import Cell, StudyError
+from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
+
+SPEC = "study.yml"
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A spec, its cells, and the base environment's, which parameters of an environment are merged into."""
+
+    spec: StudySpec
+    cells: dict[str, Cell]
+    base: dict[str, Cell]
+
+    def render(self) -> str:
+        """The table of cells as JSON."""
+        return render_cells(self.cells, self.spec, self.base)
+
+
+def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
+    """What the spec of an environment expands to.
+
+    Args:
+        conf: Folder of the configuration.
+        env: The environment.
+        changes: ``FACTOR=LEVELS`` that take the place of what the spec says.
+
+    Raises:
+        StudyError: naming the file or the cell, and what is wrong with it.
+    """
+    if env == DEFAULT_STUDY[1]:
+        raise StudyError(
+            f"{conf / env / SPEC}: conf/local holds this machine's settings, its data are the default study's; "
+            f"move the spec to an environment of its own, conf/NAME/{SPEC}, and run with --env=NAME"
+        )
+    spec = _changed(load_spec(conf / env / SPEC), changes)
+    base = expand(load_spec(conf / "base" / SPEC), _sources(conf, "base"))
+    return Expansion(spec, expand(spec, _sources(conf, env)), base)
+
+
+def check_expanded(conf: Path, env: str) -> None:
+    """See that the table of an environment is that of its spec; without a spec of its own it has the base's.
+
+    Raises:
+        StudyError: the spec was never expanded or has been changed since; names the command.
+    """
+    owner = env if (conf / env / SPEC).is_file() else "base"
+    if not (conf / owner / SPEC).is_file():
+        return
+    table, now = conf / owner / TABLE, expansion(conf, owner)
+    command = f"`make cells` (python -m persistence_pipeline.study --env={owner}) expands it"
+    if not table.is_file():
+        raise StudyError(f"{conf.name}/{owner}/{SPEC} has not been expanded to a table of cells: {command}")
+    if read_table(table) != json.loads(now.render()):
+        raise StudyError(
+            f"{conf.name}/{owner}/{SPEC} no longer says what its table of cells was made from (now "
+            f"{difference(table, now.cells)}): {command}"
+        )
+
+
+def read_table(table: Path) -> dict[str, Any]:
+    """What a table of cells says; empty where it says nothing."""
+    try:
+        return dict(json.loads(table.read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def difference(table: Path, cells: Mapping[str, Cell]) -> str:
+    """In words, how cells differ from those of a table."""
+    then = {name: fields for name, fields in read_table(table).get("cells", {}).items() if fields is not None}
+    now = {name: cell.model_dump() for name, cell in cells.items()}
+    counts = {
+        "added": len(now.keys() - then.keys()),
+        "removed": len(then.keys() - now.keys()),
+        "changed": sum(then[name] != now[name] for name in now.keys() & then.keys()),
+    }
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{len(now)} cells, {told or 'unchanged'}"
+
+
+def check_own_data(conf: Path, env: str) -> None:
+    """See that no other environment keeps its data where this one does.
+
+    Raises:
+        StudyError: naming both, and where to say otherwise.
+    """
+    if env in DEFAULT_STUDY:
+        return
+    folders = dict(_data_folders(conf))
+    for other, folder in folders.items():
+        if other != env and folder == folders.get(env):
+            whose = "the default study" if other == "base" else f"the environment {other}"
+            raise StudyError(
+                f"the environment {env} would keep its data where {whose} keeps its own ({folder}), and each "
+                "would overwrite the other's; give it another folder, e.g. "
+                f"`data: data/{env}` in {conf.name}/{env}/globals.yml"
+            )
+
+
+def _data_folders(conf: Path) -> Iterator[tuple[str, str]]:
+    """Environments and where each keeps its data, as ``StudyConfigLoader`` finds it."""
+    base = _globals(conf / "base").get("data", "data")
+    yield "base", _plain(base)
+    for folder in sorted(conf.iterdir()):
+        if folder.is_dir() and folder.name not in DEFAULT_STUDY:
+            yield folder.name, _plain(_globals(folder).get("data", f"{base}/{folder.name}"))
+
+
+def _globals(folder: Path) -> dict[str, Any]:
+    path = folder / "globals.yml"
+    return yaml.safe_load(path.read_text("utf-8")) or {} if path.is_file() else {}
+
+
+def _plain(data: str) -> str:
+    return data.rstrip("/") if "://" in data else os.path.normpath(data)
+
+
+def _sources(conf: Path, env: str) -> set[str]:
+    """Names of the sources that an environment knows."""
+    paths = [conf / folder / "parameters_sources.yml" for folder in ("base", env)]
+    found = [yaml.safe_load(path.read_text("utf-8")) for path in paths if path.is_file()]
+    return {name for content in found for name in content["sources"]}
+
+
+def _changed(spec: StudySpec, changes: Sequence[str]) -> StudySpec:
+    changed = spec.model_dump(exclude_unset=True)
+    for change in changes:
+        factor, _, levels = change.partition("=")
+        changed[factor] = yaml.safe_load(levels)
+    return parse_spec(changed, "--set")

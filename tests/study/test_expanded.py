@@ -1,0 +1,179 @@
+"""Tables of cells that no longer are what a spec says, and environments that would share a data folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.projects import ROOT, copy_project
+
+from persistence_pipeline.study import StudyError
+from persistence_pipeline.study.__main__ import main
+from persistence_pipeline.study.dvc import StudyDvc
+from persistence_pipeline.study.expanded import check_expanded, check_own_data
+from persistence_pipeline.study.outside import configuration, require_fit
+
+MINE = """\
+sources: [llama, gpt2]
+orderings: [safety, helpfulness, safety>helpfulness, helpfulness>safety, both]
+betas: [0.1]
+seeds: [0, 1]
+"""
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """The project's configuration, in a project without data."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    return tmp_path / "conf"
+
+
+def _add(conf: Path, env: str, **files: str) -> None:
+    (conf / env).mkdir(exist_ok=True)
+    for name, text in files.items():
+        (conf / env / f"{name}.yml").write_text(text)
+
+
+def _expand(conf: Path, env: str, *options: str) -> None:
+    main([f"--conf={conf}", f"--env={env}", *options])
+
+
+@pytest.mark.parametrize("env", ["base", "local", "smoke", "grid", "gpu", "no_such_folder"])
+def test_the_project_s_own_tables_are_their_specs(env: str) -> None:
+    check_expanded(ROOT / "conf", env)
+    check_own_data(ROOT / "conf", env)
+
+
+def test_a_spec_changed_since_it_was_expanded_is_named_with_the_command(conf: Path) -> None:
+    spec = conf / "grid/study.yml"
+    spec.write_text(spec.read_text().replace("seeds: [0, 1, 2]", "seeds: [0, 1, 3]"))
+    with pytest.raises(StudyError) as refused:
+        check_expanded(conf, "grid")
+    said = str(refused.value)
+    assert "\n" not in said and said.startswith("conf/grid/study.yml no longer says what its table of cells")
+    assert "(now 60 cells, 20 added, 20 removed)" in said
+    assert "`make cells` (python -m persistence_pipeline.study --env=grid) expands it" in said
+    with pytest.raises(SystemExit, match=r"error: conf/grid/study.yml no longer says"):
+        require_fit(StudyDvc(conf.parent, "grid"))
+    _expand(conf, "grid")
+    check_expanded(conf, "grid")
+
+
+def test_a_spec_that_was_never_expanded_is_not_the_base_s(conf: Path) -> None:
+    _add(conf, "mine", study=MINE)
+    with pytest.raises(StudyError, match=r"conf/mine/study.yml has not been expanded .* --env=mine"):
+        check_expanded(conf, "mine")
+
+
+def test_an_environment_without_a_spec_has_the_base_s(conf: Path) -> None:
+    spec = conf / "base/study.yml"
+    spec.write_text(spec.read_text().replace("betas: [0.1]", "betas: [0.1, 0.2]"))
+    with pytest.raises(StudyError, match=r"conf/base/study.yml no longer .*5 added\).* --env=base"):
+        check_expanded(conf, "smoke")
+
+
+def test_cells_added_to_the_base_do_not_join_a_study_that_was_expanded_before(conf: Path) -> None:
+    spec = conf / "base/study.yml"
+    spec.write_text(spec.read_text().replace("seeds: [0]", "seeds: [0, 7]"))
+    _expand(conf, "base")
+    with pytest.raises(StudyError, match=r"conf/grid/study.yml no longer says .*now 60 cells, unchanged"):
+        check_expanded(conf, "grid")
+
+
+def test_a_spec_among_this_machine_s_settings_is_refused(conf: Path) -> None:
+    _add(conf, "local", study=MINE)
+    with pytest.raises(StudyError, match=r"conf/local holds this machine's settings"):
+        check_expanded(conf, "local")
+    with pytest.raises(SystemExit, match=r"error: .*conf/NAME/study.yml, and run with --env=NAME"):
+        _expand(conf, "local")
+
+
+def test_expanding_says_what_it_did(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _expand(conf, "base")
+    assert capsys.readouterr().out == "conf/base: 5 cells, unchanged; written: dvc.yaml\n"  # the copy has none
+    _expand(conf, "base")
+    assert capsys.readouterr().out == "conf/base: 5 cells, unchanged; files unchanged\n"
+    _expand(conf, "base", "--set", "betas=[0.1, 0.3]", "--set", "orderings=[safety, both]", "--set", "loss=ipo")
+    said = (
+        "conf/base: 4 cells, 2 added, 3 removed, 2 changed; written: conf/base/parameters_cells.json, dvc.yaml\n"
+    )
+    assert capsys.readouterr().out == said
+    (conf / "base/parameters_cells.json").write_text('{"cells": {')  # cut off
+    _expand(conf, "base")
+    assert "5 cells, 5 added" in capsys.readouterr().out
+
+
+def _data(conf: Path, env: str) -> str:
+    return str(configuration(conf, env)["globals"]["data"])
+
+
+def test_an_environment_has_a_data_folder_of_its_own(conf: Path) -> None:
+    _add(conf, "mine", parameters="world: {conflict_share: 0}\n")
+    _add(conf, "elsewhere", globals="data: /big/disk\n")
+    assert _data(conf, "mine") == "data/mine"
+    assert configuration(conf, "mine")["parameters"]["scratch"] == "data/mine/.scratch"
+    assert configuration(conf, "mine")["catalog"]["study.report"]["filepath"].startswith("data/mine/08")
+    assert _data(conf, "elsewhere") == "/big/disk"
+    assert [_data(conf, env) for env in ("base", "local", "smoke", "grid")] == [
+        "data",
+        "data",
+        "data/smoke",
+        "data/grid",
+    ]
+    for env in ("mine", "elsewhere", "grid"):
+        check_own_data(conf, env)
+
+
+@pytest.mark.parametrize(
+    ("folder", "whose"), [("data/", "the default study"), ("./data/grid", "the environment grid")]
+)
+def test_two_environments_do_not_share_a_data_folder(conf: Path, folder: str, whose: str) -> None:
+    _add(conf, "mine", globals=f"data: {folder}\n")
+    with pytest.raises(
+        StudyError, match=rf"mine would keep its data where {whose} .*`data: data/mine` in conf/mine"
+    ):
+        check_own_data(conf, "mine")
+    check_own_data(conf, "base")
+
+
+@pytest.mark.slow
+def test_a_study_of_one_s_own_as_the_readme_makes_it(tmp_path: Path) -> None:
+    """A folder with only what differs, the command, a run, and DVC on both studies."""
+    project = copy_project(tmp_path / "project")
+    (project / "src").rmdir()
+    shutil.copytree(ROOT / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, project / name)
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    _add(project / "conf", "mine", study=MINE)
+    options = {"cwd": project, "capture_output": True, "text": True, "timeout": 200}
+
+    def typed(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", *command], **options)  # type: ignore[call-overload,no-any-return]
+
+    early = typed("kedro", "run", "--env=mine")
+    output = early.stdout + early.stderr
+    assert early.returncode == 1 and "Traceback" not in output
+    assert "error: conf/mine/study.yml has not been expanded" in output
+    said = typed("persistence_pipeline.study", "--env=mine")
+    assert (
+        "conf/mine: 20 cells, 20 added; written: conf/mine/parameters_cells.json, conf/mine/dvc.yaml"
+        in said.stdout
+    )
+    ran = typed("kedro", "run", "--env=mine", "--nodes=seed1.make_cases")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert (project / "data/mine/03_primary/seed1/cases.jsonl").is_file()
+    assert [path.name for path in (project / "data").iterdir()] == ["mine"]
+    for file in ("dvc.yaml", "conf/mine/dvc.yaml"):
+        listed = typed("dvc", "stage", "list", "--name-only", file)
+        assert listed.returncode == 0, listed.stderr
+        assert "train@" in listed.stdout
+    assert typed("dvc", "status", "--quiet").returncode in (0, 1)  # 255 where two stages claim one file
+    mine = yaml.safe_load((project / "conf/mine/dvc.yaml").read_text())
+    assert mine["vars"][1]["data"] == "data/mine"
