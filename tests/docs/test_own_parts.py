@@ -16,7 +16,7 @@ from persistence_pipeline.analysis.summary import (
     persistence_summary,
 )
 from persistence_pipeline.datasets import JsonLinesDataset
-from persistence_pipeline.report.tables import persistence_rows
+from persistence_pipeline.report.tables import persistence_table
 from persistence_pipeline.schemas import ScoreTable
 from persistence_pipeline.study import Arm, Cell
 
@@ -63,5 +63,5 @@ def test_a_second_evaluator_goes_through_the_same_analysis(smoke_runs: list[Path
     alone = cell_summaries(grid_table(scores), draw_means(headline[headline["evaluator"] == "state"], 100, 0))
     assert [cell["splits"] for cell in cells] == [cell["splits"] for cell in alone], "by the first evaluator"
     assert all(point["n_runs"] == 2 for point in frontier_summary(draws)["points"]), "averaged over both"
-    told = persistence_rows({"persistence": persistence_summary(draws)})
-    assert {row[0] for row in told} == {"llama, state", "llama, brevity"}
+    _, rows = persistence_table({"persistence": persistence_summary(draws)})
+    assert {row[0] for row in rows} == {"llama, state", "llama, brevity"}

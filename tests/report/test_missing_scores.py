@@ -11,7 +11,7 @@ from persistence_pipeline.analysis.headline import NothingGraded, graded_on
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
 from persistence_pipeline.pipelines.reporting import nodes as reporting
-from persistence_pipeline.report.tables import cell_rows
+from persistence_pipeline.report.tables import cell_table
 
 GONE = "llama_b0p1_s0_both"
 SETTINGS = AnalysisSettings(n_draws=20)
@@ -26,7 +26,9 @@ def test_a_cell_without_scores_is_shown_as_one(scripted_study: Study) -> None:
     analysis = frontier.analyse(scores, grid, [], SETTINGS)
     parts: dict[str, Any] = {}
     summary = reporting.summarise(analysis, scores, {"cells": {}, "study": {"cases": "toolemu"}}, **parts)
-    (row,) = (row for row, cell in zip(cell_rows(summary), summary["cells"], strict=True) if cell["cell"] == GONE)
+    (row,) = (
+        row for row, cell in zip(cell_table(summary)[1], summary["cells"], strict=True) if cell["cell"] == GONE
+    )
     assert row[4:9] == ["–"] * 5
     drawn = reporting.draw_figures(summary, scores)
     named = {f"figure_{name}": figure for name, figure in zip(reporting.FIGURES, drawn, strict=True)}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_pipeline.published.audits import ALL, KINDS
 from persistence_pipeline.published.summary import headline_set
-from persistence_pipeline.published.tables import by_beta, distinct, points, pool, text
+from persistence_pipeline.published.tables import betas_of, by_beta, distinct, pool, words
 from persistence_pipeline.report.figures import frontier_figure
+from persistence_pipeline.report.kit.text import number
 from persistence_pipeline.report.style import COLOURS, INK, label, layout, marker
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _audit_figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
 def persistence_figure(persistence: Mapping[str, Any]) -> Figure:
     """Persistence with our intervals (filled) and the published scheme's (hollow), by beta and average."""
     named = {
-        f"{text(key)}, beta {beta}": entry
+        f"{words(key)}, beta {beta}": entry
         for beta, entries in by_beta(persistence)
         for key, entry in distinct(entries).items()
     }
@@ -106,13 +107,13 @@ def rivals_figure(rows: Rows) -> Figure:
         for metric in METRIC_COLOURS
     }
     figure = _named_rows(list(named), "share of the gain that is left", step=2 * ROW_HEIGHT)
-    for key, words, shift, symbol, colour in (
+    for key, name, shift, symbol, colour in (
         ("persistence", "measured", -0.13, "circle", SAFETY),
         ("added", "if each stage merely added its own effect", 0.13, "diamond-open", INK),
     ):
         found = [(i, row[key]) for i, row in enumerate(named.values()) if row[key]["estimate"] is not None]
         estimates, places = [r["estimate"] for _, r in found], [i + shift for i, _ in found]
-        figure.add_trace(_dots(estimates, places, [r for _, r in found], words, colour, symbol))
+        figure.add_trace(_dots(estimates, places, [r for _, r in found], name, colour, symbol))
     return _with_zero_and_one(figure)
 
 
@@ -196,7 +197,7 @@ def sensitivity_figure(rows: Rows) -> Figure:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    beta = _largest_beta(rows)
+    beta = next(iter(betas_of(rows)), "")
     panels = {
         "R²": {"r2": INK},
         "slope": {"slope": INK},
@@ -229,12 +230,6 @@ def _grid() -> dict[str, Any]:
     return axis
 
 
-def _largest_beta(rows: Rows) -> str:
-    prefix = "safety_persistence_"
-    betas = {key.removeprefix(prefix) for row in rows for key in row if key.startswith(prefix)}
-    return max((beta for beta in betas if not beta.endswith(("low", "high"))), key=float, default="")
-
-
 def fabricated_figure(rows: Rows) -> Figure:
     """Share of trajectories with a fabricated observation, by either definition, and without a call."""
     series = {
@@ -242,7 +237,7 @@ def fabricated_figure(rows: Rows) -> Figure:
         "fabricated_wide": ("… or with Markdown around it", COLOURS["helpfulness>safety"]),
         "zero_calls": ("no executed call", SAFETY),
     }
-    return _shares_figure([(f"{text(r['set'])}: {text(r['ordering'])}", r) for r in rows], series)
+    return _shares_figure([(f"{words(r['set'])}: {words(r['ordering'])}", r) for r in rows], series)
 
 
 def best_of_both_figure(rows: Rows) -> Figure:
@@ -252,14 +247,14 @@ def best_of_both_figure(rows: Rows) -> Figure:
         "zero_calls_among_best": ("no executed call, of those at 3 and 3", SAFETY),
         "fabricated_wide_among_best": ("fabricated observation, of those at 3 and 3", HELPFULNESS),
     }
-    return _shares_figure([(f"{text(r['set'])}, {r['evaluator']}", r) for r in rows], series)
+    return _shares_figure([(f"{words(r['set'])}, {r['evaluator']}", r) for r in rows], series)
 
 
 def stops_figure(rows: Rows) -> Figure:
     """Token-limit stops of trained runs by source and ordering."""
     series = {"token_limit": ("token limit", HELPFULNESS), "out_of_memory": ("out of memory", SAFETY)}
     models = {"all": "all models"}
-    named = [(f"{models.get(r['source'], r['source'])}: {text(r['ordering'])}", r) for r in rows]
+    named = [(f"{models.get(r['source'], r['source'])}: {words(r['ordering'])}", r) for r in rows]
     return _shares_figure(named, series, "share of trained test rows")
 
 
@@ -292,12 +287,12 @@ def kinds_figure(rows: Rows) -> Figure:
     """What trajectories are made of, by ordering."""
     import plotly.graph_objects as go
 
-    names = list(dict.fromkeys(f"{text(row['set'])}: {text(row['ordering'])}" for row in rows))
+    names = list(dict.fromkeys(f"{words(row['set'])}: {words(row['ordering'])}" for row in rows))
     figure = go.Figure(layout=layout(height=130 + ROW_HEIGHT * len(names), barmode="stack"))
     figure.update_layout(legend_traceorder="normal")
     for kind in KINDS:
         mine = [row for row in rows if row["kind"] == kind]
-        scores = [[points(row["safety"]), points(row["helpfulness"])] for row in mine]
+        scores = [[number(row["safety"]), number(row["helpfulness"])] for row in mine]
         hover = "%{y}: %{x:.0%}<br>safety %{customdata[0]}, helpfulness %{customdata[1]}"
         bar = go.Bar(x=[row["share"] for row in mine], y=names, orientation="h", name=kind)
         figure.add_trace(bar.update(marker={"color": KIND_COLOURS[kind]}, customdata=scores, hovertemplate=hover))
@@ -316,7 +311,7 @@ def pool_scores_figure(rows: Rows) -> Figure:
     for name in evaluators:
         mine = [row for row in rows if row["evaluator"] == name]
         x, y, z = ([row[key] for row in mine] for key in ("helpfulness", "safety", "n"))
-        panels.append((f"{name}: r = {points(correlation[name])}", go.Heatmap(x=x, y=y, z=z)))
+        panels.append((f"{name}: r = {number(correlation[name])}", go.Heatmap(x=x, y=y, z=z)))
     return _heatmaps(panels, "helpfulness", "safety")
 
 
@@ -325,7 +320,7 @@ def agreement_figure(rows: Rows) -> Figure:
     import plotly.graph_objects as go
 
     panels = [
-        (f"{row['part']}, {row['metric']}: κ = {points(row['kappa'])}", go.Heatmap(z=row["confusion"]))
+        (f"{row['part']}, {row['metric']}: κ = {number(row['kappa'])}", go.Heatmap(z=row["confusion"]))
         for row in rows
     ]
     return _heatmaps(panels, rows[0]["second"], rows[0]["first"])

@@ -8,8 +8,9 @@ from typing import Any
 
 from persistence_pipeline.published.pairs import EVERY
 from persistence_pipeline.published.summary import headline_set
-from persistence_pipeline.published.tables import by_beta, number, points, width_ratio, with_bounds
+from persistence_pipeline.published.tables import by_beta, sum_of_both, width_ratio, with_bounds
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.kit.text import number
 
 Summary = Mapping[str, Any]
 NEAR_ONE_LINE = 0.5
@@ -36,24 +37,17 @@ def answer(summary: Summary) -> list[str]:
         ]
     sentences = [_line_sentence(summary["frontier"][name]["all"], name)]
     for beta, entries in by_beta(summary["persistence"][name]):
-        told = [f"{with_bounds(entries['average'][m])} of {m}" for m in METRICS]
-        sentences.append(f"Persistence at beta {beta}: {' and '.join(told)}.")
+        shares = [f"{with_bounds(entries['average'][m])} of {m}" for m in METRICS]
+        sentences.append(f"Persistence at beta {beta}: {' and '.join(shares)}.")
     return sentences
 
 
 def _line_sentence(line: Mapping[str, Any], name: str) -> str:
     if line["r2"] is None:
         return f"No line is fitted through the configurations of set {name}: {line['undefined']}."
-    told = ", ".join(
-        f"{word} {with_bounds({'estimate': line[key], **_edges(line[f'{key}_interval'])})}"
-        for key, word in (("r2", "R²"), ("slope", "slope"))
-    )
+    r2, slope = (with_bounds({**line[f"{key}_interval"], "estimate": line[key]}) for key in ("r2", "slope"))
     near = "lie near one line" if line["r2"] >= NEAR_ONE_LINE else "do not lie on one line"
-    return f"{line['n']} trained configurations (set {name}) {near}: {told}."
-
-
-def _edges(interval: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: interval[key] for key in ("low", "high")}
+    return f"{line['n']} trained configurations (set {name}) {near}: R² {r2}, slope {slope}."
 
 
 def findings(summary: Summary) -> list[Finding]:
@@ -77,23 +71,21 @@ def _row(rows: Any, **wanted: Any) -> Mapping[str, Any] | None:
     return next((row for row in rows if all(row.get(k) == v for k, v in wanted.items())), None)
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
-
-
 def _fabricated(summary: Summary) -> Iterator[Finding]:
     rows, name = summary["audits"]["fabricated"], headline_set(summary["frontier"])
-    told = []
+    shares = []
     for words, row in (
         ("Of the {n:,} source trajectories", _row(rows, set="pool")),
         (f"of the {{n:,}} rows of set {name}", _row(rows, set=name, ordering="all")),
         ("of those trained for helpfulness alone", _row(rows, set=name, ordering="helpfulness")),
     ):
         if row:
-            narrow, wide, zero = (_share(row[key]) for key in ("fabricated", "fabricated_wide", "zero_calls"))
-            told.append(f"{words.format(**row)} {narrow} ({wide}) and {zero}")
-    if told:
-        sentence = f"{'; '.join(told)}."
+            narrow, wide, zero = (
+                number(row[key], ".0%") for key in ("fabricated", "fabricated_wide", "zero_calls")
+            )
+            shares.append(f"{words.format(**row)} {narrow} ({wide}) and {zero}")
+    if shares:
+        sentence = f"{'; '.join(shares)}."
         yield Finding(
             "fabricated",
             "Agents fabricate the tools' answers",
@@ -104,17 +96,17 @@ def _fabricated(summary: Summary) -> Iterator[Finding]:
 
 
 def _best_of_both(summary: Summary) -> Iterator[Finding]:
-    told = [
-        f"{_share(row['zero_calls_among_best'])} of {row['n_best']:,} in "
+    shares = [
+        f"{number(row['zero_calls_among_best'], '.0%')} of {row['n_best']:,} in "
         f"{'the pool' if row['set'] == 'pool' else 'set ' + row['set']} (by {row['evaluator']})"
         for row in summary["audits"]["best_of_both"]
         if row["n_best"]
     ]
-    if told:
+    if shares:
         yield Finding(
             "best-of-both",
             "“Best of both” is often a story",
-            f"Of the trajectories scored 3 and 3, these executed no call at all: {', '.join(told)}.",
+            f"Of the trajectories scored 3 and 3, these executed no call at all: {', '.join(shares)}.",
         )
 
 
@@ -122,15 +114,15 @@ def _no_call(summary: Summary) -> Iterator[Finding]:
     rows, name = summary["audits"]["sensitivity"]["rows"], headline_set(summary["frontier"])
     row, whole = (_row(rows, set=name, without=label) for label in ("no executed call", "nothing"))
     if row and whole and row.get("r2") is not None and whole.get("r2") is not None:
-        told = (f"R² {number(r['r2'])}, slope {number(r['slope'])}" for r in (row, whole))
-        without, everything = told
+        lines = (f"R² {number(r['r2'], '.3f')}, slope {number(r['slope'], '.3f')}" for r in (row, whole))
+        without, everything = lines
         yield Finding(
             f"sensitivity-{name}",
             "How much of the line hangs on agents that do nothing",
             f"On the rows that executed at least one call the line has {without}; on all rows {everything}. "
-            f"That leaves out {_share(row['excluded_share'])} of the rows; {row['n_runs']} of {whole['n_runs']} "
-            f"runs are left, the smallest with {row['smallest_run']} of {whole['smallest_run']} rows. How an "
-            "episode went is an outcome of training: this is leverage, not a corrected result.",
+            f"That leaves out {number(row['excluded_share'], '.0%')} of the rows; {row['n_runs']} of "
+            f"{whole['n_runs']} runs are left, the smallest with {row['smallest_run']} of {whole['smallest_run']} "
+            "rows. How an episode went is an outcome of training: this is leverage, not a corrected result.",
         )
 
 
@@ -153,7 +145,7 @@ def _conflict(summary: Summary) -> Iterator[Finding]:
             continue
         pool = _row(summary["audits"]["pairs"], evaluator=row["evaluator"], pool=EVERY, set="pool") or {}
         r, gain = pool.get("score_correlation"), row["other_metric_gain"]
-        known = "" if r is None else f" The scores {_correlation(r)} (r = {points(r)})."
+        known = "" if r is None else f" The scores {_correlation(r)} (r = {number(r)})."
         taught = (
             "training for helpfulness then teaches some safety, and safety can persist without being remembered"
             if gain > 0
@@ -163,8 +155,8 @@ def _conflict(summary: Summary) -> Iterator[Finding]:
             "pairs",
             f"What the helpfulness pairs teach about safety, by {row['evaluator']}",
             f"The chosen side of the helpfulness pairs is on average {abs(gain):.2f} points "
-            f"{'safer' if gain > 0 else 'less safe'} than the rejected one ({points(row['chosen_safety'])} "
-            f"against {points(row['rejected_safety'])}): {taught}.{known}",
+            f"{'safer' if gain > 0 else 'less safe'} than the rejected one ({number(row['chosen_safety'])} "
+            f"against {number(row['rejected_safety'])}): {taught}.{known}",
         )
 
 
@@ -184,29 +176,29 @@ def _memory(summary: Summary) -> Iterator[Finding]:
         yield Finding(
             f"rivals-{name}",
             f"What would persist without memory, at beta {row['beta']}",
-            f"Training for helpfulness alone moves safety by {with_bounds(moved, points)} points against the "
+            f"Training for helpfulness alone moves safety by {with_bounds(moved, '.2f')} points against the "
             f"source{little}. If each stage merely added what it does to the source, {_left(row, 'added')} would "
             f"be left; measured are {_left(row, 'persistence')}. {_order(row)}",
         )
 
 
 def _left(row: Mapping[str, Any], key: str) -> str:
-    shares = [f"{number(row[metric][key]['estimate'])} of the {metric} gain" for metric in METRICS]
+    shares = [f"{number(row[metric][key]['estimate'], '.3f')} of the {metric} gain" for metric in METRICS]
     return " and ".join(shares)
 
 
 def _order(row: Mapping[str, Any]) -> str:
-    gap, excess = row["order"]["safety"], row["order_excess"]
+    gap = row["order"]["safety"]
     kind = "not distinguishable from nothing"
     if gap["low"] > 0:
         kind = "what came first stays"
     elif gap["high"] < 0:
         kind = "what comes last wins"
-    told = f"S > H scores {with_bounds(gap, points)} points of safety above H > S: {kind}."
-    if excess["low"] is None:
-        return told
-    total = {key: excess[key] + 1 for key in ("estimate", "low", "high")}
-    return f"{told} The two persistences sum to {with_bounds(total)} (1 on one line, were order without effect)."
+    text = f"S > H scores {with_bounds(gap, '.2f')} points of safety above H > S: {kind}."
+    if row["order_excess"]["low"] is None:
+        return text
+    total = with_bounds(sum_of_both(row))
+    return f"{text} The two persistences sum to {total} (1 on one line, were order without effect)."
 
 
 def _stops(summary: Summary) -> Iterator[Finding]:
@@ -217,7 +209,7 @@ def _stops(summary: Summary) -> Iterator[Finding]:
     rows = summary["audits"]["sensitivity"]["rows"]
     without = _row(rows, set=name, without="token-limit stops") or {}
     line = (
-        f" Without them R² is {number(without['r2'])} and the slope {number(without['slope'])}."
+        f" Without them R² is {number(without['r2'], '.3f')} and the slope {number(without['slope'], '.3f')}."
         if without.get("r2") is not None
         else ""
     )
@@ -225,8 +217,8 @@ def _stops(summary: Summary) -> Iterator[Finding]:
         "stops",
         "Being cut off counts as safe",
         f"{row['token_limit']:.1%} of the {row['n']:,} trained rows of set {name} stop at the token limit. They "
-        f"score safety {points(row['safety_at_limit'])} and helpfulness {points(row['helpfulness_at_limit'])}; "
-        f"the others {points(row['safety_otherwise'])} and {points(row['helpfulness_otherwise'])}.{line}",
+        f"score safety {number(row['safety_at_limit'])} and helpfulness {number(row['helpfulness_at_limit'])}; "
+        f"the others {number(row['safety_otherwise'])} and {number(row['helpfulness_otherwise'])}.{line}",
     )
 
 
@@ -259,20 +251,20 @@ def _single(summary: Summary) -> Iterator[Finding]:
         f"single-{name}",
         "The line is one of averages",
         f"Over the {single['n']:,} single runs, before averaging over seeds and evaluators, R² is "
-        f"{number(single['r2'])}; over the {line['n']} averages it is {number(line['r2'])}.",
+        f"{number(single['r2'], '.3f')}; over the {line['n']} averages it is {number(line['r2'], '.3f')}.",
     )
 
 
 def _evaluators(summary: Summary) -> Iterator[Finding]:
-    told = [
-        f"{row['metric']} κ {points(row['kappa'])}, {row['first']} minus {row['second']} {points(row['bias'])} "
+    texts = [
+        f"{row['metric']} κ {number(row['kappa'])}, {row['first']} minus {row['second']} {number(row['bias'])} "
         f"points (n = {row['n']:,}, {'pool' if row['part'] == 'pool' else 'evaluation sets'})"
         for row in summary["audits"]["agreement"]
         if row["kappa"] is not None
     ]
-    if told:
+    if texts:
         yield Finding(
             "agreement",
             "How far the two evaluators agree",
-            f"On the same trajectories: {'; '.join(told)}.",
+            f"On the same trajectories: {'; '.join(texts)}.",
         )

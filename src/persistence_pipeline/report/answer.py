@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.tables import interval_text, percent_text
+from persistence_pipeline.report.kit.text import Interval, interval_text, number
 
 LINE_R2 = 0.5
 """Below this the points are not said to lie near one line."""
@@ -24,11 +24,19 @@ def _persistence_sentence(rows: list[dict[str, Any]]) -> str:
         parts = [_range(rows, metric) for metric in METRICS]
         return f"Over {len(rows)} combinations of source and beta, {parts[0]}, and {parts[1]}{_orders(rows)}."
     row = rows[0]
-    safety, helpfulness = percent_text(row.get("safety")), percent_text(row.get("helpfulness"))
+    safety, helpfulness = _percent(row.get("safety")), _percent(row.get("helpfulness"))
     return (
         f"Of what safety training gains, {safety} survives training for helpfulness, and of what helpfulness "
         f"training gains, {helpfulness} survives training for safety{_which_persists(row)}{_order(row)}."
     )
+
+
+def _percent(ratio: Interval | None) -> str:
+    """A persistence as a share: ``33% [26, 40]``."""
+    if not ratio or not ratio["defined"]:
+        return "an undefined share"
+    low, high = (number(100 * ratio[end], ".0f") for end in ("low", "high"))
+    return f"{number(ratio['estimate'], '.0%')} [{low}, {high}]"
 
 
 def _order(row: Mapping[str, Any]) -> str:
@@ -36,11 +44,11 @@ def _order(row: Mapping[str, Any]) -> str:
     effect = _order_sign(row)
     if effect is None:
         return ""
-    told = interval_text(row["order"]["excess"])
+    excess = interval_text(row["order"]["excess"])
     if effect == 0:
-        return f"; the two sum to one, up to {told}, so no effect of the order itself can be seen"
+        return f"; the two sum to one, up to {excess}, so no effect of the order itself can be seen"
     more = "more" if effect > 0 else "less"
-    return f"; their sum is off one by {told}, so the first stage leaves {more} than a blend without order would"
+    return f"; their sum is off one by {excess}, so the first stage leaves {more} than a blend without order would"
 
 
 def _orders(rows: list[dict[str, Any]]) -> str:
@@ -64,10 +72,8 @@ def _range(rows: list[dict[str, Any]], metric: str) -> str:
     if not defined:
         return f"the persistence of {metric} is undefined"
     extra = f", {undefined} undefined" if undefined else ""
-    mean = sum(defined) / len(defined)
-    return (
-        f"{mean:.0%} of the gain in {metric} persists on average ({min(defined):.0%} to {max(defined):.0%}{extra})"
-    )
+    mean, low, high = (number(v, ".0%") for v in (sum(defined) / len(defined), min(defined), max(defined)))
+    return f"{mean} of the gain in {metric} persists on average ({low} to {high}{extra})"
 
 
 def _which_persists(row: dict[str, Any]) -> str:
@@ -87,7 +93,7 @@ def _frontier_sentence(frontier: Mapping[str, Any]) -> str:
     if "undefined" in line:
         return f"No line is fitted: {line['undefined']}."
     where = "lie near one line" if line["r2"] >= LINE_R2 else "do not lie on one line"
-    slope = f", slope {line['slope']:.2f}".replace("-", "−") if line["r2"] >= LINE_R2 else ""
+    slope = f", slope {number(line['slope'])}" if line["r2"] >= LINE_R2 else ""
     return f"The {line['n']} trained agents {where} (R² = {line['r2']:.2f}{slope}){_both(frontier['points'])}."
 
 
@@ -102,9 +108,9 @@ def _both(points: list[dict[str, Any]]) -> str:
             f"; of {len(places)} agents trained on both at once, {above} lie{'s' * (above == 1)} clearly above it"
         )
     (place,) = places
-    told = interval_text(place)
+    distance = f"{interval_text(place)} points"
     if place["low"] > 0:
-        return f"; training on both at once lies above it ({told} points)"
+        return f"; training on both at once lies above it ({distance})"
     if place["high"] < 0:
-        return f"; training on both at once lies below it ({told} points)"
-    return f"; training on both at once is another point on it ({told} points off)"
+        return f"; training on both at once lies below it ({distance})"
+    return f"; training on both at once is another point on it ({distance} off)"

@@ -6,15 +6,25 @@ summary, after scoring, and so lies beside the checkpoints of a study; an export
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import yaml
 
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.kit.tables import Column, Table, make_table, markdown_table
+from persistence_pipeline.report.kit.text import interval_text
 from persistence_pipeline.report.style import headline_split, label, split_names
-from persistence_pipeline.report.tables import interval_text, level_text, markdown_table, rate_text
 
+SCORES: Sequence[Column] = (
+    ("seed", "seed", str),
+    ("cases", "cases", str),
+    *((metric, metric, partial(interval_text, spec=".2f")) for metric in METRICS),
+    ("best_of_both", "3 and 3", ".1%"),
+    ("refusal_rate", "did nothing", ".1%"),
+    ("invalid_rate", "invalid calls", ".1%"),
+)
 TAGS = ["agent-safety", "tool-use", "persistence-pipeline"]
 
 
@@ -48,25 +58,22 @@ def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) 
         ordering=label(rows[0]["ordering"]),
         stage=stage,
         parent=(parameters.get("cells", {}).get(name) or {}).get("parent") or rows[0]["source"],
-        scores=markdown_table(*_scores(rows, headline, split_names(summary))),
+        scores=markdown_table(_scores(rows, headline, split_names(summary))),
         deltas=_deltas(rows[0]),
         headline=headline_split(summary),
         run=summary["run"],
     )
 
 
-def _scores(
-    rows: list[Mapping[str, Any]], headline: str, names: Mapping[str, str]
-) -> tuple[list[str], list[list[str]]]:
-    header = ["seed", "cases", "safety", "helpfulness", "3 and 3", "did nothing", "invalid calls"]
-    table = []
+def _scores(rows: list[Mapping[str, Any]], headline: str, names: Mapping[str, str]) -> Table:
+    lines = []
     for cell in rows:
         for split, scores in cell["splits"].items():
-            intervals = cell["level"] if split == headline and cell.get("level") else {}
-            means = [level_text(scores[m], intervals.get(m)) for m in METRICS]
-            rates = [rate_text(scores[rate]) for rate in ("best_of_both", "refusal_rate", "invalid_rate")]
-            table.append([str(cell["seed"]), f"{scores['n_cases']} {names.get(split, split)}", *means, *rates])
-    return header, table
+            intervals = (cell.get("level") or {}) if split == headline else {}
+            means = {m: {**(intervals.get(m) or {}), "estimate": scores[m]} for m in METRICS}
+            cases = f"{scores['n_cases']} {names.get(split, split)}"
+            lines.append({**scores, **means, "seed": cell["seed"], "cases": cases})
+    return make_table(lines, SCORES)
 
 
 def _deltas(cell: Mapping[str, Any]) -> str:

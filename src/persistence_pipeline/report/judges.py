@@ -6,20 +6,24 @@ shares of counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from persistence_pipeline.report.figures import METRIC_TITLES, point_markers
+from persistence_pipeline.report.kit.tables import Column, Table, make_table
+from persistence_pipeline.report.kit.text import DASH, interval_text
 from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, label, layout, marker
-from persistence_pipeline.report.tables import Table, interval_text, ratio_text
+from persistence_pipeline.report.tables import DELTAS, SHARES
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 Calibration = Mapping[str, Mapping[str, Any]]
 """By judge."""
+Row = Mapping[str, Any]
 BASES = {"state": "state graders", "judge": "judge", "corrected": "corrected"}
 GRID = "rgba(127,127,127,.2)"
 SHADES = [[0, "#eef4f8"], [1, COLOURS["safety>helpfulness"]]]
@@ -214,97 +218,102 @@ def _panels(
     return figure
 
 
-def _in_order(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _in_order(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: list(COLOURS).index(row["ordering"]))
 
 
 # -- tables ----------------------------------------------------------------------------------------------
 
 
+def _excludes_zero(interval: Mapping[str, Any]) -> str:
+    if interval["low"] is None or interval["high"] is None:
+        return DASH
+    return "no" if interval["low"] <= 0 <= interval["high"] else "yes"
+
+
+AGREEMENT: Sequence[Column] = (
+    ("judge", "judge", str),
+    ("metric", "metric", str),
+    ("n", "trajectories", ".0f"),
+    ("kappa", "weighted kappa", partial(interval_text, spec=".2f")),
+    ("equal", "exactly equal", ".0%"),
+    ("bias", "verdict − true score", interval_text),
+)
+BIAS: Sequence[Column] = (
+    ("judge", "judge", str),
+    ("metric", "metric", str),
+    ("ordering", "ordering", label),
+    ("n", "trajectories", ".0f"),
+    ("kappa", "kappa", ".2f"),
+    ("bias", "as judged", interval_text),
+    ("left", "left after correction", interval_text),
+    ("left", "excludes zero", _excludes_zero),
+)
+POINTS: Sequence[Column] = (
+    ("judge", "judge", str),
+    ("ordering", "ordering", label),
+    ("where", "source, beta", str),
+    ("basis", "scores by", str),
+    *DELTAS,
+)
+LINES: Sequence[Column] = (
+    ("judge", "judge", str),
+    ("basis", "scores by", str),
+    ("r2", "R²", ".2f"),
+    ("slope", "slope", ".2f"),
+    ("where", "source, beta", str),
+    *SHARES,
+)
+MISSING: Sequence[Column] = (
+    ("judge", "judge", str),
+    ("ordering", "ordering", label),
+    ("n", "judgements", str),
+    ("n_missing", "missing", str),
+)
+
+
 def judge_tables(calibration: Calibration) -> dict[str, Table]:
     """Every table of the section by name."""
     return {
-        "agreement": (
-            ["judge", "metric", "trajectories", "weighted kappa", "exactly equal", "verdict − true score"],
-            list(_agreement_rows(calibration)),
-        ),
-        "bias": (
-            [
-                "judge",
-                "metric",
-                "ordering",
-                "trajectories",
-                "kappa",
-                "as judged",
-                "left after correction",
-                "excludes zero",
-            ],
-            list(_bias_rows(calibration)),
-        ),
-        "points": (
-            ["judge", "ordering", "source, beta", "scores by", "Δ safety", "Δ helpfulness"],
-            list(_point_rows(calibration)),
-        ),
-        "lines": (
-            ["judge", "scores by", "R²", "slope", "source, beta", "safety persists", "helpfulness persists"],
-            list(_line_rows(calibration)),
-        ),
-        "missing": (
-            ["judge", "ordering", "judgements", "missing"],
-            [
-                [judge, label(row["ordering"]), str(row["n"]), str(row["n_missing"])]
-                for judge, found in calibration.items()
-                for row in _in_order(found["missing"])
-            ],
-        ),
+        "agreement": make_table(_agreement_rows(calibration), AGREEMENT),
+        "bias": make_table(_rows_in_order(calibration, "orderings"), BIAS),
+        "points": make_table(_point_rows(calibration), POINTS),
+        "lines": make_table(_line_rows(calibration), LINES),
+        "missing": make_table(_rows_in_order(calibration, "missing"), MISSING),
     }
 
 
-def _agreement_rows(calibration: Calibration) -> Iterator[list[str]]:
-    for judge, found in calibration.items():
-        for metric, described in found["agreement"].items():
-            counts = np.array(described["confusion"])
-            kappa = interval_text(described["kappa"]).replace("+", "")
-            equal = f"{np.trace(counts) / counts.sum():.0%}"
-            yield [judge, metric, f"{described['n']:.0f}", kappa, equal, interval_text(described["bias"])]
+def _agreement_rows(calibration: Calibration) -> Iterator[Row]:
+    for judge, measured in calibration.items():
+        for metric, agreement in measured["agreement"].items():
+            counts = np.array(agreement["confusion"])
+            yield {**agreement, "judge": judge, "metric": metric, "equal": np.trace(counts) / counts.sum()}
 
 
-def _bias_rows(calibration: Calibration) -> Iterator[list[str]]:
-    for judge, found in calibration.items():
-        for row in _in_order(found["orderings"]):
-            left = row["left"]
-            unknown = left["low"] is None or left["high"] is None
-            excludes = "–" if unknown else "no" if left["low"] <= 0 <= left["high"] else "yes"
-            kappa = (
-                "–" if row["kappa"] is None or np.isnan(row["kappa"]) else f"{row['kappa']:.2f}".replace("-", "−")
-            )
-            known = [judge, row["metric"], label(row["ordering"]), f"{row['n']:.0f}", kappa]
-            yield [*known, interval_text(row["bias"]), interval_text(left), excludes]
+def _rows_in_order(calibration: Calibration, key: str) -> Iterator[Row]:
+    for judge, measured in calibration.items():
+        yield from ({**row, "judge": judge} for row in _in_order(measured[key]))
 
 
-def _point_rows(calibration: Calibration) -> Iterator[list[str]]:
-    for judge, found in calibration.items():
-        rows = [(point, name) for basis, name in BASES.items() for point in found["frontier"][basis]["points"]]
+def _point_rows(calibration: Calibration) -> Iterator[Row]:
+    for judge, measured in calibration.items():
+        rows = [(point, name) for key, name in BASES.items() for point in measured["frontier"][key]["points"]]
         for point, name in sorted(rows, key=lambda row: _place(row[0])):
-            where = [label(point["ordering"]), f"{point['source']}, {point['beta']:g}"]
-            yield [judge, *where, name, *(interval_text(point[f"delta_{metric}"]) for metric in METRIC_TITLES)]
+            yield {**point, "judge": judge, "basis": name, "where": _where(point)}
 
 
-def _place(point: Mapping[str, Any]) -> tuple[str, float, int]:
+def _place(point: Row) -> tuple[str, float, int]:
     """Points of one source and beta together, orderings as everywhere."""
     return point["source"], -point["beta"], list(COLOURS).index(point["ordering"])
 
 
-def _line_rows(calibration: Calibration) -> Iterator[list[str]]:
-    for judge, found in calibration.items():
+def _where(row: Row) -> str:
+    return f"{row['source']}, {row['beta']:g}" if row else DASH
+
+
+def _line_rows(calibration: Calibration) -> Iterator[Row]:
+    for judge, measured in calibration.items():
         for basis, name in BASES.items():
-            line = found["frontier"][basis]["ols"]
-            fit = (
-                ["–", "–"]
-                if "undefined" in line
-                else [f"{line[key]:.2f}".replace("-", "−") for key in ("r2", "slope")]
-            )
-            for row in found["persistence"][basis] or [{}]:
-                where = f"{row['source']}, {row['beta']:g}" if row else "–"
-                shares = [ratio_text(row.get(metric)) for metric in METRIC_TITLES]
-                yield [judge, name, *fit, where, *shares]
+            line = measured["frontier"][basis]["ols"]
+            for row in measured["persistence"][basis] or [{}]:
+                yield {**line, **row, "judge": judge, "basis": name, "where": _where(row)}

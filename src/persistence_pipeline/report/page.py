@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.records import METRICS
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
-from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
+from persistence_pipeline.report.kit.tables import Table
 from persistence_pipeline.report.style import COLOURS, SYMBOLS, headline_split, split_names
 
 SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "page", "main")
@@ -93,52 +92,16 @@ def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {**looks, "splits": split_names(summary)}
 
 
-def _tables(summary: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[str]]]]:
-    audits, run = summary["audits"], summary["run"]
+def _tables(summary: Mapping[str, Any]) -> dict[str, Table]:
     return {
-        "cells": (tables.CELL_HEADER, tables.cell_rows(summary)),
-        "persistence_and_published": (
-            tables.PERSISTENCE_HEADER,
-            tables.persistence_rows(summary) + tables.published_persistence_rows(),
-        ),
-        "pairs": (list(tables.PAIR_COLUMNS.values()), tables.pair_rows(summary)),
-        "training": (tables.TRAINING_HEADER, tables.training_rows(summary)),
-        "comparisons": _comparison_rows(audits["comparisons"]),
-        "published": _published_rows(summary),
-        "versions": (["package", "version"], [[name, text] for name, text in run["versions"].items()]),
+        "cells": tables.cell_table(summary),
+        "persistence_and_published": tables.persistence_table(summary, published=True),
+        "pairs": tables.pair_table(summary),
+        "training": tables.training_table(summary),
+        "comparisons": tables.comparison_table(summary),
+        "published": tables.published_table(summary),
+        "versions": tables.version_table(summary),
     }
-
-
-def _comparison_rows(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    header = ["metric", "first", "second", "won", "lost", "tied", "difference", "p"]
-    return header, [
-        [
-            row["metric"],
-            row["first"],
-            row["second"],
-            str(row["wins"]),
-            str(row["losses"]),
-            str(row["ties"]),
-            tables.interval_text(row["difference"]),
-            "–" if row["p"] is None else f"{row['p']:.2g}",
-        ]
-        for row in rows
-    ]
-
-
-def _published_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    line = summary["frontier"]["ols"]
-    rows = [
-        [name, "–" if "undefined" in line else f"{line[key]:.3f}".replace("-", "−"), f"{FRONTIER[key]:.3f}"]
-        for key, name in (("r2", "R²"), ("slope", "slope"), ("intercept", "intercept"))
-    ]
-    rows.append(["points", str(line["n"]), str(FRONTIER["n"])])
-    for row in summary["persistence"]:
-        for metric in METRICS:
-            name = f"persistence of {metric}, {row['source']}, beta {row['beta']:g}"
-            known = PERSISTENCE.get(row["beta"], {}).get(metric)
-            rows.append([name, tables.ratio_text(row.get(metric)), "–" if known is None else f"{known:.3f}"])
-    return ["", "this study", "published (LLM agents on ToolEmu)"], rows
 
 
 def script_json(document: Any) -> str:

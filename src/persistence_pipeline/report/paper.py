@@ -23,6 +23,7 @@ from urllib.parse import unquote
 from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
 from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
+from persistence_pipeline.report.kit.tables import Table, latex_table, markdown_table
 from persistence_pipeline.report.page import script_json
 
 WIDTH = 720
@@ -99,11 +100,14 @@ def write_paper(reporting: Path, target: Path) -> list[Path]:
     summary = json.loads((reporting / "summary.json").read_text("utf-8"))
     target.mkdir(parents=True, exist_ok=True)
     calibration = _calibration(reporting)
-    told, listed = {**captions(summary), **judge_captions(calibration)}, _tables(summary, calibration)
+    listed = _tables(summary, calibration)
+    markdown = (f"## {title}\n\n{markdown_table(table)}" for title, table in listed.items())
+    latex = (f"% {title}\n{latex_table(table)}" for title, table in listed.items())
+    texts = {**captions(summary), **judge_captions(calibration)}
     files = {
-        "captions.md": "\n".join(f"## {name}\n\n{text}\n" for name, text in told.items()),
-        "tables.md": _markdown(listed, tables.fit_text(summary)),
-        "tables.tex": _latex(listed),
+        "captions.md": "\n".join(f"## {name}\n\n{text}\n" for name, text in texts.items()),
+        "tables.md": "\n".join([*markdown, f"{tables.fit_text(summary)}.\n"]),
+        "tables.tex": "% Needs the package booktabs.\n" + "\n".join(latex),
     }
     for name, text in files.items():
         (target / name).write_text(text, encoding="utf-8")
@@ -125,27 +129,15 @@ def _calibration(reporting: Path) -> Calibration:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
-Titled = list[tuple[str, list[str], list[list[str]]]]
-
-
-def _tables(summary: Mapping[str, Any], calibration: Calibration) -> Titled:
+def _tables(summary: Mapping[str, Any], calibration: Calibration) -> dict[str, Table]:
+    """By title."""
     judged = judge_tables(calibration) if calibration else {}
-    return [
-        ("Scores of every cell", tables.CELL_HEADER, tables.cell_rows(summary)),
-        ("Points of the frontier", tables.POINT_HEADER, tables.point_rows(summary)),
-        ("Persistence", tables.PERSISTENCE_HEADER, tables.persistence_rows(summary)),
-        *((f"Judges: {name}", *table) for name, table in judged.items()),
-    ]
-
-
-def _markdown(listed: Titled, fit: str) -> str:
-    parts = [f"## {title}\n\n{tables.markdown_table(header, rows)}" for title, header, rows in listed]
-    return "\n".join([*parts, f"{fit}.\n"])
-
-
-def _latex(listed: Titled) -> str:
-    parts = [f"% {title}\n{tables.latex_table(header, rows)}" for title, header, rows in listed]
-    return "% Needs the package booktabs.\n" + "\n".join(parts)
+    return {
+        "Scores of every cell": tables.cell_table(summary),
+        "Points of the frontier": tables.point_table(summary),
+        "Persistence": tables.persistence_table(summary),
+        **{f"Judges: {name}": table for name, table in judged.items()},
+    }
 
 
 def main(argv: list[str] | None = None) -> None:

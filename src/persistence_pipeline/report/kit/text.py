@@ -1,0 +1,37 @@
+"""How numbers are written: a true minus, a dash where there is nothing, intervals in brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DASH = "–"
+Interval = Mapping[str, Any]
+"""``estimate``, ``low`` and ``high``; a ratio has ``defined``, too."""
+
+
+def number(value: float | None, spec: str = ".2f") -> str:
+    """A number by a format specification; a dash where there is none."""
+    if value is None or value != value:  # noqa: PLR0124: NaN
+        return DASH
+    text = format(value, spec)
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def bounds_text(interval: Interval, spec: str = "+.2f") -> str:
+    """``[+0.54, +0.75]``; empty where an interval has no bounds."""
+    if interval.get("low") is None:
+        return ""
+    return f"[{number(interval['low'], spec)}, {number(interval['high'], spec)}]"
+
+
+def interval_text(interval: Interval | None, spec: str = "+.2f") -> str:
+    """``+0.64 [+0.54, +0.75]``; a dash where there is no estimate."""
+    if not interval or interval.get("estimate") is None:
+        return DASH
+    return f"{number(interval['estimate'], spec)} {bounds_text(interval, spec)}".rstrip()
+
+
+def ratio_text(ratio: Interval | None) -> str:
+    """A persistence with its interval, or that it is undefined."""
+    return "undefined" if ratio and not ratio["defined"] else interval_text(ratio, ".2f")
