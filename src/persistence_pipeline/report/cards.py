@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.kit.page import render
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, markdown_table
 from persistence_pipeline.report.kit.text import interval_text
 from persistence_pipeline.report.style import headline_split, label, split_names
@@ -39,19 +40,13 @@ def model_cards(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
     headline = summary["frontier"]["split"]
     stage = next((row for row in summary["audits"]["training"] if row["cell"] == name), None)
     parameters = summary["run"]["parameters"]
     # A card is Markdown, and holds names and numbers of the study's own configuration only.
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=select_autoescape(["html.jinja"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template("card.md.jinja").render(
+    return render(
+        __package__,
+        "card.md.jinja",
         name=name,
         front_matter=yaml.safe_dump(_front_matter(name, rows, summary, stage is not None), sort_keys=False),
         cell=rows[0],

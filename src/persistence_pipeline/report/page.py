@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import pandas as pd
@@ -12,10 +10,11 @@ import pandas as pd
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
+from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.kit.tables import Table
 from persistence_pipeline.report.style import COLOURS, SYMBOLS, headline_split, split_names
 
-SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "page", "main")
+SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "figures", "page", "main")
 """Parts of the page's script, in the order in which they are read."""
 
 
@@ -51,26 +50,21 @@ def render_report(
         browser: What the trajectory browser shows, as made by ``browser.browser_data``.
         calibration: Judges against state graders, where judges were asked; else the page has no such section.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
     split = summary["frontier"]["split"]
     judged = calibration or {}
-    drawn = {**built, **judge_figures(judged)}
-    plots = {name: json.loads(figure.to_json()) for name, figure in drawn.items()}
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        __package__,
+        "report.html.jinja",
+        {**built, **judge_figures(judged)},
+        styles=("report", "browser"),
+        scripts=SCRIPTS,
+        documents={
+            "looks": _looks(summary),
+            "browser": browser,
+            "comparisons": {"split": split, "rows": summary["audits"]["comparisons"]},
+        },
         summary=summary,
         answer=answer(summary),
-        documents={
-            "figures": script_json(plots),
-            "looks": script_json(_looks(summary)),
-            "browser": script_json(browser),
-            "comparisons": script_json({"split": split, "rows": summary["audits"]["comparisons"]}),
-        },
-        plotly=get_plotlyjs(),
-        style=_asset("report.css") + _asset("browser.css"),
-        script="\n".join(_asset(f"scripts/{name}.js") for name in SCRIPTS),
         tables=_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
         judges=judged,
         judge_tables=judge_tables(judged),
@@ -80,10 +74,6 @@ def render_report(
         split=headline_split(summary),
         n_cases=max(cell["splits"][split]["n_cases"] for cell in summary["cells"]),
     )
-
-
-def _asset(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text("utf-8")
 
 
 def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,9 +92,3 @@ def _tables(summary: Mapping[str, Any]) -> dict[str, Table]:
         "published": tables.published_table(summary),
         "versions": tables.version_table(summary),
     }
-
-
-def script_json(document: Any) -> str:
-    """JSON that is safe inside a script element."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})

@@ -23,8 +23,8 @@ from urllib.parse import unquote
 from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
 from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
+from persistence_pipeline.report.kit.page import render, script_json
 from persistence_pipeline.report.kit.tables import Table, latex_table, markdown_table
-from persistence_pipeline.report.page import script_json
 
 WIDTH = 720
 PNG_SCALE = 3
@@ -43,12 +43,11 @@ def draw_images(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str
     Raises:
         PaperError: there is no Chromium, or it did not draw.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("paper.html.jinja").render(
-        plotly=get_plotlyjs(), figures=script_json(figures), width=WIDTH, scale=PNG_SCALE
+    drawn = script_json(figures)
+    page = render(
+        __package__, "paper.html.jinja", plotly=get_plotlyjs(), figures=drawn, width=WIDTH, scale=PNG_SCALE
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.html"

@@ -94,5 +94,4 @@ function pairChip() {
 filterPlace.addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("pair-choice").addEventListener("submit", (event) => event.preventDefault());
 window.addEventListener("popstate", route);
-watchFigures();
 route();

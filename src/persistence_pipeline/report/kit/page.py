@@ -1,0 +1,69 @@
+"""Pages: one self-contained HTML file that needs no network; and other text from a template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+REPORT = "persistence_pipeline.report"
+"""Where the templates, styles and scripts are that all pages share."""
+
+
+def render(package: str, template: str, **values: Any) -> str:
+    """A template of a package, which may build on the shared ones; HTML is escaped, a missing value an error."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader(REPORT)]),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=template.endswith(".md.jinja"),
+    )
+    return environment.get_template(template).render(**values)
+
+
+def render_page(
+    package: str,
+    template: str,
+    figures: Mapping[str, Any],
+    *,
+    styles: Sequence[str] = ("report",),
+    scripts: Sequence[str] = ("figures",),
+    documents: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> str:
+    """A page that extends ``shell.html.jinja``.
+
+    Args:
+        package: Where the template is.
+        template: Its name.
+        figures: Plotly figures by name; each is drawn where the page has its ``plot``.
+        styles: Shared style sheets.
+        scripts: Shared scripts, in the order in which they are read.
+        documents: What the scripts read beside the figures, by name.
+        values: What the template needs.
+    """
+    from plotly.offline import get_plotlyjs
+
+    plots = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    return render(
+        package,
+        template,
+        documents={name: script_json(value) for name, value in {"figures": plots, **(documents or {})}.items()},
+        plotly=get_plotlyjs(),
+        style="".join(_asset(f"{name}.css") for name in styles),
+        script="\n".join(_asset(f"scripts/{name}.js") for name in scripts),
+        **values,
+    )
+
+
+def _asset(name: str) -> str:
+    return (files(REPORT) / "templates" / name).read_text("utf-8")
+
+
+def script_json(document: Any) -> str:
+    """JSON that is safe inside a script element."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
