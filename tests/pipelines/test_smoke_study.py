@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from tests.projects import Run, hashes
+from tests.projects import ROOT, Run, hashes
 
 ORDERINGS = ["safety", "helpfulness", "both", "safety>helpfulness", "helpfulness>safety"]
 REPORTING = Path("data/smoke/08_reporting")
@@ -22,6 +24,22 @@ def test_two_runs_are_equal_byte_for_byte(smoke_runs: list[Path]) -> None:
     assert first.pop(times) != second.pop(times)
     assert first == second
     assert sum(name.endswith("model.safetensors") for name in first) == 6
+
+
+def test_git_tracks_nothing_that_a_run_writes(smoke_runs: list[Path], tmp_path: Path) -> None:
+    """Whether of the default study or of another environment: a fresh clone stays clean."""
+    data = smoke_runs[0] / "data/smoke"
+    for folder in ("data", "data/mine"):
+        for path in (p for p in data.rglob("*") if p.is_file()):
+            (tmp_path / folder / path.relative_to(data)).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / path.relative_to(data)).touch()
+    shutil.copy(ROOT / ".gitignore", tmp_path / ".gitignore")
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    status = [*git, "status", "--porcelain", "--untracked-files=all"]
+    seen = subprocess.run(status, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert seen == ["?? .gitignore"]
+    assert (tmp_path / "data/mine/08_reporting/metrics.json").is_file()
 
 
 def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:

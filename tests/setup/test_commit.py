@@ -48,17 +48,17 @@ def test_a_checkout_and_what_differs_from_it(tmp_path: Path) -> None:
     assert commit_of(code) == f"{commit} with changes"
 
 
-def test_an_archive_names_nocommit_of(tmp_path: Path) -> None:
+def test_an_archive_names_no_commit(tmp_path: Path) -> None:
     assert commit_of(_unpacked(tmp_path)) == NO_CHECKOUT
 
 
 @pytest.mark.parametrize("below", ["", "unpacked/here"])
-def test_an_archive_inside_another_repository_names_nocommit_of(tmp_path: Path, below: str) -> None:
+def test_an_archive_inside_another_repository_names_no_commit(tmp_path: Path, below: str) -> None:
     _repository(tmp_path)
     assert commit_of(_unpacked(tmp_path / below)) == NO_CHECKOUT
 
 
-def test_a_package_that_another_repository_has_taken_in_names_nocommit_of(tmp_path: Path) -> None:
+def test_a_package_that_another_repository_has_taken_in_names_no_commit(tmp_path: Path) -> None:
     code = _unpacked(tmp_path / "vendored")
     _repository(tmp_path, "vendored")
     assert commit_of(code) == NO_CHECKOUT

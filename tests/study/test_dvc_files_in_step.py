@@ -294,8 +294,9 @@ def test_stages_declare_the_code_that_they_run(
         assert all((place.root / path).is_file() for path in stage.code)
 
 
-def test_metrics_are_small_and_in_git_and_everything_else_in_the_cache(place: Place) -> None:
+def test_every_output_is_in_the_cache_and_none_in_git(place: Place) -> None:
+    """Numbers differ between processors: a run must not change what Git tracks."""
     document = yaml.safe_load(place.dvc_file.read_text())
-    uncached = [out for stage in document["stages"].values() for out in stage.get("metrics", [])]
-    assert uncached == [{"${data}/08_reporting/metrics.json": {"cache": False}}]
-    assert place.dvc_file.read_text().count("cache: false") == 1
+    metrics = [out for stage in document["stages"].values() for out in stage.get("metrics", [])]
+    assert metrics == ["${data}/08_reporting/metrics.json"]
+    assert "cache:" not in place.dvc_file.read_text()

@@ -1,4 +1,4 @@
-"""What a run was: code, versions, parameters and seeds. Nothing here changes between two runs of one commit."""
+"""What a run was: code, versions, processor, parameters, seeds. Equal for runs of one commit on one machine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ PACKAGES = ("persistence-pipeline", "kedro", "torch", "transformers", "trl", "pe
 WRITTEN = ("dvc.lock", "*/dvc.lock", "docs/results")
 """Tracked files that runs and their commands write."""
 NO_CHECKOUT = "none (not from a checkout)"
+INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 """Variables that would have Git look at another repository than the one around the code."""
 
@@ -35,6 +36,7 @@ def describe_run(parameters: dict[str, Any], scores: pd.DataFrame) -> dict[str, 
         "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": processor(),
         "parameters": json.loads(written),
         "parameters_sha256": hashlib.sha256(written.encode()).hexdigest(),
         "scores_sha256": _table_hash(scores),
@@ -70,6 +72,18 @@ def commit_of(code: Path = Path(__file__)) -> str:
     except (OSError, subprocess.CalledProcessError):
         return NO_CHECKOUT
     return commit + (" with changes" if dirty else "")
+
+
+def processor() -> str:
+    """Model of this machine's processor, and which of the instruction sets it has that libraries compute with."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    model = fields.get("model name") or platform.processor() or "unknown"
+    return ", ".join([model, *(name for name in INSTRUCTION_SETS if name in flags)])
 
 
 def _git(code: Path, *arguments: str) -> str:

@@ -1,0 +1,78 @@
+"""The numbers of a finished study as a small file for Git: what came out, of which commit, on which processor.
+
+``python -m persistence_pipeline.report.results`` reads the study's ``summary.json``. Runs themselves write nothing
+that Git tracks: their numbers differ between processors, so what is kept has to say where it comes from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.analysis.headline import headline_metrics
+
+DESCRIBED = ("commit", "processor", "python", "versions", "seeds", "sources", "parameters_sha256", "scores_sha256")
+
+
+class NoResults(ValueError):
+    """There is no finished study to take results from."""
+
+
+def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a study.
+
+    Args:
+        summary: As in ``summary.json``.
+
+    Returns:
+        ``run``, as far as it says where the numbers come from, and ``metrics``, as in ``metrics.json``.
+    """
+    run = summary["run"]
+    return {"run": {name: run[name] for name in DESCRIBED}, "metrics": headline_metrics(summary)}
+
+
+def write_results(project: Path, env: str) -> Path:
+    """Write the results of an environment's last study to ``docs/results/<env>.json``.
+
+    Raises:
+        NoResults: no study of that environment has been reported, or not by this version.
+    """
+    path = project / _data_folder(project / "conf", env) / "08_reporting/summary.json"
+    try:
+        results = tracked_results(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise NoResults(f"{path} is not there: run the study first (kedro run --env={env})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoResults(f"{path} was not written by this version ({error!r}): run the study again") from None
+    target = project / "docs/results" / f"{env}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def _data_folder(conf: Path, env: str) -> str:
+    """Where an environment keeps its data: as its own globals.yml says, else as the base's."""
+    if not (conf / env).is_dir():
+        raise NoResults(f"no environment is named {env!r}: there is no folder {conf / env}")
+    found = [path for path in (conf / env / "globals.yml", conf / "base/globals.yml") if path.is_file()]
+    return str(yaml.safe_load(found[0].read_text(encoding="utf-8"))["data"])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Copy the numbers of a finished study to docs/results, with the commit and the processor they come from."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--env", default="base", help="environment of the study (default: base)")
+    options = parser.parse_args(argv)
+    try:
+        print(write_results(Path.cwd(), options.env))  # noqa: T201
+    except NoResults as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

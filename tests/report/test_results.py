@@ -1,0 +1,62 @@
+"""The numbers of a study as a file for Git."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.report.conftest import Study
+
+from persistence_pipeline.analysis.headline import headline_metrics
+from persistence_pipeline.report.manifest import processor
+from persistence_pipeline.report.results import NoResults, main, write_results
+
+
+@pytest.fixture
+def project(scripted_study: Study, tmp_path: Path) -> Path:
+    """A project whose default study has been reported; its environment `mine` keeps its data elsewhere."""
+    for env, data in (("base", "data"), ("mine", "data/mine")):
+        (tmp_path / "conf" / env).mkdir(parents=True)
+        (tmp_path / "conf" / env / "globals.yml").write_text(f"data: {data}\n")
+    (tmp_path / "data/08_reporting").mkdir(parents=True)
+    (tmp_path / "data/08_reporting/summary.json").write_text(json.dumps(scripted_study.summary))
+    return tmp_path
+
+
+def test_the_file_says_what_came_out_and_where(
+    project: Path, scripted_study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    main([])
+    path = project / "docs/results/base.json"
+    assert capsys.readouterr().out.strip() == str(path)
+    results = json.loads(path.read_text())
+    assert results["metrics"] == headline_metrics(scripted_study.summary)
+    run = scripted_study.summary["run"]
+    assert results["run"]["commit"] == run["commit"] and results["run"]["scores_sha256"] == run["scores_sha256"]
+    assert results["run"]["processor"] == processor() and len(processor()) > 5
+    assert results["run"]["versions"]["torch"] and "parameters" not in results["run"]
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [("mine", r"data/mine/08_reporting/summary.json is not there: run the study first \(kedro run --env=mine\)"),
+     ("other", "no environment is named 'other'")],
+)  # fmt: skip
+def test_there_is_no_study(project: Path, env: str, said: str) -> None:
+    with pytest.raises(NoResults, match=said):
+        write_results(project, env)
+    assert not (project / "docs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"run": {}}', '{"run": {"commit": "x"}, "frontier": 1}'])
+def test_a_summary_of_another_version_is_named(project: Path, content: str) -> None:
+    (project / "data/08_reporting/summary.json").write_text(content)
+    with pytest.raises(NoResults, match=r"summary\.json was not written by this version"):
+        write_results(project, "base")
+
+
+def test_an_environment_without_globals_has_the_data_of_the_base(project: Path) -> None:
+    (project / "conf/plain").mkdir()
+    assert write_results(project, "plain") == project / "docs/results/plain.json"
