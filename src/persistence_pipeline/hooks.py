@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, chdir
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -47,6 +48,40 @@ QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
+
+
+class FolderHooks:
+    """Makes relative paths in parameters mean the project's folder, from wherever in it the command is given.
+
+    Files must be found, and what a killed run has left, wherever one stands; outputs that hold parameters must not
+    depend on it either.
+    """
+
+    def __init__(self) -> None:
+        self._at_work = ExitStack()
+        self._project = Path()
+
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Iterator[None]:
+        """While other hooks look at the parameters."""
+        self._project = Path(context.project_path)
+        with chdir(self._project):
+            return (yield)
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Enter the folder, after all that may still refuse the run."""
+        self._at_work.enter_context(chdir(self._project))
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        """Go back."""
+        self._at_work.close()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        """Go back."""
+        self._at_work.close()
 
 
 class StudyHooks:

@@ -1,4 +1,4 @@
-"""A study killed in every long step, each time in another place, clock and locale, ends with the same bytes."""
+"""A study killed in every long step, each time in another folder, clock and locale, ends with the same bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,14 @@ def _at(date: str) -> dict[str, str]:
     return {name: variables[name] for name in ("LD_PRELOAD", "FAKETIME")}
 
 
-def _kedro(project: Path, environment: dict[str, str]) -> tuple[int, str]:
+def _kedro(project: Path, folder: str, environment: dict[str, str]) -> tuple[int, str]:
     command = [sys.executable, "-m", "kedro", "run", "--env=smoke", "--only-missing-outputs"]
     path = f"{KILLER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     output = (project / "output.txt").open("w")
     with output:
         done = subprocess.run(
             command,
-            cwd=project,
+            cwd=project / folder,
             env={**os.environ, **environment, "PYTHONPATH": path},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -70,9 +71,9 @@ def test_a_study_killed_in_every_long_step_ends_with_the_same_bytes(
 ) -> None:
     project = copy_project(tmp_path / "killed")
     whole = hashes(smoke_runs[0])
-    for place, name, environment, doing in KILLS:
+    for (place, name, environment, doing), folder in zip(KILLS, cycle(("src", "conf/base", "")), strict=False):
         fault = {"FAULT_AT": f"{STUDY}.{place}", "FAULT_SIGNAL": name}
-        code, output = _kedro(project, environment | fault | _at(FAKED[name]))
+        code, output = _kedro(project, folder, environment | fault | _at(FAKED[name]))
         number = signal.Signals[name]
         assert code in (-number, 128 + number), (place, output[-3000:])
         if name == "SIGTERM":
@@ -81,12 +82,13 @@ def test_a_study_killed_in_every_long_step_ends_with_the_same_bytes(
             )
         kept = hashes(project)
         assert all(whole[path] == digest for path, digest in kept.items() if not _debris(path)), place
-    code, output = _kedro(project, {})
+    code, output = _kedro(project, "conf", {})
     assert code == 0, output[-3000:]
     ended = hashes(project)
     times = "data/smoke/08_reporting/times.json"
     assert ended.pop(times) and whole.pop(times)
     assert ended == whole
+    assert [path.parent for path in project.rglob(".scratch")] == [project / "data/smoke"]
 
 
 def _debris(path: str) -> bool:
