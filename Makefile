@@ -27,7 +27,7 @@ repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cel
 	$(BIN)/python -m persistence_pipeline.study.side_by_side $(JOBS:%=--jobs=%) $(PULL:%=--pull)
 
 results: $(VENV)/installed ## Copy the numbers of the last study to docs/results, which Git tracks (make results ENV=grid)
-	$(BIN)/python -m persistence_pipeline.report.results $(ENV:%=--env=%)
+	$(BIN)/python -m persistence_pipeline.study.results $(ENV:%=--env=%)
 
 grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
 	$(BIN)/python -m persistence_pipeline.study.side_by_side --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)

@@ -10,15 +10,15 @@ from tests.report.conftest import Study
 
 from persistence_pipeline.analysis.headline import headline_metrics
 from persistence_pipeline.report.manifest import processor
-from persistence_pipeline.report.results import NoResults, main, write_results
+from persistence_pipeline.study.results import NoResults, main, write_results
 
 
 @pytest.fixture
 def project(scripted_study: Study, tmp_path: Path) -> Path:
-    """A project whose default study has been reported; its environment `mine` keeps its data elsewhere."""
-    for env, data in (("base", "data"), ("mine", "data/mine")):
+    """A project whose default study has been reported; its environment `mine` has run nothing."""
+    for env in ("base", "mine"):
         (tmp_path / "conf" / env).mkdir(parents=True)
-        (tmp_path / "conf" / env / "globals.yml").write_text(f"data: {data}\n")
+    (tmp_path / "conf/base/globals.yml").write_text("data: data\n")
     (tmp_path / "data/08_reporting").mkdir(parents=True)
     (tmp_path / "data/08_reporting/summary.json").write_text(json.dumps(scripted_study.summary))
     return tmp_path
@@ -55,8 +55,3 @@ def test_a_summary_of_another_version_is_named(project: Path, content: str) -> N
     (project / "data/08_reporting/summary.json").write_text(content)
     with pytest.raises(NoResults, match=r"summary\.json was not written by this version"):
         write_results(project, "base")
-
-
-def test_an_environment_without_globals_has_the_data_of_the_base(project: Path) -> None:
-    (project / "conf/plain").mkdir()
-    assert write_results(project, "plain") == project / "docs/results/plain.json"

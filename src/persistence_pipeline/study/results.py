@@ -1,6 +1,6 @@
 """The numbers of a finished study as a small file for Git: what came out, of which commit, on which processor.
 
-``python -m persistence_pipeline.report.results`` reads the study's ``summary.json``. Runs themselves write nothing
+``python -m persistence_pipeline.study.results`` reads the study's ``summary.json``. Runs themselves write nothing
 that Git tracks: their numbers differ between processors, so what is kept has to say where it comes from.
 """
 
@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from persistence_pipeline.analysis.headline import headline_metrics
+from persistence_pipeline.study.outside import configuration
 
 DESCRIBED = ("commit", "processor", "python", "versions", "seeds", "sources", "parameters_sha256", "scores_sha256")
 
@@ -42,7 +41,10 @@ def write_results(project: Path, env: str) -> Path:
     Raises:
         NoResults: no study of that environment has been reported, or not by this version.
     """
-    path = project / _data_folder(project / "conf", env) / "08_reporting/summary.json"
+    if not (project / "conf" / env).is_dir():
+        raise NoResults(f"no environment is named {env!r}: there is no folder {project / 'conf' / env}")
+    data = configuration(project / "conf", env)["globals"]["data"]
+    path = project / data / "08_reporting/summary.json"
     try:
         results = tracked_results(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -53,14 +55,6 @@ def write_results(project: Path, env: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return target
-
-
-def _data_folder(conf: Path, env: str) -> str:
-    """Where an environment keeps its data: as its own globals.yml says, else as the base's."""
-    if not (conf / env).is_dir():
-        raise NoResults(f"no environment is named {env!r}: there is no folder {conf / env}")
-    found = [path for path in (conf / env / "globals.yml", conf / "base/globals.yml") if path.is_file()]
-    return str(yaml.safe_load(found[0].read_text(encoding="utf-8"))["data"])
 
 
 def main(argv: list[str] | None = None) -> None:
