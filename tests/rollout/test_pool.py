@@ -112,7 +112,7 @@ def test_a_source_plays_candidates_and_tests_at_once(tmp_path: Path) -> None:
         played = [nodes.submit(roll_out, NO_SOURCE, CASES, part, policy="arm", seed=0) for part in parts]
         candidates, tests = (part.result() for part in played)
     assert candidates == tests and met == {98, 99}
-    assert not list(tmp_path.rglob("*.jsonl"))
+    assert {journal for part in (candidates, tests) for journal in part.spent} == set(tmp_path.rglob("*.jsonl"))
 
 
 def test_somebody_must_play() -> None:

@@ -17,8 +17,9 @@ from persistence_pipeline.judging.emulation import (
 from persistence_pipeline.judging.emulator import EmulatedWorld
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.judging.toolemu_cases import EmulatedCase
-from persistence_pipeline.records import Split, Trajectory
+from persistence_pipeline.records import Split
 from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.run import NO_CHECKPOINT, CandidateSettings, RolloutSettings, play
 from persistence_pipeline.serving import ChatClient
 
@@ -54,7 +55,7 @@ def play_emulated(
     *,
     policy: str,
     seed: int,
-) -> list[Trajectory]:
+) -> Played:
     """Every case ``rollout.samples`` times, its tools played by the emulator.
 
     Args:
@@ -94,11 +95,11 @@ def play_candidates(
     *,
     policy: str,
     seed: int,
-) -> list[Trajectory]:
+) -> Played:
     """The train half played by the source and by the models of the pool, as the settings say."""
     train = half_of(cases, "train")
     apart = of_candidates(settings)
-    played: list[Trajectory] = []
+    played = Played()
     if candidates.on_policy:
         played += play_emulated(checkpoint, train, apart, candidates, policy=policy, seed=seed)
     for name, model in candidates.pool.items():

@@ -18,6 +18,7 @@ from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode, Policy
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
 from persistence_pipeline.world.behaviours import BEHAVIOURS
@@ -51,7 +52,7 @@ class RolloutSettings(SamplingSettings):
     served: ServedModel | None = None
     """A server that plays in place of the model loaded here."""
     journal: Path | None = Field(None, strict=False)
-    """Folder in which replies of servers are kept until their rollout is whole."""
+    """Folder in which replies of servers are kept until the trajectories of a whole rollout have been saved."""
 
     @property
     def own_journal(self) -> Path | None:
@@ -95,9 +96,9 @@ class CandidateSettings(RolloutSettings):
         return self
 
 
-def play_pool(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> list[Trajectory]:
+def play_pool(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> Played:
     """Every case played by each model of the pool, as often as by a source."""
-    trajectories = []
+    trajectories = Played()
     for name, model in settings.pool.items():
         asked = settings.model_copy(update={"served": model})
         trajectories += roll_out(NO_CHECKPOINT, cases, asked, policy=name, seed=seed)
@@ -117,7 +118,7 @@ def play_scripts(cases: Sequence[Case], settings: CandidateSettings, *, seed: in
 
 def roll_out(
     checkpoint: Path, cases: Sequence[Case], settings: RolloutSettings, *, policy: str, seed: int
-) -> list[Trajectory]:
+) -> Played:
     """Play every case ``settings.samples`` times with a checkpoint, in the order of the cases.
 
     Args:
@@ -135,14 +136,13 @@ def roll_out(
     return play(checkpoint, episodes, settings, policy=policy)
 
 
-def play(
-    checkpoint: Path, episodes: Sequence[Episode], settings: RolloutSettings, *, policy: str
-) -> list[Trajectory]:
+def play(checkpoint: Path, episodes: Sequence[Episode], settings: RolloutSettings, *, policy: str) -> Played:
     """Play episodes, in whatever world each has, with a checkpoint; trajectories in the order of the episodes.
 
     Raises:
         DialectFault: the checkpoint knows no tools but the tool world's, and these are others.
-        RolloutFault: out of memory; says what to lower.
+        RolloutFault: out of memory; says what to lower. Or none of several episodes could be played.
+        ServingFault: a server fails; the run that is started again continues.
     """
     from tqdm import tqdm
 
@@ -157,7 +157,29 @@ def play(
         for _ in tqdm(player.play(list(episodes)), total=len(episodes), desc=f"rollout {policy}", mininterval=1):
             pass
     logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
-    return [episode.trajectory() for episode in episodes]
+    played = [episode.trajectory() for episode in episodes]
+    journal: Path | None = getattr(player, "passing_journal", None)
+    whole = _is_whole(played, policy)
+    return Played(played, [journal] if journal and whole else [])
+
+
+def _is_whole(played: Sequence[Trajectory], policy: str) -> bool:
+    """Whether every episode was played to an end of its own; one that was not is missing, with its reason."""
+    unplayed = [trajectory for trajectory in played if trajectory.stop_reason == "error"]
+    if not unplayed:
+        return True
+    reason = unplayed[-1].flags.get("error", "the episode broke off")
+    if len(unplayed) == len(played) > 1:
+        raise RolloutFault(f"{policy}: none of {len(played)} episodes could be played; the last: {reason}")
+    logger.warning(
+        "%s: %d of %d episodes could not be played and have no score; the last: %s. Run this step again to play "
+        "them; replies of a server to the others are kept until then",
+        policy,
+        len(unplayed),
+        len(played),
+        reason,
+    )
+    return False
 
 
 @contextmanager

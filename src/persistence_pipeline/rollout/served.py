@@ -45,7 +45,7 @@ class ServedModel(ServerSettings):
     family: FamilyName | None = None
     """How calls are parsed where the server leaves them in the text; none: it hands calls over as calls."""
     keep_journal: bool = False
-    """Keep the replies when the rollout is whole; else they are removed then."""
+    """Keep the replies when the trajectories of a whole rollout have been saved; else they are removed then."""
     unreadable_turns: float = Field(0.0, ge=0, lt=1)
     """For servers that answer 500, and nothing more, where the model's own call cannot be read: the largest share
     of a rollout's turns (of 100 at least) that may end so although the server answers other requests. Each counts
@@ -71,12 +71,13 @@ class ServedPolicy:
         self._settings = settings
         self._client = ChatClient(served, journal)
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._turns = self._unreadable = 0
+        self.passing_journal = None if served.keep_journal else journal
+        """The journal, where nothing needs it once the trajectories of a whole rollout have been saved."""
 
     def play(self, episodes: list[Episode]) -> Iterator[Episode]:
         """Drive the episodes, as many at once as the server is asked; yields each as it ends.
-
-        When all have ended, the journal is removed unless it is to be kept.
 
         Raises:
             ServingFault: one that further requests would share; what has been answered is in the journal.
@@ -85,15 +86,14 @@ class ServedPolicy:
         try:
             for future in as_completed([pool.submit(self._play, episode) for episode in episodes]):
                 yield future.result()
-            if not self._served.keep_journal:
-                self._client.forget()
         finally:
+            self._over.set()
             pool.shutdown(wait=True, cancel_futures=True)
             self._client.close()
 
     def _play(self, episode: Episode) -> Episode:
         turn = 0
-        while not episode.done:
+        while not (episode.done or self._over.is_set()):
             self._play_turn(episode, turn)
             turn += 1
         return episode
@@ -103,8 +103,11 @@ class ServedPolicy:
             self._turns += 1
         try:
             reply = self._client.ask(self._request(episode, turn))
-        except ContextTooLong:
-            episode.stop("context")
+        except ContextTooLong as fault:
+            if turn:
+                episode.stop("context")
+            else:
+                episode.fail(f"{fault}, before the agent has written a word")
         except UnreadableCall as fault:
             family = FAMILIES[self._served.family] if self._served.family else None
             episode.take_unreadable(str(fault), family.up_to_first_call(fault.written) if family else "")
@@ -137,6 +140,7 @@ class ServedPolicy:
             tools=episode.tools,
             seed=seed,
             replicate=key,
+            about=episode.case.case_id,
             fields=top_p,
         )
 

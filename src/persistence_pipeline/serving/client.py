@@ -21,13 +21,15 @@ from pydantic import SecretStr
 
 from persistence_pipeline.serving.faults import (
     ModelUnknown,
-    NotJson,
+    RefusedAlike,
     RequestRefused,
     ServerUnreachable,
     ServingFault,
     UnreadableCall,
 )
 from persistence_pipeline.serving.journal import Journal
+from persistence_pipeline.serving.repeats import Refusals
+from persistence_pipeline.serving.replies import ChatReply, UnreadTurn, kept_entry, read_reply
 from persistence_pipeline.serving.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -50,27 +52,15 @@ class ChatRequest:
     """JSON schema of the answer, for servers that can hold a model to it."""
     replicate: str = ""
     """Tells apart requests that are otherwise equal; not sent."""
+    about: str = ""
+    """The case that is asked about, where requests about one case may share a cause of being refused; not sent."""
     fields: Mapping[str, Any] | None = None
     """Further fields of this request alone."""
 
-
-@dataclass(frozen=True)
-class ChatReply:
-    """What was answered."""
-
-    content: str
-    tool_calls: tuple[tuple[str, str], ...]
-    """Name and arguments as the server wrote them: the arguments are text, and may be no JSON."""
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    reasoning: str = ""
-    """Thoughts that the server kept apart from the answer."""
-
     @property
-    def cut_off(self) -> bool:
-        """Whether the limit of tokens ended it."""
-        return self.finish_reason == "length"
+    def turn(self) -> int:
+        """How far into its conversation it is."""
+        return sum(message.get("role") == "assistant" for message in self.messages)
 
 
 @dataclass
@@ -92,7 +82,7 @@ class ChatClient:
         key: The key, where the caller has it; else it is taken from the environment that ``settings`` names.
 
     Raises:
-        KeyRefused: the key's environment variable is not set.
+        KeyRefused: the key's environment variable is not set, or the key cannot be sent.
         JournalFault: the journal is damaged.
     """
 
@@ -104,7 +94,8 @@ class ChatClient:
         self.settings = settings
         self.usage = Usage()
         self._exchange = Exchange(settings, key or settings.key())
-        self._journal = Journal(journal) if journal is not None else None
+        self._refusals = Refusals()
+        self._journal = Journal(journal, kept_entry) if journal is not None else None
         self._slots = threading.BoundedSemaphore(settings.concurrency)
         self._lock = threading.Lock()
         self._structured = settings.structured == "json_schema"
@@ -120,12 +111,6 @@ class ChatClient:
         self._exchange.close()
         if self._journal is not None:
             self._journal.close()
-
-    def forget(self) -> None:
-        """Close, and remove the journal."""
-        if self._journal is not None:
-            self._journal.remove()
-        self.close()
 
     @property
     def n_retries(self) -> int:
@@ -144,7 +129,7 @@ class ChatClient:
             raise ServerUnreachable(
                 f"{self.settings.base_url}/models lists no models: start the server, or correct base_url"
             )
-        if self.settings.model not in served:
+        if not self._exchange.is_among(served):
             raise ModelUnknown(
                 f"{self.settings.base_url} does not serve {self.settings.model!r}; "
                 f"it serves {', '.join(served) or 'nothing'}"
@@ -158,20 +143,42 @@ class ChatClient:
         """
         key = self.request_key(request)
         kept = self._journal.get(key) if self._journal is not None else None
+        if isinstance(kept, UnreadTurn):
+            raise UnreadableCall(kept.unreadable, kept.status, kept.written)
         if kept is not None:
-            if "unreadable" in kept:
-                raise UnreadableCall(kept["unreadable"], kept["status"], kept["written"])
-            reply = ChatReply(**{**kept, "tool_calls": tuple(map(tuple, kept["tool_calls"]))})
-            self._count(reply, from_journal=True)
-            return reply
+            self._count(kept, from_journal=True)
+            return kept
         with self._slots:
             try:
-                reply = self._ask(request)
+                reply = self._outcome(request)
             except UnreadableCall as fault:  # this is what the model answered: asked again, it may answer better
-                self._keep(key, {"unreadable": str(fault), "status": fault.status, "written": fault.written})
+                self._keep(key, UnreadTurn(str(fault), fault.status, fault.written))
                 raise
-        self._keep(key, vars(reply))
+        self._keep(key, reply)
         self._count(reply, from_journal=False)
+        return reply
+
+    def _outcome(self, request: ChatRequest) -> ChatReply:
+        """Ask, and learn from the outcome whether further requests would fare better."""
+        number = self._refusals.begin()
+        try:
+            reply = self._ask(request)
+        except RequestRefused as fault:
+            if isinstance(fault, UnreadableCall):
+                self._refusals.accepted(number, request.turn)
+            if fault.personal:
+                raise
+            case = request.about or self.request_key(request)
+            alike = self._refusals.refused(number, case, request.turn, str(fault))
+            if not alike:
+                raise
+            raise RefusedAlike(
+                f"{fault}; it refuses {alike} cases alike and accepted none meanwhile, so the cause is the server "
+                "or what it is asked for: mend that, and run again to go on from the journal"
+            ) from None
+        finally:
+            self._refusals.end(number)
+        self._refusals.accepted(number, request.turn)
         return reply
 
     def answers(self) -> bool:
@@ -204,7 +211,7 @@ class ChatClient:
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), _outcome(future, soft)
+                    yield running.pop(future), _result(future, soft)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -213,21 +220,21 @@ class ChatClient:
         written = json.dumps([self._body(request, True), request.replicate], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(written.encode()).hexdigest()
 
-    def _keep(self, key: str, reply: dict[str, Any]) -> None:
+    def _keep(self, key: str, entry: ChatReply | UnreadTurn) -> None:
         if self._journal is not None:
-            self._journal.put(key, reply)
+            self._journal.put(key, vars(entry))
 
     def _ask(self, request: ChatRequest) -> ChatReply:
         structured = self._structured
         try:
-            return self._parse(self._exchange.post(PATH, self._body(request, structured)))
+            return self._post(request, structured)
         except RequestRefused as error:
             asked_for = structured and request.schema is not None
             if not asked_for or not any(word in str(error) for word in _STRUCTURE_WORDS):
                 raise
         logger.warning("%s refuses answers by schema; asking without", self.settings.base_url)
         self._structured = False
-        return self._parse(self._exchange.post(PATH, self._body(request, False)))
+        return self._post(request, False)
 
     def _body(self, request: ChatRequest, structured: bool) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -245,25 +252,9 @@ class ChatClient:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
-    def _parse(self, value: Mapping[str, Any]) -> ChatReply:
-        try:
-            choice = value["choices"][0]
-            message = choice["message"]
-            calls = [call["function"] for call in message.get("tool_calls") or ()]
-            usage = value.get("usage") or {}
-            return ChatReply(
-                content=self._exchange.cleaned(message.get("content") or ""),
-                tool_calls=tuple((str(c["name"]), self._exchange.cleaned(_text(c["arguments"]))) for c in calls),
-                finish_reason=str(choice.get("finish_reason") or ""),
-                prompt_tokens=int(usage.get("prompt_tokens") or 0),
-                completion_tokens=int(usage.get("completion_tokens") or 0),
-                reasoning=self._exchange.cleaned(
-                    message.get("reasoning_content") or message.get("reasoning") or ""
-                ),
-            )
-        except (KeyError, IndexError, TypeError, AttributeError):
-            shown = self._exchange.cleaned(json.dumps(value))[:200]
-            raise NotJson(f"{self.settings.base_url} answered JSON that is no chat completion: {shown}") from None
+    def _post(self, request: ChatRequest, structured: bool) -> ChatReply:
+        body = self._body(request, structured)
+        return self._exchange.post(PATH, body, lambda answer: read_reply(answer, self._exchange.cleaned))
 
     def _count(self, reply: ChatReply, *, from_journal: bool) -> None:
         with self._lock:
@@ -273,11 +264,7 @@ class ChatClient:
             self.usage.completion_tokens += reply.completion_tokens
 
 
-def _text(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else json.dumps(arguments)
-
-
-def _outcome(future: Future[ChatReply], soft: tuple[type[ServingFault], ...]) -> ChatReply | ServingFault:
+def _result(future: Future[ChatReply], soft: tuple[type[ServingFault], ...]) -> ChatReply | ServingFault:
     try:
         return future.result()
     except ServingFault as fault:

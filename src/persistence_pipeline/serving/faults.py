@@ -21,12 +21,20 @@ class KeyRefused(ServingFault):
     """The server wants a key, or another one."""
 
 
+class NoCredit(ServingFault):
+    """The account cannot pay for further requests."""
+
+
 class ModelUnknown(ServingFault):
     """The server does not serve the model that was asked for."""
 
 
 class NotJson(ServingFault):
     """What answers at the address is not a chat server."""
+
+
+class RefusedAlike(ServingFault):
+    """Requests about different cases are refused with the same words: the cause is none of them."""
 
 
 class RetriesExhausted(ServingFault):
@@ -44,6 +52,8 @@ class RequestRefused(ServingFault):
     """The server refused this request."""
 
     fatal = False
+    personal = False
+    """Whether the refusal names this conversation as its cause."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -53,12 +63,26 @@ class RequestRefused(ServingFault):
 class ContextTooLong(RequestRefused):
     """The conversation is longer than the model's window."""
 
+    personal = True
+
+
+class ContentFiltered(RequestRefused):
+    """A filter of the server's refuses what the conversation says, or took away what the model answered."""
+
+    personal = True
+
+
+class BrokenReply(RequestRefused):
+    """Every attempt was answered with status 200 and an error, or with what holds no reply."""
+
 
 class UnreadableCall(RequestRefused):
     """The server could not read the call that the model wrote, and says so.
 
     ``written`` is what the model wrote, where the server tells.
     """
+
+    personal = True
 
     def __init__(self, message: str, status: int = 400, written: str = "") -> None:
         super().__init__(message, status)

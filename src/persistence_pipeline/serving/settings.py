@@ -27,7 +27,8 @@ class ServerSettings(Strict):
     """A whole request, from connecting to the last byte."""
     connect_timeout_s: float = Field(10.0, gt=0)
     retries: int = Field(5, ge=0)
-    """Further attempts after 429, 5xx, a time-out, a broken connection or half a body."""
+    """Further attempts after 408, 409, 424, 425, 429, 5xx, a time-out, a broken connection, half a body, or a body
+    of status 200 that reports an error or holds no reply."""
     backoff_s: float = Field(1.0, ge=0)
     """Wait before the first further attempt; doubled each time, with jitter."""
     longest_wait_s: float = Field(60.0, ge=0)
@@ -43,6 +44,7 @@ class ServerSettings(Strict):
     @classmethod
     def _plain_address(cls, value: str) -> str:
         parts = urlsplit(value)
+        _ = parts.port  # one that is no number between 0 and 65535 raises
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("expected an address such as http://localhost:8000/v1")
         if parts.username or parts.password or parts.query:

@@ -13,6 +13,7 @@ from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Objective, PreferencePair, Trajectory
+from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.run import CandidateSettings, play_pool, play_scripts, roll_out
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.study import Arm, CaseSet
@@ -56,7 +57,7 @@ def roll_out_candidates(
 ) -> tuple[list[Trajectory], pd.DataFrame]:
     """Let the source, or a pool of models, act several times on every train case, and scripts once where asked."""
     train = [case for case in cases if case.split == "train"]
-    trajectories = []
+    trajectories = Played()
     if settings.on_policy:
         trajectories += roll_out(checkpoint, train, settings, policy=arm.name, seed=arm.seed)
     trajectories += play_pool(train, settings, seed=arm.seed)
