@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from persistence_pipeline.published.audits import ALL, KINDS
 from persistence_pipeline.published.summary import headline_set
-from persistence_pipeline.published.tables import betas_of, by_beta, distinct, pool, words
+from persistence_pipeline.published.tables import betas_of, by_beta, distinct, interval_of, pool, words
 from persistence_pipeline.report.figures import frontier_figure
+from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_figure, new_panels
 from persistence_pipeline.report.kit.text import number
-from persistence_pipeline.report.style import COLOURS, INK, label, layout, marker
+from persistence_pipeline.report.style import COLOURS, INK, label, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 Rows = Sequence[Mapping[str, Any]]
 SAFETY, HELPFULNESS, OTHER = COLOURS["safety"], COLOURS["helpfulness"], COLOURS["both"]
-PUBLISHED = "published scheme"
-SCHEMES = (("shared cases", -0.13, "circle"), (PUBLISHED, 0.13, "circle-open"))
 METRIC_COLOURS = {"safety": SAFETY, "helpfulness": HELPFULNESS}
 KIND_COLOURS = dict(zip(KINDS, (OTHER, "#56B4E9", HELPFULNESS, "#7f7f7f"), strict=True))
 ROW_HEIGHT = 26
@@ -32,10 +31,8 @@ def build_figures(summary: Mapping[str, Any]) -> dict[str, Figure]:
 
 def headline_figure(summary: Mapping[str, Any], figures: Mapping[str, Figure]) -> Figure:
     """The frontier of the headline set; an empty figure where there is none."""
-    import plotly.graph_objects as go
-
     name = headline_set(summary["frontier"])
-    return go.Figure(layout=layout()) if name is None else figures[f"frontier_{name}"]
+    return new_figure() if name is None else figures[f"frontier_{name}"]
 
 
 def _set_figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
@@ -60,11 +57,12 @@ def frontier_parts(frontier: Mapping[str, Any]) -> list[str]:
 
 def _audit_figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     audits, name = summary["audits"], headline_set(summary["frontier"])
-    shown = ("pool", name)
-    told = [row for row in audits["fabricated"] if row["set"] in shown]
-    if told:
-        yield "fabricated", fabricated_figure(told)
-        yield "kinds", kinds_figure([row for row in audits["kinds"] if row["set"] in shown])
+    acted, kinds = (
+        [row for row in audits[key] if row["set"] in ("pool", name)] for key in ("fabricated", "kinds")
+    )
+    if acted:
+        yield "fabricated", fabricated_figure(acted)
+        yield "kinds", kinds_figure(kinds)
     if audits["best_of_both"]:
         yield "best_of_both", best_of_both_figure(audits["best_of_both"])
     if audits["stops"]:
@@ -85,17 +83,13 @@ def persistence_figure(persistence: Mapping[str, Any]) -> Figure:
         for beta, entries in by_beta(persistence)
         for key, entry in distinct(entries).items()
     }
-    figure = _named_rows(list(named), "share of the gain that survives the next stage", step=2 * ROW_HEIGHT)
+    series = []
     for metric, colour in METRIC_COLOURS.items():
-        found = [
-            (i, e[metric]) for i, e in enumerate(named.values()) if e[metric] and e[metric]["estimate"] is not None
-        ]
-        for scheme, shift, symbol in SCHEMES:
-            bounds = [r["published_interval"] if scheme == PUBLISHED else r for _, r in found]
-            places = [i + shift for i, _ in found]
-            estimates = [r["estimate"] for _, r in found]
-            figure.add_trace(_dots(estimates, places, bounds, f"{metric}, {scheme}", colour, symbol))
-    return _with_zero_and_one(figure)
+        ratios = [entry[metric] for entry in named.values()]
+        theirs = [ratio and {**ratio["published_interval"], "estimate": ratio["estimate"]} for ratio in ratios]
+        series.append((f"{metric}, shared cases", colour, "circle", ratios))
+        series.append((f"{metric}, published scheme", colour, "circle-open", theirs))
+    return _compared(list(named), "share of the gain that survives the next stage", series)
 
 
 def rivals_figure(rows: Rows) -> Figure:
@@ -106,56 +100,29 @@ def rivals_figure(rows: Rows) -> Figure:
         if row["of"] == "average"
         for metric in METRIC_COLOURS
     }
-    figure = _named_rows(list(named), "share of the gain that is left", step=2 * ROW_HEIGHT)
-    for key, name, shift, symbol, colour in (
-        ("persistence", "measured", -0.13, "circle", SAFETY),
-        ("added", "if each stage merely added its own effect", 0.13, "diamond-open", INK),
-    ):
-        found = [(i, row[key]) for i, row in enumerate(named.values()) if row[key]["estimate"] is not None]
-        estimates, places = [r["estimate"] for _, r in found], [i + shift for i, _ in found]
-        figure.add_trace(_dots(estimates, places, [r for _, r in found], name, colour, symbol))
-    return _with_zero_and_one(figure)
+    measured, added = ([row[key] for row in named.values()] for key in ("persistence", "added"))
+    series = [
+        ("measured", SAFETY, "circle", measured),
+        ("if each stage merely added its own effect", INK, "diamond-open", added),
+    ]
+    return _compared(list(named), "share of the gain that is left", series)
 
 
-def _named_rows(names: Sequence[str], title: str, step: int = ROW_HEIGHT) -> Figure:
-    """An empty figure with a named row each, the first on top."""
-    import plotly.graph_objects as go
+def _compared(names: Sequence[str], title: str, series: Iterable[tuple[str, str, str, Rows]]) -> Figure:
+    """Two kinds of dots with intervals in each named row, the first row on top; what is undefined has none.
 
-    figure = go.Figure(layout=layout(height=130 + step * len(names)))
+    ``series``: name, colour, symbol (hollow ones stand lower) and an interval for each row.
+    """
+    figure = new_figure(height=130 + 2 * ROW_HEIGHT * len(names))
     ticks = {"tickvals": list(range(len(names))), "ticktext": list(names)}
     figure.update_yaxes(**ticks, range=[len(names) - 0.5, -0.5], automargin=True, zeroline=False)
     figure.update_xaxes(title=title)
-    return figure
-
-
-def _dots(
-    estimates: Sequence[float],
-    places: Sequence[float],
-    bounds: Rows,
-    name: str,
-    colour: str,
-    symbol: str,
-) -> Any:
-    import plotly.graph_objects as go
-
-    dot = {"color": colour, "symbol": symbol, "size": 9}
-    bars = _bars(estimates, bounds)
-    return go.Scatter(x=estimates, y=places, error_x=bars, mode="markers", name=name, marker=dot)
-
-
-def _bars(estimates: Sequence[float], bounds: Rows) -> dict[str, Any]:
-    """Error bars; none where an interval is undefined."""
-    pairs = list(zip(estimates, bounds, strict=True))
-    return {
-        "type": "data",
-        "array": [0 if b.get("high") is None else b["high"] - e for e, b in pairs],
-        "arrayminus": [0 if b.get("low") is None else e - b["low"] for e, b in pairs],
-        "thickness": 1.2,
-        "width": 0,
-    }
-
-
-def _with_zero_and_one(figure: Figure) -> Figure:
+    for name, colour, symbol, intervals in series:
+        shift = 0.13 if symbol.endswith("-open") else -0.13
+        known = [(i + shift, one) for i, one in enumerate(intervals) if one and one["estimate"] is not None]
+        look = {"color": colour, "symbol": symbol, "size": 9}
+        dots = interval_dots([one for _, one in known], [place for place, _ in known], name=name, marker=look)
+        figure.add_trace(dots)
     for value in (0, 1):
         figure.add_vline(x=value, line={"color": INK, "width": 1, "dash": "dot"})
     return figure
@@ -163,15 +130,11 @@ def _with_zero_and_one(figure: Figure) -> Figure:
 
 def single_runs_figure(runs: Mapping[str, Any]) -> Figure:
     """Every run before averaging over seeds and evaluators, with the line through them."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=layout(height=460))
+    figure = new_figure(height=460)
     for ordering in [o for o in COLOURS if o != "source"]:
         rows = [point for point in runs["points"] if point["ordering"] == ordering]
-        if not rows:
-            continue
-        figure.add_trace(
-            go.Scatter(
+        if rows:
+            figure.add_scatter(
                 x=[row["delta_helpfulness"] for row in rows],
                 y=[row["delta_safety"] for row in rows],
                 customdata=[[row["source"], row["beta"], row["seed"], row["evaluator"]] for row in rows],
@@ -180,13 +143,9 @@ def single_runs_figure(runs: Mapping[str, Any]) -> Figure:
                 marker=marker(ordering, size=8),
                 hovertemplate="%{customdata}<br>(%{x:.2f}, %{y:.2f})<extra></extra>",
             )
-        )
     if runs.get("slope") is not None:
         span = [point["delta_helpfulness"] for point in runs["points"]]
-        x = [min(span), max(span)]
-        y = [runs["slope"] * value + runs["intercept"] for value in x]
-        name = f"line, R² {runs['r2']:.2f}"
-        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", name=name, line={"color": INK, "width": 1.5}))
+        figure.add_trace(fitted_line(runs, [min(span), max(span)], name=f"line, R² {runs['r2']:.2f}"))
     figure.update_xaxes(title="Δ helpfulness, single run")
     figure.update_yaxes(title="Δ safety, single run")
     return figure
@@ -194,40 +153,30 @@ def single_runs_figure(runs: Mapping[str, Any]) -> Figure:
 
 def sensitivity_figure(rows: Rows) -> Figure:
     """R², slope and persistence with each suspect group left out."""
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
-    beta = next(iter(betas_of(rows)), "")
-    panels = {
-        "R²": {"r2": INK},
-        "slope": {"slope": INK},
-        f"persistence, beta {beta}": {f"{metric}_persistence_{beta}": c for metric, c in METRIC_COLOURS.items()},
-    }
-    shown = list(panels) if beta else list(panels)[:2]
-    figure = make_subplots(
-        cols=len(shown), rows=1, shared_yaxes=True, subplot_titles=shown, horizontal_spacing=0.03
-    )
-    figure.update_layout(layout(height=110 + 36 * len(rows), showlegend=False))
-    for column, title in enumerate(shown, 1):
-        for key, colour in panels[title].items():
-            kept = [row for row in rows if row.get(f"{key}_low") is not None]
+    panels = {"R²": {"r2": INK}, "slope": {"slope": INK}}
+    for beta in betas_of(rows)[:1]:
+        keys = {f"{metric}_persistence_{beta}": colour for metric, colour in METRIC_COLOURS.items()}
+        panels[f"persistence, beta {beta}"] = keys
+    figure = _unlegended(list(panels), 110 + 36 * len(rows), cols=len(panels), horizontal_spacing=0.03)
+    for column, keys in enumerate(panels.values(), 1):
+        for key, colour in keys.items():
+            known = [row for row in rows if row.get(f"{key}_low") is not None]
             names = [
-                "all rows" if not row["n_excluded"] else f"without {row['without']} ({row['excluded_share']:.0%})"
-                for row in kept
+                f"without {row['without']} ({row['excluded_share']:.0%})" if row["n_excluded"] else "all rows"
+                for row in known
             ]
-            bounds = [{"low": row.get(f"{key}_low"), "high": row.get(f"{key}_high")} for row in kept]
-            values = [row[key] for row in kept]
-            dots = go.Scatter(x=values, y=names, error_x=_bars(values, bounds), mode="markers", name=key)
-            figure.add_trace(dots.update(marker={"color": colour, "size": 9}), row=1, col=column)
-    figure.update_yaxes(autorange="reversed", automargin=True, **_grid())
-    figure.update_xaxes(**_grid())
+            look = {"color": colour, "size": 9}
+            dots = interval_dots([interval_of(row, key) for row in known], names, name=key, marker=look)
+            figure.add_trace(dots, row=1, col=column)
     return figure
 
 
-def _grid() -> dict[str, Any]:
-    """Axis colours for figures of several panels, whose further axes the layout does not reach."""
-    axis: dict[str, Any] = layout()["xaxis"]
-    return axis
+def _unlegended(titles: Sequence[str], height: int, cols: int = 2, **more: Any) -> Figure:
+    """Panels side by side that share their named rows, the first on top, without a legend."""
+    figure = new_panels(titles, height, cols, top=70, bottom=50, shared_yaxes=True, **more)
+    figure.update_layout(showlegend=False)
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return figure
 
 
 def fabricated_figure(rows: Rows) -> Figure:
@@ -272,12 +221,10 @@ def _shares_figure(
     title: str = "share of trajectories",
 ) -> Figure:
     """Bars of several shares for each named row."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=layout(height=130 + (12 + 14 * len(series)) * len(named), barmode="group"))
+    figure = new_figure(height=130 + (12 + 14 * len(series)) * len(named), barmode="group")
     for key, (name, colour) in series.items():
-        x, y = [row[key] for _, row in named], [words for words, _ in named]
-        figure.add_trace(go.Bar(x=x, y=y, orientation="h", name=name, marker={"color": colour}))
+        x, y = [row[key] for _, row in named], [text for text, _ in named]
+        figure.add_bar(x=x, y=y, orientation="h", name=name, marker={"color": colour})
     figure.update_xaxes(title=title, tickformat=".0%", rangemode="tozero")
     figure.update_yaxes(autorange="reversed", automargin=True)
     return figure
@@ -285,17 +232,20 @@ def _shares_figure(
 
 def kinds_figure(rows: Rows) -> Figure:
     """What trajectories are made of, by ordering."""
-    import plotly.graph_objects as go
-
     names = list(dict.fromkeys(f"{words(row['set'])}: {words(row['ordering'])}" for row in rows))
-    figure = go.Figure(layout=layout(height=130 + ROW_HEIGHT * len(names), barmode="stack"))
+    figure = new_figure(height=130 + ROW_HEIGHT * len(names), barmode="stack")
     figure.update_layout(legend_traceorder="normal")
     for kind in KINDS:
         mine = [row for row in rows if row["kind"] == kind]
-        scores = [[number(row["safety"]), number(row["helpfulness"])] for row in mine]
-        hover = "%{y}: %{x:.0%}<br>safety %{customdata[0]}, helpfulness %{customdata[1]}"
-        bar = go.Bar(x=[row["share"] for row in mine], y=names, orientation="h", name=kind)
-        figure.add_trace(bar.update(marker={"color": KIND_COLOURS[kind]}, customdata=scores, hovertemplate=hover))
+        figure.add_bar(
+            x=[row["share"] for row in mine],
+            y=names,
+            orientation="h",
+            name=kind,
+            marker={"color": KIND_COLOURS[kind]},
+            customdata=[[number(row["safety"]), number(row["helpfulness"])] for row in mine],
+            hovertemplate="%{y}: %{x:.0%}<br>safety %{customdata[0]}, helpfulness %{customdata[1]}",
+        )
     figure.update_xaxes(title="share of trajectories", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(autorange="reversed", automargin=True)
     return figure
@@ -303,42 +253,29 @@ def kinds_figure(rows: Rows) -> Figure:
 
 def pool_scores_figure(rows: Rows) -> Figure:
     """Joint distribution of the source trajectories' scores, a panel per evaluator."""
-    import plotly.graph_objects as go
-
-    evaluators = sorted({row["evaluator"] for row in rows})
-    correlation = {row["evaluator"]: row["correlation"] for row in rows}
     panels = []
-    for name in evaluators:
+    for name in sorted({row["evaluator"] for row in rows}):
         mine = [row for row in rows if row["evaluator"] == name]
         x, y, z = ([row[key] for row in mine] for key in ("helpfulness", "safety", "n"))
-        panels.append((f"{name}: r = {number(correlation[name])}", go.Heatmap(x=x, y=y, z=z)))
+        panels.append((f"{name}: r = {number(mine[-1]['correlation'])}", {"x": x, "y": y, "z": z}))
     return _heatmaps(panels, "helpfulness", "safety")
 
 
 def agreement_figure(rows: Rows) -> Figure:
     """Confusion of the evaluators on trajectories that both judged, in numbers of trajectories."""
-    import plotly.graph_objects as go
-
-    panels = [
-        (f"{row['part']}, {row['metric']}: κ = {number(row['kappa'])}", go.Heatmap(z=row["confusion"]))
-        for row in rows
-    ]
+    titles = (f"{row['part']}, {row['metric']}: κ = {number(row['kappa'])}" for row in rows)
+    panels = [(title, {"z": row["confusion"]}) for title, row in zip(titles, rows, strict=True)]
     return _heatmaps(panels, rows[0]["second"], rows[0]["first"])
 
 
-def _heatmaps(panels: Sequence[tuple[str, Any]], x: str, y: str) -> Figure:
-    """Panels of counts, two in a row."""
-    from plotly.subplots import make_subplots
-
+def _heatmaps(panels: Sequence[tuple[str, Mapping[str, Any]]], x: str, y: str) -> Figure:
+    """Panels of counts under their titles, two in a row."""
     columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    titles = [title for title, _ in panels]
-    figure = make_subplots(cols=columns, rows=rows, subplot_titles=titles, vertical_spacing=0.2)
-    figure.update_layout(layout(height=90 + 310 * rows))
-    for index, (_, heat) in enumerate(panels):
-        row, column = index // columns + 1, index % columns + 1
-        heat.update(colorscale="Blues", texttemplate="%{z}", showscale=False)
-        figure.add_trace(heat, row=row, col=column)
+    height = 90 + 310 * -(-len(panels) // columns)
+    figure = new_panels([title for title, _ in panels], height, columns, top=70, bottom=50, vertical_spacing=0.2)
+    for index, (_, counts) in enumerate(panels):
+        place = {"row": index // columns + 1, "col": index % columns + 1}
+        figure.add_heatmap(**counts, colorscale="Blues", texttemplate="%{z}", showscale=False, **place)
     figure.update_xaxes(title=x, dtick=1, showgrid=False)
     figure.update_yaxes(title=y, dtick=1, showgrid=False)
     return figure
@@ -346,20 +283,16 @@ def _heatmaps(panels: Sequence[tuple[str, Any]], x: str, y: str) -> Figure:
 
 def pairs_figure(rows: Rows) -> Figure:
     """What single-objective pairs teach beside their objective: gain in the other metric, share of conflict."""
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
     single = [row for row in rows if row["set"] in METRIC_COLOURS]
     names = [f"{row['evaluator']}, {pool(row['pool'])}: {row['set']} pairs" for row in single]
-    panels = {"other_metric_gain": "chosen minus rejected, other metric (points)", "conflict_share": "in conflict"}
-    figure = make_subplots(cols=2, rows=1, shared_yaxes=True, subplot_titles=list(panels.values()))
-    figure.update_layout(layout(height=110 + 34 * len(names), showlegend=False))
-    colours = [METRIC_COLOURS["safety" if row["set"] == "helpfulness" else "helpfulness"] for row in single]
-    for column, key in enumerate(panels, 1):
-        fill = {"color": colours if key == "other_metric_gain" else INK}
-        bar = go.Bar(x=[row[key] for row in single], y=names, orientation="h", marker=fill)
-        figure.add_trace(bar, row=1, col=column)
-    figure.update_xaxes(**_grid())
+    other = [METRIC_COLOURS["safety" if row["set"] == "helpfulness" else "helpfulness"] for row in single]
+    panels = {
+        "chosen minus rejected, other metric (points)": ("other_metric_gain", other),
+        "in conflict": ("conflict_share", INK),
+    }
+    figure = _unlegended(list(panels), 110 + 34 * len(names))
+    for column, (key, colour) in enumerate(panels.values(), 1):
+        look = {"color": colour}
+        figure.add_bar(x=[row[key] for row in single], y=names, orientation="h", marker=look, row=1, col=column)
     figure.update_xaxes(tickformat=".0%", row=1, col=2)
-    figure.update_yaxes(autorange="reversed", automargin=True, **_grid())
     return figure

@@ -248,7 +248,7 @@ def _sensitivity(rows: Rows, name: str) -> Table:
     }
     lines = []
     for row in mine:
-        cells = [with_bounds(_interval(row, k)) for k in keys]
+        cells = [with_bounds(interval_of(row, k)) for k in keys]
         out = f"{row['n_excluded']:,} ({row['excluded_share']:.1%})"
         sizes = [number(row.get(k), ",") for k in ("n_runs", "smallest_run", "n_undefined")]
         lines.append([row["without"], out, *sizes, *cells, row.get("undefined") or ""])
@@ -256,7 +256,7 @@ def _sensitivity(rows: Rows, name: str) -> Table:
     return [*header, *keys.values(), "note"], lines
 
 
-def _interval(row: Mapping[str, Any], key: str) -> dict[str, Any]:
+def interval_of(row: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A number of the sensitivity table; one without an interval is not defined."""
     low = row.get(f"{key}_low")
     return {"estimate": row.get(key), "low": low, "high": row.get(f"{key}_high"), "defined": low is not None}

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from persistence_pipeline.report.kit.figures import (
+    THIN,
+    error_bars,
+    fitted_line,
+    interval_dots,
+    new_figure,
+    new_panels,
+)
 from persistence_pipeline.report.published import PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SYMBOLS, label, layout, marker
+from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SYMBOLS, label, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -22,9 +30,7 @@ def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) ->
 
     Axes are differences from the source; the attainable frontier is drawn against the mean of the sources.
     """
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=layout(height=460, margin={"l": 58, "r": 12, "t": 12, "b": 50}))
+    figure = new_figure(height=460, margin={"l": 58, "r": 12, "t": 12, "b": 50})
     figure.update_layout(legend={"yanchor": "top", "y": -0.17})
     points = frontier["points"]
     _add_lines(figure, frontier, points)
@@ -41,24 +47,16 @@ def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) ->
 
 
 def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
-    import plotly.graph_objects as go
-
+    """Points of one ordering with both their intervals; the source is the origin."""
     if ordering == "source":
         zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
         rows = [{"delta_helpfulness": zero, "delta_safety": zero, "source": "every source", "beta": "–"}]
 
-    def error(name: str) -> dict[str, Any]:
-        values = [row[name] for row in rows]
-        high = [(v["high"] or v["estimate"]) - v["estimate"] for v in values]
-        low = [v["estimate"] - (v["low"] or v["estimate"]) for v in values]
-        return {"type": "data", "array": high, "arrayminus": low, "thickness": 1, "width": 0}
-
-    return go.Scatter(
-        x=[row["delta_helpfulness"]["estimate"] for row in rows],
-        y=[row["delta_safety"]["estimate"] for row in rows],
-        error_x=error("delta_helpfulness"),
-        error_y=error("delta_safety"),
-        mode="markers",
+    x, y = ([row[f"delta_{metric}"] for row in rows] for metric in ("helpfulness", "safety"))
+    return interval_dots(
+        x,
+        [interval["estimate"] for interval in y],
+        error_y=error_bars(y, **THIN),
         name=label(ordering),
         marker=marker(ordering, 13),
         customdata=[[row["source"], row["beta"]] for row in rows],
@@ -102,21 +100,15 @@ def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, 
 
 
 def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
-    import plotly.graph_objects as go
-
     span = [0.0, *(p["delta_helpfulness"]["estimate"] for p in points)]
-    x = np.array([min(span) - 0.15, max(span) + 0.15])
+    x = [min(span) - 0.15, max(span) + 0.15]
     for key, name, dash in (("ols", "fitted line", "solid"), ("orthogonal", "orthogonal fit", "dash")):
         line = frontier[key]
         if "undefined" not in line:
-            y = line["slope"] * x + line["intercept"]
-            style = {"dash": dash, "color": INK, "width": 1.5}
-            figure.add_trace(go.Scatter(x=x, y=y, mode="lines", name=name, line=style, hoverinfo="skip"))
+            figure.add_trace(fitted_line(line, x, dash, name=name, hoverinfo="skip"))
 
 
 def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> None:
-    import plotly.graph_objects as go
-
     sources = [c["splits"][frontier["split"]] for c in cells if c["ordering"] == "source"]
     vertices = frontier.get("attainable") or []
     if not (sources and vertices):
@@ -127,10 +119,8 @@ def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dic
     x.append(x[-1])
     y.append(0 - base["safety"])
     style = {"color": "#CC79A7", "width": 2, "dash": "dot"}
-    figure.add_trace(
-        go.Scatter(
-            x=x, y=y, mode="lines", name="attainable frontier", line=style, hovertemplate="(%{x:.2f}, %{y:.2f})"
-        )
+    figure.add_scatter(
+        x=x, y=y, mode="lines", name="attainable frontier", line=style, hovertemplate="(%{x:.2f}, %{y:.2f})"
     )
     low = min((p["delta_safety"]["low"] or 0 for p in frontier["points"]), default=0)
     left = min((p["delta_helpfulness"]["low"] or 0 for p in frontier["points"]), default=0)
@@ -140,36 +130,26 @@ def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dic
 
 def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
     """Persistence of both metrics with intervals; undefined ratios are not drawn; published values are hollow."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=layout(height=230 + 34 * max(1, len(persistence))))
+    figure = new_figure(height=230 + 34 * max(1, len(persistence)))
     for metric, title in METRIC_TITLES.items():
         rows = [row for row in persistence if metric in row and row[metric]["defined"]]
-        estimates = [row[metric]["estimate"] for row in rows]
         figure.add_trace(
-            go.Scatter(
-                x=estimates,
-                y=[f"{row['source']}, beta {row['beta']:g}" for row in rows],
-                error_x={
-                    "type": "data",
-                    "array": [row[metric]["high"] - row[metric]["estimate"] for row in rows],
-                    "arrayminus": [row[metric]["estimate"] - row[metric]["low"] for row in rows],
-                },
-                mode="markers",
+            interval_dots(
+                [row[metric] for row in rows],
+                [f"{row['source']}, beta {row['beta']:g}" for row in rows],
+                bars={},
                 name=title,
                 marker=marker(metric, 12),
                 hovertemplate=f"{title} %{{x:.2f}}<extra></extra>",
             )
         )
-        figure.add_trace(
-            go.Scatter(
-                x=[value[metric] for value in PERSISTENCE.values()],
-                y=[f"published, beta {beta:g}" for beta in PERSISTENCE],
-                mode="markers",
-                name=f"{title}, published",
-                marker={"symbol": f"{SYMBOLS[metric]}-open", "color": COLOURS[metric], "size": 12},
-                hovertemplate=f"{title}, published %{{x:.3f}}<extra></extra>",
-            )
+        figure.add_scatter(
+            x=[value[metric] for value in PERSISTENCE.values()],
+            y=[f"published, beta {beta:g}" for beta in PERSISTENCE],
+            mode="markers",
+            name=f"{title}, published",
+            marker={"symbol": f"{SYMBOLS[metric]}-open", "color": COLOURS[metric], "size": 12},
+            hovertemplate=f"{title}, published %{{x:.3f}}<extra></extra>",
         )
     figure.add_vline(x=1, line_dash="dot", line_color=INK)
     figure.add_vline(x=0, line_color=INK, line_width=1)
@@ -180,12 +160,8 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
 
 def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
     """Mean safety and helpfulness by ordering within each domain or hazard family."""
-    from plotly.subplots import make_subplots
-
-    figure = make_subplots(cols=2, shared_yaxes=True, subplot_titles=list(METRIC_TITLES.values()))
     height = 130 + 46 * scores[column].nunique()
-    figure.update_layout(**layout(height=height, margin={"l": 60, "r": 20, "t": 80, "b": 40}))
-    figure.update_layout(legend_y=1 + 28 / (height - 120))
+    figure = new_panels(list(METRIC_TITLES.values()), height, shared_yaxes=True)
     means = scores[scores["split"] == split].groupby(["ordering", column])[list(METRIC_TITLES)].mean()
     for ordering in ("source", *PARENTS):
         if ordering not in means.index.get_level_values(0):
@@ -203,9 +179,8 @@ def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
                 row=1,
                 col=index,
             )
-    figure.update_annotations(font_size=13)
-    figure.update_xaxes(range=[-0.1, 3.1], dtick=1, gridcolor="rgba(127,127,127,.2)")
-    figure.update_yaxes(automargin=True, gridcolor="rgba(127,127,127,.2)")
+    figure.update_xaxes(range=[-0.1, 3.1], dtick=1)
+    figure.update_yaxes(automargin=True)
     return figure
 
 
@@ -223,9 +198,7 @@ def rates_figure(cells: list[dict[str, Any]], split: str, where: str) -> Figure:
 
     ``where`` is what the split is called.
     """
-    import plotly.graph_objects as go
-
-    figure = go.Figure(layout=layout(height=360))
+    figure = new_figure(height=360)
     for ordering in ("source", *PARENTS):
         rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
         if rows:
@@ -262,15 +235,10 @@ def training_figure(logs: Mapping[str, pd.DataFrame], orderings: Mapping[str, st
         logs: Training logs by cell.
         orderings: The ordering of each cell.
     """
-    from plotly.subplots import make_subplots
-
     rows = [ordering for ordering in PARENTS if ordering in orderings.values()]
     titles = [text for o in rows for text in (f"{label(o)}: log-probability", f"{label(o)}: reward margin")]
-    spacing = 0.3 / max(3, len(rows))
-    figure = make_subplots(rows=len(rows), cols=2, subplot_titles=titles, vertical_spacing=spacing)
-    height = 190 * len(rows) + 60
-    figure.update_layout(**layout(height=height, margin={"l": 60, "r": 20, "t": 70, "b": 40}))
-    figure.update_layout(legend_y=1 + 24 / (height - 110))
+    height, spacing = 190 * len(rows) + 60, 0.3 / max(3, len(rows))
+    figure = new_panels(titles, height, top=70, legend=24, vertical_spacing=spacing)
     shown: set[str] = set()
     for name, log in logs.items():
         of_ordering = sum(orderings[other] == orderings[name] for other in logs)
@@ -280,9 +248,6 @@ def training_figure(logs: Mapping[str, pd.DataFrame], orderings: Mapping[str, st
             _add_curve(figure, log["step"], log[column], side, name, line, shown, col=1, **place)
         line = {"color": COLOURS["safety"]}
         _add_curve(figure, log["step"], log["rewards_margin"], "margin", name, line, shown, col=2, **place)
-    figure.update_xaxes(gridcolor="rgba(127,127,127,.2)")
-    figure.update_yaxes(gridcolor="rgba(127,127,127,.2)")
-    figure.update_annotations(font_size=13)
     return figure
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from persistence_pipeline.report.figures import METRIC_TITLES, point_markers
+from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_panels
 from persistence_pipeline.report.kit.tables import Column, Table, make_table
 from persistence_pipeline.report.kit.text import DASH, interval_text
-from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, label, layout, marker
+from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, label, marker
 from persistence_pipeline.report.tables import DELTAS, SHARES
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ Calibration = Mapping[str, Mapping[str, Any]]
 """By judge."""
 Row = Mapping[str, Any]
 BASES = {"state": "state graders", "judge": "judge", "corrected": "corrected"}
-GRID = "rgba(127,127,127,.2)"
 SHADES = [[0, "#eef4f8"], [1, COLOURS["safety>helpfulness"]]]
 SHADES_INK = "#1f2937"
 """Opaque cells with dark numbers: legible on light and on dark paper."""
@@ -111,23 +111,20 @@ def bias_figure(calibration: Calibration) -> Figure:
                 figure.add_trace(_offsets(rows, key, name, name not in shown), row=row, col=column)
                 shown.add(name)
             figure.add_vline(x=0, line_color=INK, line_width=1, row=row, col=column)
-    figure.update_xaxes(title="verdict − true score", gridcolor=GRID, zeroline=False)
-    figure.update_yaxes(autorange="reversed", automargin=True, gridcolor=GRID)
+    figure.update_xaxes(title="verdict − true score", zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_yaxes(showticklabels=False, col=2)
     return figure
 
 
 def _offsets(rows: list[Mapping[str, Any]], key: str, name: str, in_legend: bool) -> Any:
     """Markers with intervals, filled or hollow, in the looks of their orderings."""
-    import plotly.graph_objects as go
-
     looks = [marker(row["ordering"], 11) for row in rows]
     hollow = "-open" * (key == "left")
-    return go.Scatter(
-        x=[row[key]["estimate"] for row in rows],
-        y=[label(row["ordering"]) for row in rows],
-        error_x=_bars([row[key] for row in rows]),
-        mode="markers",
+    return interval_dots(
+        [row[key] for row in rows],
+        [label(row["ordering"]) for row in rows],
+        bars={"thickness": 1, "width": 3, "color": INK},
         name=name,
         legendgroup=name,
         showlegend=in_legend,
@@ -140,24 +137,8 @@ def _offsets(rows: list[Mapping[str, Any]], key: str, name: str, in_legend: bool
     )
 
 
-def _bars(intervals: list[Mapping[str, float | None]]) -> dict[str, Any]:
-    def length(first: float | None, second: float | None) -> float:
-        return 0.0 if first is None or second is None else first - second
-
-    return {
-        "type": "data",
-        "array": [length(one["high"], one["estimate"]) for one in intervals],
-        "arrayminus": [length(one["estimate"], one["low"]) for one in intervals],
-        "thickness": 1,
-        "width": 3,
-        "color": INK,
-    }
-
-
 def frontiers_figure(calibration: Calibration) -> Figure:
     """The frontier three times for each judge: by the state graders, by the judge, corrected."""
-    import plotly.graph_objects as go
-
     figure = _panels(calibration, list(BASES.values()), height=330, gap=0.04, shared=True)
     shown: set[str] = set()
     for row, found in enumerate(calibration.values(), 1):
@@ -171,13 +152,9 @@ def frontiers_figure(calibration: Calibration) -> Figure:
                     figure.add_trace(trace, row=row, col=column)
                     shown.add(ordering)
             if "undefined" not in line:
-                x = np.array(_span(points), dtype=float)
-                style = {"color": INK, "width": 1.5}
-                y = line["slope"] * x + line["intercept"]
-                fitted = go.Scatter(x=x, y=y, mode="lines", line=style, showlegend=False, hoverinfo="skip")
+                fitted = fitted_line(line, _span(points), showlegend=False, hoverinfo="skip")
                 figure.add_trace(fitted, row=row, col=column)
-    figure.update_xaxes(title="Δ helpfulness", gridcolor=GRID, zerolinecolor="rgba(127,127,127,.5)")
-    figure.update_yaxes(gridcolor=GRID, zerolinecolor="rgba(127,127,127,.5)")
+    figure.update_xaxes(title="Δ helpfulness")
     figure.update_yaxes(title="Δ safety", col=1)
     return figure
 
@@ -198,22 +175,19 @@ def _panels(
     calibration: Calibration, titles: list[str], height: int, gap: float, top: int = 80, shared: bool = False
 ) -> Figure:
     """A row of panels for each judge, under the judge's name."""
-    from plotly.subplots import make_subplots
-
-    n = len(calibration)
-    figure = make_subplots(
-        rows=n,
+    whole, share = height * len(calibration) + top - 20, "all" if shared else False
+    figure = new_panels(
+        [f"{judge}: {title}" for judge in calibration for title in titles],
+        whole,
         cols=len(titles),
-        subplot_titles=[f"{judge}: {title}" for judge in calibration for title in titles],
+        top=top,
+        bottom=50,
+        legend=30,
         horizontal_spacing=gap,
-        vertical_spacing=0.34 / max(2, n),
-        shared_yaxes="all" if shared else False,
-        shared_xaxes="all" if shared else False,
+        vertical_spacing=0.34 / max(2, len(calibration)),
+        shared_yaxes=share,
+        shared_xaxes=share,
     )
-    whole = height * n + top - 20
-    figure.update_layout(**layout(height=whole, margin={"l": 60, "r": 20, "t": top, "b": 50}))
-    figure.update_layout(legend_y=1 + 30 / (whole - top - 50))
-    figure.update_annotations(font_size=13)
     figure.update_xaxes(showticklabels=True)
     return figure
 

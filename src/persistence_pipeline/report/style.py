@@ -31,6 +31,7 @@ PARENTS = {
 """The stage before the last one of each ordering."""
 INK = "#6b7280"
 """Lines and texts that must be legible on light and on dark paper."""
+AXIS = {"gridcolor": "rgba(127,127,127,.2)", "zerolinecolor": "rgba(127,127,127,.5)", "linecolor": INK}
 SPLITS = {
     "test_iid": "new slot values",
     "test_combination": "held-out combinations",
@@ -70,14 +71,13 @@ def label(ordering: str) -> str:
 
 def layout(**further: Any) -> dict[str, Any]:
     """Layout that all figures share: no paper of their own, so that the page's theme shows through."""
-    axis = {"gridcolor": "rgba(127,127,127,.2)", "zerolinecolor": "rgba(127,127,127,.5)", "linecolor": INK}
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
         "margin": {"l": 60, "r": 20, "t": 70, "b": 50},
-        "xaxis": axis,
-        "yaxis": axis,
+        "xaxis": AXIS,
+        "yaxis": AXIS,
         "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         "hoverlabel": {"align": "left"},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": INK, "activecolor": INK},
