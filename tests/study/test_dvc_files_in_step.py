@@ -20,8 +20,8 @@ from kedro.pipeline import Pipeline
 from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.study import Cell, parse_cells
-from persistence_pipeline.study.__main__ import _sources
 from persistence_pipeline.study.dvc import CODE
+from persistence_pipeline.study.expanded import _sources
 from persistence_pipeline.study.spec import expand, load_spec, render_cells
 from persistence_pipeline.study.stages import Study, code_of, render_dvc_file
 
