@@ -38,6 +38,19 @@ def test_a_parent_comes_along_although_its_ordering_is_not_asked_for() -> None:
     ]
 
 
+def test_an_ordering_is_any_sequence_of_stages() -> None:
+    cells = _cells(orderings=["safety>helpfulness>safety", "helpfulness>helpfulness", "both>safety"])
+    assert [(cell.ordering, cell.objective, cell.parent) for cell in cells.values()] == [
+        ("safety", "safety", None),
+        ("helpfulness", "helpfulness", None),
+        ("both", "both", None),
+        ("safety>helpfulness", "helpfulness", "llama_b0p1_s0_safety"),
+        ("safety>helpfulness>safety", "safety", "llama_b0p1_s0_safety_then_helpfulness"),
+        ("helpfulness>helpfulness", "helpfulness", "llama_b0p1_s0_helpfulness"),
+        ("both>safety", "safety", "llama_b0p1_s0_both"),
+    ]
+
+
 def test_the_factors_of_the_whole_study_reach_cells_and_cases() -> None:
     spec = parse_spec({**ONE, "reference": "source", "loss": "ipo", "conflict_share": 0.25}, "study.yml")
     cells = expand(spec, KNOWN)
@@ -68,13 +81,32 @@ IN_A_CIRCLE = {
     X: {**STAGED, "beta": 0.2, "ordering": "safety>helpfulness", "parent": Y},
     Y: {**STAGED, "beta": 0.3, "ordering": "helpfulness>safety", "parent": X},
 }
+THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({"extra": {X: {**IN_A_CIRCLE[X], "parent": "nobody"}}}, f"cell {X}: its parent 'nobody' is not in"),
-        ({"extra": IN_A_CIRCLE}, f"cell {X}: circle of parents {X} -> {Y} -> {X}"),
+        ({"extra": IN_A_CIRCLE}, f"cell {X}: its parent '{Y}' is of ordering helpfulness>safety, expected safety"),
+        (  # its middle stage would be skipped
+            {
+                "extra": {
+                    THRICE: {
+                        **STAGED,
+                        "beta": 0.1,
+                        "ordering": "safety>helpfulness>safety",
+                        "parent": "llama_b0p1_s0_safety",
+                    }
+                }
+            },
+            "is of ordering safety, expected safety>helpfulness",
+        ),
+        (
+            {"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>helpfulness", "objective": "both"}}},
+            "the last stage of safety>helpfulness is not on both",
+        ),
+        ({"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>x"}}}, f"cell {X}: ordering 'safety>x': 'x' is"),
         ({"betas": [0.1, 0.1]}, "betas names 0.1 twice"),
         ({"betas": [0.1, 0.10000001]}, "cell llama_b0p1_s0_safety: two cells would have this name"),
         (
@@ -93,7 +125,7 @@ IN_A_CIRCLE = {
             {"seeds": [0, 1], "extra": {X: {**IN_A_CIRCLE[X], "parent": "llama_b0p1_s1_safety"}}},
             f"cell {X}: its parent 'llama_b0p1_s1_safety' has another source or seed",
         ),
-        ({"orderings": ["sideways"]}, "study.yml: orderings.0: Input should be 'safety'"),
+        ({"orderings": ["sideways"]}, "orderings.0: Value error, ordering 'sideways': 'sideways' is no stage"),
         ({"colour": "red"}, "study.yml: colour: Extra inputs are not permitted"),
     ],
 )

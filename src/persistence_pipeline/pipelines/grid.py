@@ -7,11 +7,11 @@ Without a session (``kedro registry list``, tests) those of ``KEDRO_ENV`` are re
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from persistence_pipeline.study import Cell, Ordering, StudyDesign, parse_cells, parse_design, seed_name
+from persistence_pipeline.study import Cell, StudyDesign, parse_cells, parse_design, seed_name
 
 _PROJECT = Path(__file__).resolve().parents[3]
 _session_cells: dict[str, Cell] = {}
@@ -72,15 +72,14 @@ def _parameters_without_session() -> Mapping[str, Any]:
     return parameters
 
 
-def select(cells: Mapping[str, Cell], orderings: Iterable[Ordering]) -> dict[str, Cell]:
-    """The cells of some orderings, with the parents they need."""
-    wanted = set(orderings)
+def select(cells: Mapping[str, Cell], wanted: Callable[[Cell], bool]) -> dict[str, Cell]:
+    """The cells that are wanted, with all that they start from."""
     chosen: set[str] = set()
     for name, cell in cells.items():
-        if cell.ordering in wanted:
-            chosen.add(name)
-            if cell.parent:
-                chosen.add(cell.parent)
+        ancestor = name if wanted(cell) else None
+        while ancestor is not None:
+            chosen.add(ancestor)
+            ancestor = cells[ancestor].parent
     return {name: cell for name, cell in cells.items() if name in chosen}
 
 

@@ -6,7 +6,6 @@ cells, ``stages.py`` and ``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is w
 """
 
 from persistence_pipeline.study.cells import (
-    ORDERINGS,
     Arm,
     CaseSet,
     Cell,
@@ -21,7 +20,6 @@ from persistence_pipeline.study.cells import (
 from persistence_pipeline.study.design import StudyDesign, parse_design
 
 __all__ = [
-    "ORDERINGS",
     "Arm",
     "CaseSet",
     "Cell",

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from persistence_pipeline import orderings
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Seed, Strict
 
-Ordering = Literal["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
+Ordering = Annotated[str, AfterValidator(orderings.check)]
+"""A sequence of stages, such as ``safety>helpfulness``."""
 Reference = Literal["previous", "source"]
-ORDERINGS: tuple[Ordering, ...] = get_args(Ordering)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -47,7 +48,7 @@ class Arm(Strict):
 
     def provenance(self) -> dict[str, Any]:
         """As for a cell; the source's ordering is ``source`` and its beta NaN."""
-        return {"cell": self.name, "source": self.source, "ordering": "source", "beta": float("nan")}
+        return {"cell": self.name, "source": self.source, "ordering": orderings.SOURCE, "beta": float("nan")}
 
 
 class Cell(Strict):
@@ -62,6 +63,12 @@ class Cell(Strict):
     seed: Seed
     reference: Reference = "previous"
     loss: str = "sigmoid"
+
+    @model_validator(mode="after")
+    def _last_stage(self) -> Self:
+        if self.objective != orderings.objective(self.ordering):
+            raise ValueError(f"the last stage of {self.ordering} is not on {self.objective}")
+        return self
 
     @property
     def name(self) -> str:
@@ -91,7 +98,7 @@ def seed_name(seed: int) -> str:
 def cell_name(source: str, beta: float, seed: int, ordering: str) -> str:
     """Name of the cell with these factors."""
     written = f"{beta:g}".replace(".", "p")
-    return f"{source}_b{written}_s{seed}_{ordering.replace('>', '_then_')}"
+    return f"{source}_b{written}_s{seed}_{orderings.slug(ordering)}"
 
 
 def parse_cells(table: Mapping[str, Mapping[str, object] | None]) -> dict[str, Cell]:
@@ -120,23 +127,26 @@ def parse_cell(name: str, fields: Mapping[str, object]) -> Cell:
 
 
 def check_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    """The cells, if every parent exists, stands on the same arm, and there is no circle.
+    """The cells, if every parent is there and has had, on the same arm, all stages of its child but the last.
 
     Raises:
         StudyError: naming the cell.
     """
     for name, cell in cells.items():
-        if cell.parent in cells and cells[str(cell.parent)].arm != cell.arm:
+        before = orderings.parent(cell.ordering)
+        if cell.parent is None:
+            if before != orderings.SOURCE:
+                raise StudyError(f"cell {name}: parent: expected a cell of ordering {before}, but missing")
+            continue
+        parent = cells.get(cell.parent)
+        if parent is None:
+            raise StudyError(f"cell {name}: its parent {cell.parent!r} is not in the table")
+        if parent.arm != cell.arm:
             raise StudyError(f"cell {name}: its parent {cell.parent!r} has another source or seed")
-        seen = [name]
-        parent = cell.parent
-        while parent is not None:
-            if parent not in cells:
-                raise StudyError(f"cell {seen[-1]}: its parent {parent!r} is not in the table")
-            if parent in seen:
-                raise StudyError(f"cell {name}: circle of parents {' -> '.join([*seen, parent])}")
-            seen.append(parent)
-            parent = cells[parent].parent
+        if parent.ordering != before:
+            raise StudyError(
+                f"cell {name}: its parent {cell.parent!r} is of ordering {parent.ordering}, expected {before}"
+            )
     return dict(cells)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationError
 
+from persistence_pipeline import orderings
 from persistence_pipeline.strict import Seed, Strict
 from persistence_pipeline.study.cells import (
     Cell,
@@ -86,15 +87,16 @@ def _add(cells: dict[str, Cell], spec: StudySpec, factors: dict[str, Any]) -> No
     if cells.get(name, cell) != cell:
         raise StudyError(f"cell {name}: two cells would have this name; their betas differ by too little")
     if cell.parent is not None:
-        _add(cells, spec, {**factors, "ordering": fields["ordering"].split(">")[0]})
+        _add(cells, spec, {**factors, "ordering": orderings.parent(cell.ordering)})
     cells[name] = cell
 
 
 def _complete(spec: StudySpec, factors: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of a cell: its ordering says objective and parent."""
-    first, *then = str(factors["ordering"]).split(">")
-    parent = cell_name(**{**factors, "ordering": first}) if then else None
-    implied = {"objective": then[-1] if then else first, "parent": parent}
+    ordering = factors["ordering"]
+    before = orderings.parent(ordering)
+    parent = None if before == orderings.SOURCE else cell_name(**{**factors, "ordering": before})
+    implied = {"objective": orderings.objective(ordering), "parent": parent}
     return {**factors, **implied, "reference": spec.reference, "loss": spec.loss}
 
 
@@ -105,6 +107,10 @@ def _add_extra(cells: dict[str, Cell], spec: StudySpec, name: str, fields: dict[
         raise StudyError(f"cell {name}: {missing[0]}: expected, but missing")
     if not isinstance(factors["beta"], int | float):
         raise StudyError(f"cell {name}: beta: expected a number, got {factors['beta']!r}")
+    try:
+        orderings.check(str(factors["ordering"]))
+    except ValueError as error:
+        raise StudyError(f"cell {name}: {error}") from None
     cell = parse_cell(name, {**_complete(spec, factors), **fields})
     if name in cells:
         raise StudyError(f"cell {name}: the product of the factors already has a cell of this name")

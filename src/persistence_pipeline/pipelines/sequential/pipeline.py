@@ -9,4 +9,4 @@ from persistence_pipeline.pipelines import compose, grid
 
 def create_pipeline() -> Pipeline:
     """The study of these orderings, from cases to the report."""
-    return compose.study(grid.select(grid.active_cells(), ["safety>helpfulness", "helpfulness>safety"]))
+    return compose.study(grid.select(grid.active_cells(), lambda cell: cell.parent is not None))
