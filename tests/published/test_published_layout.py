@@ -43,7 +43,6 @@ def test_a_name_says_what_it_was_made_of(
         ("dpo_Phi-4_safe_q32", "is not dpo_"),
         ("dpo_safe_q32_s0", "is not dpo_"),
         ("dpo_Phi-4_safe_q32_s0_extra", "is not dpo_"),
-        ("dpo_Phi-4_safe_q32_s0_safe_q32_s0", "safety>safety is not an ordering"),
         ("dpo_Phi-4_safe_q32_s0_help_q32_s1", "differ in evaluator, beta or seed"),
         ("dpo_Phi-4_safe_q32_s0_help_gpt5m_s0", "differ in evaluator, beta or seed"),
         ("dpo_Phi-4_safe_q32_beta-0.05_s0_help_q32_s0", "differ in evaluator, beta or seed"),

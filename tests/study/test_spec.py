@@ -106,7 +106,7 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
             {"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>helpfulness", "objective": "both"}}},
             "the last stage of safety>helpfulness is not on both",
         ),
-        ({"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>x"}}}, f"cell {X}: ordering 'safety>x': 'x' is"),
+        ({"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>x"}}}, "ordering 'safety>x': 'x' is no stage"),
         ({"betas": [0.1, 0.1]}, "betas names 0.1 twice"),
         ({"betas": [0.1, 0.10000001]}, "cell llama_b0p1_s0_safety: two cells would have this name"),
         (

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from persistence_pipeline.analysis.runs import SOURCE, Floats, Runs, average_over
+from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+from persistence_pipeline.orderings import SOURCE
 
 MIN_POINTS = 3
 

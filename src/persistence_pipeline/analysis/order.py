@@ -17,9 +17,10 @@ import numpy as np
 from persistence_pipeline.analysis.bootstrap import interval
 from persistence_pipeline.analysis.persistence import Group, average_ratio, ratio_parts
 from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+from persistence_pipeline.orderings import sequence
 from persistence_pipeline.records import METRICS
 
-ORDERS = ("safety>helpfulness", "helpfulness>safety")
+ORDERS = (sequence("safety", "helpfulness"), sequence("helpfulness", "safety"))
 
 
 def order_gap(runs: Runs, means: Floats, source: str, evaluator: str, beta: float) -> Floats | None:

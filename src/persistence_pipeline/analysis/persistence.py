@@ -14,10 +14,11 @@ import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import interval, none_if_nan
 from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+from persistence_pipeline.orderings import sequence
 
 ARMS = {
-    "safety": ("safety>helpfulness", "helpfulness", "safety"),
-    "helpfulness": ("helpfulness>safety", "safety", "helpfulness"),
+    "safety": (sequence("safety", "helpfulness"), "helpfulness", "safety"),
+    "helpfulness": (sequence("helpfulness", "safety"), "safety", "helpfulness"),
 }
 """By metric: the arm trained on it first, the arm never trained on it, the arm trained on nothing else."""
 

@@ -18,8 +18,6 @@ from persistence_pipeline.records import METRICS
 
 Floats = npt.NDArray[np.float64]
 RUN_COLUMNS = ["source", "ordering", "beta", "seed", "evaluator"]
-SOURCE = "source"
-"""The ordering of rows of the model before any stage."""
 
 
 @dataclass(frozen=True)

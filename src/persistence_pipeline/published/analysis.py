@@ -17,8 +17,9 @@ from persistence_pipeline.analysis.persistence import (
     ratio,
     ratio_parts,
 )
-from persistence_pipeline.analysis.runs import SOURCE, Runs
+from persistence_pipeline.analysis.runs import Runs
 from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
+from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.published.published_scheme import GroupDraws, Key, group_draws, published_interval
 from persistence_pipeline.published.rivals import rival_rows
 from persistence_pipeline.records import METRICS

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.paired import agreement
+from persistence_pipeline.orderings import in_order
 from persistence_pipeline.preferences.audit import BEST, audit_pairs
 from persistence_pipeline.published.layout import POOL
 from persistence_pipeline.published.pairs import POOLS
@@ -15,7 +16,6 @@ from persistence_pipeline.records import METRICS
 
 TOKEN_LIMIT = "token_limit"  # noqa: S105
 STOPPED = (TOKEN_LIMIT, "error")
-ORDERINGS = ("source", "safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both")
 ALL = "all"
 KINDS = ("executed calls only", "executed and fabricated", "fabricated only", "neither")
 """What a trajectory is made of: calls that were executed, observations that were fabricated (wide definition)."""
@@ -67,10 +67,8 @@ def _groups(pool: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[str, str
 
 
 def _orderings(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    for ordering in ORDERINGS:
-        group = rows[rows["ordering"] == ordering]
-        if len(group):
-            yield ordering, group
+    for ordering in in_order(rows["ordering"]):
+        yield ordering, rows[rows["ordering"] == ordering]
     yield ALL, rows
 
 

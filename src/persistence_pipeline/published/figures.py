@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from persistence_pipeline.orderings import colour_of, in_order, label
 from persistence_pipeline.published.audits import ALL, KINDS
 from persistence_pipeline.published.summary import headline_set
 from persistence_pipeline.published.tables import betas_of, by_beta, distinct, interval_of, pool, words
 from persistence_pipeline.report.figures import frontier_figure
 from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_figure, new_panels
 from persistence_pipeline.report.kit.text import number
-from persistence_pipeline.report.style import COLOURS, INK, label, marker
+from persistence_pipeline.report.style import INK, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 Rows = Sequence[Mapping[str, Any]]
-SAFETY, HELPFULNESS, OTHER = COLOURS["safety"], COLOURS["helpfulness"], COLOURS["both"]
+SAFETY, HELPFULNESS, OTHER = colour_of("safety"), colour_of("helpfulness"), colour_of("both")
 METRIC_COLOURS = {"safety": SAFETY, "helpfulness": HELPFULNESS}
 KIND_COLOURS = dict(zip(KINDS, (OTHER, "#56B4E9", HELPFULNESS, "#7f7f7f"), strict=True))
 ROW_HEIGHT = 26
@@ -131,18 +132,17 @@ def _compared(names: Sequence[str], title: str, series: Iterable[tuple[str, str,
 def single_runs_figure(runs: Mapping[str, Any]) -> Figure:
     """Every run before averaging over seeds and evaluators, with the line through them."""
     figure = new_figure(height=460)
-    for ordering in [o for o in COLOURS if o != "source"]:
+    for ordering in in_order(point["ordering"] for point in runs["points"]):
         rows = [point for point in runs["points"] if point["ordering"] == ordering]
-        if rows:
-            figure.add_scatter(
-                x=[row["delta_helpfulness"] for row in rows],
-                y=[row["delta_safety"] for row in rows],
-                customdata=[[row["source"], row["beta"], row["seed"], row["evaluator"]] for row in rows],
-                mode="markers",
-                name=label(ordering),
-                marker=marker(ordering, size=8),
-                hovertemplate="%{customdata}<br>(%{x:.2f}, %{y:.2f})<extra></extra>",
-            )
+        figure.add_scatter(
+            x=[row["delta_helpfulness"] for row in rows],
+            y=[row["delta_safety"] for row in rows],
+            customdata=[[row["source"], row["beta"], row["seed"], row["evaluator"]] for row in rows],
+            mode="markers",
+            name=label(ordering),
+            marker=marker(ordering, size=8),
+            hovertemplate="%{customdata}<br>(%{x:.2f}, %{y:.2f})<extra></extra>",
+        )
     if runs.get("slope") is not None:
         span = [point["delta_helpfulness"] for point in runs["points"]]
         figure.add_trace(fitted_line(runs, [min(span), max(span)], name=f"line, R² {runs['r2']:.2f}"))
@@ -183,7 +183,7 @@ def fabricated_figure(rows: Rows) -> Figure:
     """Share of trajectories with a fabricated observation, by either definition, and without a call."""
     series = {
         "fabricated": ("fabricated observation", HELPFULNESS),
-        "fabricated_wide": ("… or with Markdown around it", COLOURS["helpfulness>safety"]),
+        "fabricated_wide": ("… or with Markdown around it", colour_of("helpfulness>safety")),
         "zero_calls": ("no executed call", SAFETY),
     }
     return _shares_figure([(f"{words(r['set'])}: {words(r['ordering'])}", r) for r in rows], series)

@@ -20,8 +20,9 @@ import numpy as np
 from persistence_pipeline.analysis.bootstrap import interval
 from persistence_pipeline.analysis.order import excess, order_gap
 from persistence_pipeline.analysis.persistence import ARMS, Group, average_ratio, ratio_parts
-from persistence_pipeline.analysis.runs import SOURCE, Floats, Runs, average_over
+from persistence_pipeline.analysis.runs import Floats, Runs, average_over
 from persistence_pipeline.analysis.summary import Draws
+from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 
 ADDED = ("gain", "side_effect")

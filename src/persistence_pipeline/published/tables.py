@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from persistence_pipeline.orderings import label
 from persistence_pipeline.published.pairs import CLEAN
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table, make_table
 from persistence_pipeline.report.kit.text import DASH, Interval, bounds_text, interval_text, number
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
-from persistence_pipeline.report.style import label
 
 Rows = Sequence[Mapping[str, Any]]
 SHOWN = 200

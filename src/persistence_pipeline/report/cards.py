@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
+from persistence_pipeline.orderings import label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.page import render
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, markdown_table
 from persistence_pipeline.report.kit.text import interval_text
-from persistence_pipeline.report.style import headline_split, label, split_names
+from persistence_pipeline.report.style import headline_split, split_names
 
 SCORES: Sequence[Column] = (
     ("seed", "seed", str),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, symbol_of
 from persistence_pipeline.report.kit.figures import (
     THIN,
     error_bars,
@@ -17,7 +18,7 @@ from persistence_pipeline.report.kit.figures import (
     new_panels,
 )
 from persistence_pipeline.report.published import PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SYMBOLS, label, marker
+from persistence_pipeline.report.style import INK, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -37,10 +38,8 @@ def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) ->
     _add_attainable(figure, frontier, cells)
     for point in points:
         _add_arrow(figure, point, points)
-    for ordering in ("source", *PARENTS):
-        rows = [p for p in points if p["ordering"] == ordering]
-        if ordering == "source" or rows:
-            figure.add_trace(point_markers(ordering, rows))
+    for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
+        figure.add_trace(point_markers(ordering, [p for p in points if p["ordering"] == ordering]))
     figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
     figure.update_yaxes(title="Δ safety against the source", zeroline=True)
     return figure
@@ -68,13 +67,13 @@ def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
 
 
 def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
-    parent = PARENTS[point["ordering"]]
+    before = parent(point["ordering"])
     x0, y0 = 0.0, 0.0
-    if parent != "source":
+    if before != SOURCE:
         same = [
             p
             for p in points
-            if (p["ordering"], p["source"], p["beta"]) == (parent, point["source"], point["beta"])
+            if (p["ordering"], p["source"], p["beta"]) == (before, point["source"], point["beta"])
         ]
         if not same:
             return
@@ -92,7 +91,7 @@ def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, 
         showarrow=True,
         arrowhead=2,
         arrowwidth=1.2,
-        arrowcolor=COLOURS[point["ordering"]],
+        arrowcolor=colour_of(point["ordering"]),
         opacity=0.55,
         standoff=8,
         startstandoff=6,
@@ -148,7 +147,7 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
             y=[f"published, beta {beta:g}" for beta in PERSISTENCE],
             mode="markers",
             name=f"{title}, published",
-            marker={"symbol": f"{SYMBOLS[metric]}-open", "color": COLOURS[metric], "size": 12},
+            marker={"symbol": f"{symbol_of(metric)}-open", "color": colour_of(metric), "size": 12},
             hovertemplate=f"{title}, published %{{x:.3f}}<extra></extra>",
         )
     figure.add_vline(x=1, line_dash="dot", line_color=INK)
@@ -163,9 +162,7 @@ def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
     height = 130 + 46 * scores[column].nunique()
     figure = new_panels(list(METRIC_TITLES.values()), height, shared_yaxes=True)
     means = scores[scores["split"] == split].groupby(["ordering", column])[list(METRIC_TITLES)].mean()
-    for ordering in ("source", *PARENTS):
-        if ordering not in means.index.get_level_values(0):
-            continue
+    for ordering in in_order(means.index.get_level_values(0)):
         rows = means.loc[ordering].sort_index(ascending=False)
         for index, metric in enumerate(METRIC_TITLES, 1):
             figure.add_scatter(
@@ -199,7 +196,7 @@ def rates_figure(cells: list[dict[str, Any]], split: str, where: str) -> Figure:
     ``where`` is what the split is called.
     """
     figure = new_figure(height=360)
-    for ordering in ("source", *PARENTS):
+    for ordering in in_order(cell["ordering"] for cell in cells):
         rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
         if rows:
             means = [100 * _mean(row[rate] for row in rows) for rate in RATES]
@@ -223,8 +220,8 @@ def _mean(values: Iterable[float | None]) -> float:
 
 
 SIDES = {
-    "logps_chosen": ("chosen", COLOURS["both"], "solid"),
-    "logps_rejected": ("rejected", COLOURS["helpfulness"], "dash"),
+    "logps_chosen": ("chosen", colour_of("both"), "solid"),
+    "logps_rejected": ("rejected", colour_of("helpfulness"), "dash"),
 }
 
 
@@ -235,7 +232,7 @@ def training_figure(logs: Mapping[str, pd.DataFrame], orderings: Mapping[str, st
         logs: Training logs by cell.
         orderings: The ordering of each cell.
     """
-    rows = [ordering for ordering in PARENTS if ordering in orderings.values()]
+    rows = [ordering for ordering in in_order(orderings.values()) if ordering != SOURCE]
     titles = [text for o in rows for text in (f"{label(o)}: log-probability", f"{label(o)}: reward margin")]
     height, spacing = 190 * len(rows) + 60, 0.3 / max(3, len(rows))
     figure = new_panels(titles, height, top=70, legend=24, vertical_spacing=spacing)
@@ -246,7 +243,7 @@ def training_figure(logs: Mapping[str, pd.DataFrame], orderings: Mapping[str, st
         for column, (side, colour, dash) in SIDES.items():
             line = {"color": colour, "dash": dash}
             _add_curve(figure, log["step"], log[column], side, name, line, shown, col=1, **place)
-        line = {"color": COLOURS["safety"]}
+        line = {"color": colour_of("safety")}
         _add_curve(figure, log["step"], log["rewards_margin"], "margin", name, line, shown, col=2, **place)
     return figure
 

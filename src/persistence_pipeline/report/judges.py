@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, place
 from persistence_pipeline.report.figures import METRIC_TITLES, point_markers
 from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_panels
 from persistence_pipeline.report.kit.tables import Column, Table, make_table
 from persistence_pipeline.report.kit.text import DASH, interval_text
-from persistence_pipeline.report.style import COLOURS, INK, PARENTS, SPLITS, label, marker
+from persistence_pipeline.report.style import INK, SPLITS, marker
 from persistence_pipeline.report.tables import DELTAS, SHARES
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Calibration = Mapping[str, Mapping[str, Any]]
 """By judge."""
 Row = Mapping[str, Any]
 BASES = {"state": "state graders", "judge": "judge", "corrected": "corrected"}
-SHADES = [[0, "#eef4f8"], [1, COLOURS["safety>helpfulness"]]]
+SHADES = [[0, "#eef4f8"], [1, colour_of("safety>helpfulness")]]
 SHADES_INK = "#1f2937"
 """Opaque cells with dark numbers: legible on light and on dark paper."""
 LEVELS = ["0", "1", "2", "3"]
@@ -144,13 +145,11 @@ def frontiers_figure(calibration: Calibration) -> Figure:
     for row, found in enumerate(calibration.values(), 1):
         for column, basis in enumerate(BASES, 1):
             points, line = _known(found["frontier"][basis]["points"]), found["frontier"][basis]["ols"]
-            for ordering in ("source", *PARENTS):
-                rows = [point for point in points if point["ordering"] == ordering]
-                if ordering == "source" or rows:
-                    trace = point_markers(ordering, rows)
-                    trace.update(legendgroup=ordering, showlegend=ordering not in shown, marker_size=11)
-                    figure.add_trace(trace, row=row, col=column)
-                    shown.add(ordering)
+            for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
+                trace = point_markers(ordering, [point for point in points if point["ordering"] == ordering])
+                trace.update(legendgroup=ordering, showlegend=ordering not in shown, marker_size=11)
+                figure.add_trace(trace, row=row, col=column)
+                shown.add(ordering)
             if "undefined" not in line:
                 fitted = fitted_line(line, _span(points), showlegend=False, hoverinfo="skip")
                 figure.add_trace(fitted, row=row, col=column)
@@ -193,7 +192,7 @@ def _panels(
 
 
 def _in_order(rows: list[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: list(COLOURS).index(row["ordering"]))
+    return sorted(rows, key=lambda row: place(row["ordering"]))
 
 
 # -- tables ----------------------------------------------------------------------------------------------
@@ -276,9 +275,9 @@ def _point_rows(calibration: Calibration) -> Iterator[Row]:
             yield {**point, "judge": judge, "basis": name, "where": _where(point)}
 
 
-def _place(point: Row) -> tuple[str, float, int]:
+def _place(point: Row) -> tuple[str, float, tuple[int, ...]]:
     """Points of one source and beta together, orderings as everywhere."""
-    return point["source"], -point["beta"], list(COLOURS).index(point["ordering"])
+    return point["source"], -point["beta"], place(point["ordering"])
 
 
 def _where(row: Row) -> str:

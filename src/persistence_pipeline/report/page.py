@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.kit.tables import Table
-from persistence_pipeline.report.style import COLOURS, SYMBOLS, headline_split, split_names
+from persistence_pipeline.report.style import headline_split, split_names
 
 SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "figures", "page", "main")
 """Parts of the page's script, in the order in which they are read."""
@@ -77,9 +78,10 @@ def render_report(
 
 
 def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Colour and shape of each ordering, and the names of the splits, for the page's script."""
-    looks = {name: {"colour": COLOURS[name], "symbol": SYMBOLS[name]} for name in COLOURS}
-    return {**looks, "splits": split_names(summary)}
+    """What the page's script needs to know of each ordering, in their order, and the names of the splits."""
+    names = in_order([SOURCE, *(cell["ordering"] for cell in summary["cells"])])
+    looks = {name: {"colour": colour_of(name), "symbol": symbol_of(name), "label": label(name)} for name in names}
+    return {"orderings": looks, "splits": split_names(summary)}
 
 
 def _tables(summary: Mapping[str, Any]) -> dict[str, Table]:

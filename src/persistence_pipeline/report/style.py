@@ -1,34 +1,12 @@
-"""How orderings look everywhere: colours that colour-blind readers tell apart (Okabe–Ito), and a shape each."""
+"""How figures and tables look everywhere. The looks of an ordering follow from its stages (``orderings.py``)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-COLOURS = {
-    "source": "#7f7f7f",
-    "safety": "#0072B2",
-    "helpfulness": "#D55E00",
-    "safety>helpfulness": "#56B4E9",
-    "helpfulness>safety": "#E69F00",
-    "both": "#009E73",
-}
-SYMBOLS = {
-    "source": "cross",
-    "safety": "square",
-    "helpfulness": "circle",
-    "safety>helpfulness": "triangle-right",
-    "helpfulness>safety": "triangle-left",
-    "both": "diamond",
-}
-PARENTS = {
-    "safety": "source",
-    "helpfulness": "source",
-    "both": "source",
-    "safety>helpfulness": "safety",
-    "helpfulness>safety": "helpfulness",
-}
-"""The stage before the last one of each ordering."""
+from persistence_pipeline.orderings import colour_of, symbol_of
+
 INK = "#6b7280"
 """Lines and texts that must be legible on light and on dark paper."""
 AXIS = {"gridcolor": "rgba(127,127,127,.2)", "zerolinecolor": "rgba(127,127,127,.5)", "linecolor": INK}
@@ -57,16 +35,11 @@ def headline_split(summary: Mapping[str, Any]) -> str:
 def marker(ordering: str, size: int = 11) -> dict[str, Any]:
     """Colour and shape of an ordering, with an outline that shows on light and on dark paper."""
     return {
-        "symbol": SYMBOLS[ordering],
-        "color": COLOURS[ordering],
+        "symbol": symbol_of(ordering),
+        "color": colour_of(ordering),
         "size": size,
         "line": {"color": INK, "width": 1},
     }
-
-
-def label(ordering: str) -> str:
-    """An ordering as it is written in figures and tables."""
-    return ordering.replace(">", " > ")
 
 
 def layout(**further: Any) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
-from persistence_pipeline.report.style import COLOURS, headline_split, label
+from persistence_pipeline.report.style import headline_split
 
 Summary = Mapping[str, Any]
 
@@ -175,7 +176,7 @@ def version_table(summary: Summary) -> Table:
 
 def group_tables(scores: pd.DataFrame) -> dict[str, Table]:
     """Mean scores by domain and by hazard family: a row for each group, a column for each ordering."""
-    orderings = [ordering for ordering in COLOURS if ordering in set(scores["ordering"])]
+    orderings = in_order(scores["ordering"])
     tables = {}
     for column, name in (("domain", "domains"), ("family", "families")):
         means = scores.groupby([column, "ordering"])[list(METRICS)].mean()

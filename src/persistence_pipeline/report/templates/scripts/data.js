@@ -14,7 +14,7 @@ const cellByName = new Map(cells.map((cell) => [cell.name, cell]));
 function cellLabel(cell) {
   const names = { source: (v) => v, beta: (v) => `beta ${v}`, seed: (v) => `seed ${v}` };
   const told = factors.filter((key) => cell[key] !== null).map((key) => names[key](cell[key]));
-  return [cell.ordering.replace(">", " > "), ...told].join(", ");
+  return [looks.orderings[cell.ordering].label, ...told].join(", ");
 }
 
 const trajectories = packed.trajectories.map(([cell, of, sample, stop, calls, grades], index) => ({
@@ -62,7 +62,7 @@ function groups() {
   return [...found].map(([key, members]) => ({ key, cells: members.sort(inOrder), label: groupLabel(members[members.length - 1]) }));
 }
 
-const ORDER = ["source", "safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"];
+const ORDER = Object.keys(looks.orderings);
 const inOrder = (a, b) => ORDER.indexOf(a.ordering) - ORDER.indexOf(b.ordering) || a.index - b.index;
 
 function groupLabel(cell) {

@@ -19,6 +19,10 @@ const SHAPES = {
   cross: "M6 1h4v5h5v4h-5v5h-4v-5h-5v-4h5z",
   "triangle-right": "M3 1l12 7l-12 7z",
   "triangle-left": "M13 1l-12 7l12 7z",
+  "triangle-up": "M8 1l7 12h-14z",
+  star: "M8 0l2.1 5.6h5.9l-4.8 3.6l1.8 5.8l-5 -3.5l-5 3.5l1.8 -5.8l-4.8 -3.6h5.9z",
+  "star-square": "M8 4l6 -3l-3 7l3 7l-6 -3l-6 3l3 -7l-3 -7z",
+  "star-diamond": "M8 0l2 6l6 2l-6 2l-2 6l-2 -6l-6 -2l6 -2z",
 };
 
 /** The colour and shape of an ordering, as in the figures. */
@@ -28,8 +32,8 @@ function icon(ordering) {
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", SHAPES[looks[ordering].symbol]);
-  path.setAttribute("fill", looks[ordering].colour);
+  path.setAttribute("d", SHAPES[looks.orderings[ordering].symbol]);
+  path.setAttribute("fill", looks.orderings[ordering].colour);
   svg.append(path);
   return svg;
 }
