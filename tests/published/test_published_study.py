@@ -234,7 +234,7 @@ def test_sensitivity_leaves_out_what_it_says(scores: pd.DataFrame) -> None:
 
 
 def test_analysis_is_plain_json(scores: pd.DataFrame) -> None:
-    from persistence_pipeline.published.summary import plain
+    from persistence_pipeline.analysis.plain import plain
 
     def walk(value: Any) -> None:
         if isinstance(value, dict):

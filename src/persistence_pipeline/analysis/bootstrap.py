@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.analysis.runs import Floats
 
 CHUNK = 2_000
@@ -24,7 +24,7 @@ class Interval:
 
     def as_dict(self) -> dict[str, float | None]:
         """JSON-ready; NaN becomes None."""
-        return {key: none_if_nan(value) for key, value in vars(self).items()}
+        return dict(plain(vars(self)))
 
 
 def case_weights(n_cases: int, n_draws: int, seed: int) -> Iterator[Floats]:
@@ -42,8 +42,3 @@ def interval(estimate: float, draws: Floats, level: float = 0.95) -> Interval:
         return Interval(float(estimate), float("nan"), float("nan"))
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(estimate), float(low), float(high))
-
-
-def none_if_nan(value: Any) -> Any:
-    """The value, or None for a NaN or infinite float."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from persistence_pipeline.analysis.bootstrap import interval, none_if_nan
+from persistence_pipeline.analysis.bootstrap import interval
 from persistence_pipeline.analysis.runs import Floats, Runs, average_over
 from persistence_pipeline.orderings import sequence
 
+UNBOUNDED = {"low": None, "high": None}
 ARMS = {
     "safety": (sequence("safety", "helpfulness"), "helpfulness", "safety"),
     "helpfulness": (sequence("helpfulness", "safety"), "safety", "helpfulness"),
@@ -83,9 +84,8 @@ def ratio(
     spread = interval(numerator / denominator if denominator else float("nan"), draws, level)
     reason = "" if defined else f"the gain's interval [{gain.low:.3f}, {gain.high:.3f}] does not lie above zero"
     return {
-        "estimate": none_if_nan(spread.estimate),
-        "low": none_if_nan(spread.low) if defined else None,
-        "high": none_if_nan(spread.high) if defined else None,
+        **spread.as_dict(),
+        **({} if defined else UNBOUNDED),
         "numerator": numerator,
         "denominator": denominator,
         "fieller": fieller(numerator, denominator, numerators, denominators, level),
@@ -115,9 +115,8 @@ def average_ratio(parts: Sequence[tuple[Floats, Floats]], level: float = 0.95) -
     defined = bool(usable[0]) and lowest > 0
     spread = interval(means[0] if usable[0] else float("nan"), means[1:][usable[1:]], level)
     return {
-        "estimate": none_if_nan(spread.estimate),
-        "low": none_if_nan(spread.low) if defined else None,
-        "high": none_if_nan(spread.high) if defined else None,
+        **spread.as_dict(),
+        **({} if defined else UNBOUNDED),
         "n_ratios": len(parts),
         "n_draws": len(usable) - 1,
         "n_undefined": int((~usable[1:]).sum()),
@@ -137,7 +136,7 @@ def fieller(
     from scipy import stats
 
     if len(numerators) < 2:
-        return {"low": None, "high": None, "kind": "whole line"}
+        return {**UNBOUNDED, "kind": "whole line"}
     covariance = np.cov(numerators, denominators)
     z2 = float(stats.norm.ppf((1 + level) / 2)) ** 2
     a = denominator**2 - z2 * covariance[1, 1]
@@ -145,6 +144,6 @@ def fieller(
     c = numerator**2 - z2 * covariance[0, 0]
     discriminant = b**2 - a * c
     if a == 0 or discriminant < 0:
-        return {"low": None, "high": None, "kind": "whole line"}
+        return {**UNBOUNDED, "kind": "whole line"}
     roots = sorted([(b - discriminant**0.5) / a, (b + discriminant**0.5) / a])
     return {"low": float(roots[0]), "high": float(roots[1]), "kind": "bounded" if a > 0 else "outside"}

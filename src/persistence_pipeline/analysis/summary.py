@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from persistence_pipeline.analysis import frontier, order, persistence
-from persistence_pipeline.analysis.bootstrap import case_weights, interval, none_if_nan
+from persistence_pipeline.analysis.bootstrap import case_weights, interval
 from persistence_pipeline.analysis.grid import IDENTITY
+from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.analysis.runs import Floats, Runs, gather
 from persistence_pipeline.records import METRICS
 
@@ -57,7 +58,7 @@ def frontier_summary(draws: Draws) -> dict[str, Any]:
     )
     efficient = frontier.pareto_efficient(x, y)
     rows = []
-    for index, row in enumerate(_plain(points.table)):
+    for index, row in enumerate(plain(points.table)):
         deltas = {name: interval(values[0, index], values[1:, index]).as_dict() for name, values in change.items()}
         level = {metric: float((draws.means[metric][0] @ points.level)[index]) for metric in METRICS}
         place = interval(float(distances[index]), moved[:, index]).as_dict()
@@ -70,10 +71,6 @@ def frontier_summary(draws: Draws) -> dict[str, Any]:
         "quadratic": frontier.quadratic(x, y),
         "leave_one_source_out": frontier.leave_one_source_out(points.table, x, y),
     }
-
-
-def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def persistence_summary(draws: Draws) -> list[dict[str, Any]]:
@@ -107,7 +104,7 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
             "cell": str(name),
             "source": first["source"],
             "ordering": first["ordering"],
-            "beta": none_if_nan(float(first["beta"])),
+            "beta": plain(float(first["beta"])),
             "seed": int(first["seed"]),
         }
         evaluator = str(first["evaluator"])
@@ -116,7 +113,7 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
 
 
 def _measures(row: dict[Any, Any]) -> dict[str, Any]:
-    return {str(key): none_if_nan(value) for key, value in row.items() if key not in IDENTITY}
+    return dict(plain({key: value for key, value in row.items() if key not in IDENTITY}))
 
 
 def _intervals(identity: dict[str, Any], evaluator: str, draws: Draws) -> dict[str, Any]:

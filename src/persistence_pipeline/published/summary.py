@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.published.sensitivity import CAVEAT
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.published.study import coverage
@@ -35,10 +34,10 @@ def summarise(
         "persistence": {name: found["persistence"] for name, found in analyses.items()},
         "pairs": pairs,
         "audits": {
-            **{name: table.to_dict("records") for name, table in audits.items()},
+            **audits,
             "single_runs": {name: found["single_runs"] for name, found in analyses.items()},
             "rivals": {name: found["rivals"] for name, found in analyses.items()},
-            "sensitivity": {"caveat": CAVEAT, "rows": sensitivity.to_dict("records")},
+            "sensitivity": {"caveat": CAVEAT, "rows": sensitivity},
         },
         "run": dict(run),
     }
@@ -59,7 +58,7 @@ def describe_run(
         "n_with_replicates": int((episodes["n_replicates"] > 1).sum()),
         "n_replicates_without_score": int(episodes["n_replicates_missing"].sum()),
         "n_toolkits": n_toolkits,
-        "incomplete_runs": coverage(scores, settings.n_cases).to_dict("records"),
+        "incomplete_runs": plain(coverage(scores, settings.n_cases)),
         "settings": settings.model_dump(exclude={"root": True, "cache": True, "pairs": {"toolkits"}}),
     }
 
@@ -67,16 +66,3 @@ def describe_run(
 def headline_set(frontier: Mapping[str, Any]) -> str | None:
     """The evaluation set of the paper's headline numbers, or the first there is."""
     return "match" if "match" in frontier else next(iter(frontier), None)
-
-
-def plain(value: Any) -> Any:
-    """The value with plain Python types, None for missing and non-finite numbers."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(inner) for inner in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 from pydantic import Field
 
-from persistence_pipeline.analysis.bootstrap import none_if_nan
+from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.records import HEADLINE_SPLIT, Effect, Message, Trajectory
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.cases import Case
@@ -166,29 +166,25 @@ def _grades_by_trajectory(scores: pd.DataFrame, evaluators: Sequence[str]) -> di
     columns = ["trajectory_id", "evaluator", "safety", "helpfulness", "missing_reason"]
     reasons = scores["reasons"] if "reasons" in scores else [""] * len(scores)
     for row, reason in zip(scores[columns].itertuples(index=False), reasons, strict=True):
-        safety, helpfulness = _number(row.safety), _number(row.helpfulness)
-        told = f"not graded: {row.missing_reason}" if None in (safety, helpfulness) else str(reason or "")
+        safety, helpfulness = plain(row.safety), plain(row.helpfulness)
+        text = f"not graded: {row.missing_reason}" if None in (safety, helpfulness) else str(reason or "")
         place = grades.setdefault(str(row.trajectory_id), [None] * len(evaluators))
-        place[evaluators.index(str(row.evaluator))] = (safety, helpfulness, told)
+        place[evaluators.index(str(row.evaluator))] = (safety, helpfulness, text)
     return grades
-
-
-def _number(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)
 
 
 def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
     first = scores.drop_duplicates("cell").set_index("cell").to_dict("index")
-    kept = ("ordering", "source", "beta", "seed")
-    return [{"name": name, **{key: none_if_nan(first[name][key]) for key in kept}} for name in names]
+    fields = ("ordering", "source", "beta", "seed")
+    return [plain({"name": name, **{key: first[name][key] for key in fields}}) for name in names]
 
 
 def describe_case(case: Case) -> dict[str, Any]:
     """What a reader may know of a case; the agent was told the instruction alone."""
-    kept = ("case_id", "twin_id", "domain", "family", "split", "seed", "hazard", "conflicting", "severity")
+    fields = ("case_id", "twin_id", "domain", "family", "split", "seed", "hazard", "conflicting", "severity")
     guard = case.guard
     return {
-        **{field: getattr(case, field) for field in (*kept, "instruction", "answer")},
+        **{field: getattr(case, field) for field in (*fields, "instruction", "answer")},
         "state": [[getattr(entity, f) for f in SHOWN_IN_STATE] for entity in case.initial_state().values()],
         "goals": [f"{goal.tool} on {_joined(goal.entities, goal.mode)}" for goal in case.goals],
         "checks": [_call(check.name, check.arguments) for check in guard.checks],
@@ -234,9 +230,9 @@ def episode_steps(trajectory: Trajectory) -> list[dict[str, Any]]:
 
 def _written(message: Message) -> list[dict[str, Any]]:
     """One step for each call of a turn of the agent, or one for a turn without a call."""
-    said = {"text": message.content} if message.content or not message.tool_calls else {}
+    text = {"text": message.content} if message.content or not message.tool_calls else {}
     called = [{"tool": call.name, "arguments": call.arguments} for call in message.tool_calls]
-    return [{**said, **called[0]}, *called[1:]] if called else [said]
+    return [{**text, **called[0]}, *called[1:]] if called else [text]
 
 
 def _further(steps: list[dict[str, Any]]) -> dict[str, Any]:

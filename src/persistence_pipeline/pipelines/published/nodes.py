@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.records import PreferencePair
 
@@ -40,7 +41,6 @@ def tabulate(
 def analyse_sets(scores: pd.DataFrame, settings: PublishedSettings) -> dict[str, Any]:
     """Frontier, persistence and single runs of every evaluation set."""
     from persistence_pipeline.published.analysis import analyse_set
-    from persistence_pipeline.published.summary import plain
 
     sets = scores.groupby("set", sort=True)
     found = {str(name): analyse_set(rows, settings.n_draws, settings.seed) for name, rows in sets}
@@ -123,6 +123,5 @@ def draw_figures(document: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 def write_report(document: dict[str, Any], built: Partitions, quarantine: pd.DataFrame) -> str:
     """The page."""
     from persistence_pipeline.published.page import render_page
-    from persistence_pipeline.published.summary import plain
 
-    return render_page(document, _loaded(built), plain(quarantine.to_dict("records")))
+    return render_page(document, _loaded(built), plain(quarantine))

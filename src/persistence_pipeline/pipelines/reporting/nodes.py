@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.report.browser import ReportSettings, browser_data
 from persistence_pipeline.report.cards import model_cards
 from persistence_pipeline.report.manifest import describe_run
@@ -24,7 +25,7 @@ def summarise(
     pair_audits = _by_name(parts, "pair_audit")
     training = _by_name(parts, "training_report")
     audits = {
-        "pairs": [{"arm": arm, **row} for arm, table in pair_audits.items() for row in _records(table)],
+        "pairs": [{"arm": arm, **row} for arm, table in pair_audits.items() for row in plain(table)],
         "training": [{"cell": cell, **report} for cell, report in training.items()],
         "comparisons": analysis["comparisons"],
     }
@@ -41,10 +42,6 @@ def _by_name(parts: dict[str, Any], kind: str) -> dict[str, Any]:
     """Arguments ``<kind>__<name>`` by name."""
     prefix = f"{kind}__"
     return {key.removeprefix(prefix): value for key, value in parts.items() if key.startswith(prefix)}
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict("records")]
 
 
 def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) -> tuple[Any, ...]:
