@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from persistence_pipeline.conversation import own_pair
 
 SCHEMA_VERSION: Final = 2
 """Of trajectories and preference pairs. 2: turns carry the tokens that were sampled."""
@@ -128,7 +130,11 @@ class Trajectory(Record):
 
 
 class PreferencePair(Record):
-    """Two trajectories of one case ordered by an objective, in TRL's conversational preference format."""
+    """Two trajectories of one case ordered by an objective, in TRL's conversational preference format.
+
+    Conversations are also taken as TRL's users have them: calls wrapped as functions, arguments as JSON strings,
+    ids of calls, null for nothing (``conversation.py``).
+    """
 
     schema_version: Version = SCHEMA_VERSION
     pair_id: str
@@ -141,3 +147,8 @@ class PreferencePair(Record):
     rejected: tuple[Message, ...]
     tools: tuple[dict[str, Any], ...] = Field((), exclude_if=_empty)
     """JSON schemas of the tools that both sides were shown."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_shape(cls, fields: Any) -> Any:
+        return own_pair(fields) if isinstance(fields, dict) else fields

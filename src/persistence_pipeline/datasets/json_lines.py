@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -58,8 +59,8 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
         records = []
         parse = self._record.model_validate_json
         with self._location.open() as lines:
-            for number, line in enumerate(lines, 1):
-                if line.isspace():
+            for number, line in enumerate(_without_mark(lines), 1):
+                if not line.strip():
                     continue
                 try:
                     records.append(parse(line))
@@ -89,7 +90,14 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
     def preview(self) -> JSONPreview:
         """The first records, for kedro-viz."""
         with self._location.open() as lines:
-            return JSONPreview(json.dumps([json.loads(line) for line in islice(lines, PREVIEWED)]))
+            first = islice(_without_mark(lines), PREVIEWED)
+            return JSONPreview(json.dumps([json.loads(line) for line in first]))
+
+
+def _without_mark(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file; a byte order mark before the first, as some editors write it, is no part of it."""
+    for number, line in enumerate(lines):
+        yield line if number else line.removeprefix(BOM_UTF8)
 
 
 def _find_model(path: str) -> type[BaseModel]:
@@ -112,6 +120,8 @@ def describe_fault(error: ValidationError, cut_off: bool = False) -> str:
     field = ".".join(map(str, fault["loc"]))
     if fault["type"] == "missing":
         return f"field {field}: expected, but missing"
+    if not field and fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
     found = (
         fault["input"] if isinstance(fault["input"], bytes) else json.dumps(fault["input"], default=str).encode()
     )

@@ -87,7 +87,10 @@ def openai_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def to_dataset(pairs: Sequence[PreferencePair]) -> Any:
-    """Pairs as a Hugging Face dataset in TRL's conversational format; arguments of tool calls stay dicts."""
+    """Pairs as a Hugging Face dataset in TRL's conversational format; arguments of tool calls stay dicts.
+
+    Saved as JSON lines, it is read as ``PreferencePair`` again. The sampled tokens are ours alone and left out.
+    """
     from datasets import Dataset, Features, Json, List, Value
 
     text = Value("string")
@@ -95,11 +98,13 @@ def to_dataset(pairs: Sequence[PreferencePair]) -> Any:
     messages = List({"role": text, "content": text, "name": text, "tool_calls": List(call)})
     identity = ("pair_id", "case_id", "objective", "chosen_id", "rejected_id")
     sides = ("prompt", "chosen", "rejected")
-    features = Features({**dict.fromkeys(identity, text), **dict.fromkeys(sides, messages)})
+    tools = {"tools": List(Json())} if any(pair.tools for pair in pairs) else {}
+    features = Features({**dict.fromkeys(identity, text), **dict.fromkeys(sides, messages), **tools})
     rows = [
         {
             **{field: getattr(pair, field) for field in identity},
             **{side: [_hub_message(message) for message in getattr(pair, side)] for side in sides},
+            **{name: list(pair.tools) for name in tools},
         }
         for pair in pairs
     ]
