@@ -1,0 +1,66 @@
+"""How every report writes numbers, tables, error bars and what its scripts read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from persistence_pipeline.report.kit.figures import error_bars, fitted_line, new_panels
+from persistence_pipeline.report.kit.page import script_json
+from persistence_pipeline.report.kit.tables import latex_table, make_table, markdown_table
+from persistence_pipeline.report.kit.text import bounds_text, interval_text, number, ratio_text
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "text"),
+    [
+        (-0.5, ".2f", "−0.50"),
+        (0.5, "+.2f", "+0.50"),
+        (1234, ",", "1,234"),
+        (0.125, ".1%", "12.5%"),
+        (-1.5e-7, ".1e", "−1.5e-07"),
+        (None, ".2f", "–"),
+        (float("nan"), "d", "–"),
+    ],
+)
+def test_a_number_has_a_true_minus_or_is_a_dash(value: float | None, spec: str, text: str) -> None:
+    assert number(value, spec) == text
+
+
+def test_intervals_and_ratios() -> None:
+    ratio = {"estimate": -0.1, "low": -0.25, "high": 0.0, "defined": True}
+    assert interval_text(ratio) == "−0.10 [−0.25, +0.00]"
+    assert ratio_text(ratio) == "−0.10 [−0.25, 0.00]"
+    assert ratio_text({**ratio, "defined": False}) == "undefined"
+    assert interval_text({"estimate": 1.0, "low": None, "high": None}) == "+1.00"
+    assert interval_text(None) == ratio_text({}) == "–"
+    assert bounds_text({"estimate": 1.0}) == ""
+
+
+def test_a_table_writes_each_column_in_its_way_and_a_missing_key_as_a_dash() -> None:
+    columns = [("name", "who", str.upper), ("share", "share", ".0%"), ("share", "again", ".2f")]
+    table = make_table([{"name": "a|b", "share": -0.5}, {"name": "c"}], columns)
+    assert table == (["who", "share", "again"], [["A|B", "−50%", "−0.50"], ["C", "–", "–"]])
+    assert markdown_table(table).splitlines()[2] == "| A\\|B | −50% | −0.50 |"
+    assert r"A|B & $-$50\% & $-$0.50 \\" in latex_table(table)
+
+
+def test_error_bars_end_at_the_bounds_and_are_absent_without_them() -> None:
+    bars = error_bars([{"estimate": -0.5, "low": -1.0, "high": 0.0}, {"estimate": 1.0, "low": None}], width=0)
+    assert bars == {"type": "data", "array": [0.5, 0.0], "arrayminus": [0.5, 0.0], "width": 0}
+
+
+def test_panels_stand_in_rows_and_look_alike() -> None:
+    figure = new_panels(list("abc"), 400, cols=2)
+    layout = figure.to_dict()["layout"]
+    assert layout["xaxis3"]["gridcolor"] == layout["xaxis"]["gridcolor"] and "xaxis4" in layout
+    line: Any = fitted_line({"slope": 2.0, "intercept": 1.0}, [0.0, 1.0])
+    assert list(line.y) == [1.0, 3.0]
+
+
+def test_what_scripts_read_cannot_end_the_script() -> None:
+    document = {"text": "</script><!-- & \u2028"}
+    text = script_json(document)
+    assert not set("<>&\u2028") & set(text) and json.loads(text) == document
