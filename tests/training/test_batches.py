@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 SHAPES = {
     "llama": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
@@ -79,7 +81,7 @@ def test_a_batch_is_trls_with_the_agents_tokens_alone_to_be_scored() -> None:
     import torch
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    from persistence_pipeline.training.trainer import AgentTokensCollator
+    from persistence_pipeline.training.batches import AgentTokensCollator
 
     example = {
         "prompt_ids": [5, 6, 7],
@@ -105,3 +107,41 @@ def test_a_batch_is_trls_with_the_agents_tokens_alone_to_be_scored() -> None:
     for name, found in ours.items():
         assert torch.equal(found, theirs[name]), name
         assert found.dtype == theirs[name].dtype, name
+
+
+SIZES = st.integers(1, 5)
+
+
+@given(n=st.integers(1, 60), batch_size=SIZES, accumulation=SIZES, processes=SIZES)
+def test_every_pair_of_a_step_has_the_same_weight_however_the_step_is_divided(
+    n: int, batch_size: int, accumulation: int, processes: int
+) -> None:
+    from persistence_pipeline.training.batches import EpochSampler, StepSampler
+
+    step = batch_size * accumulation * processes
+
+    def batches(process: int) -> list[Any]:
+        order = EpochSampler(step, [1] * n, seed=0)
+        sampler = StepSampler(order, batch_size, accumulation, processes, process)
+        mine = list(sampler)
+        assert len(mine) == len(sampler)
+        return mine
+
+    of_all = [batches(process) for process in range(processes)]
+    assert len({len(mine) for mine in of_all}) == 1
+    done = []
+    for start in range(0, len(of_all[0]), accumulation):
+        rounds = of_all[0][start : start + accumulation]
+        weights: dict[int, float] = {}
+        for mine in of_all:
+            for batch in mine[start : start + accumulation]:
+                assert 1 <= len(batch) <= batch_size
+                for pair, weight, _ in batch:
+                    part = weight / len(batch) / len(rounds) / processes
+                    weights[pair] = weights.get(pair, 0) + part
+        assert list(weights.values()) == pytest.approx([1 / len(weights)] * len(weights))
+        assert sum(batch[0].share for batch in rounds) == pytest.approx(len(rounds))
+        if len(weights) == step:
+            assert {place.weight for batch in rounds for place in batch} == {1.0}
+        done += weights
+    assert sorted(done) == list(range(n))

@@ -56,14 +56,14 @@ def _weights(checkpoint: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def one(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> StageResult:
-    """The stage in one process: two epochs of six steps."""
+    """The stage in one process: two epochs of six steps, the last of one pair."""
     folder = tmp_path_factory.mktemp("stages") / "one"
-    return train_stage(make_pairs(48), tiny_checkpoint, tiny_checkpoint, stage(), folder)
+    return train_stage(make_pairs(41), tiny_checkpoint, tiny_checkpoint, stage(), folder)
 
 
-def _assert_equal(one: StageResult, two: StageResult, source: Path) -> None:
+def _assert_equal(one: StageResult, two: StageResult, source: Path, steps: int = 12) -> None:
     """Same pairs a step in the same order in both epochs, so the same losses, log-probabilities and weights."""
-    assert len(one.log) == len(two.log) == 12
+    assert len(one.log) == len(two.log) == steps
     for column in one.log.columns:
         np.testing.assert_allclose(one.log[column], two.log[column], atol=1e-4, err_msg=column)
     before, first, second = map(_weights, (source, one.checkpoint, two.checkpoint))
@@ -77,7 +77,7 @@ def test_two_processes_learn_what_one_learns(
     one: StageResult, tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
 ) -> None:
     two = train_stage(
-        make_pairs(48), tiny_checkpoint, tiny_checkpoint, stage(launch=launch_file()), tmp_path / "two"
+        make_pairs(41), tiny_checkpoint, tiny_checkpoint, stage(launch=launch_file()), tmp_path / "two"
     )
     _assert_equal(one, two, tiny_checkpoint)
     assert not (tmp_path / "two" / "trainer").exists()
@@ -91,8 +91,8 @@ def test_two_processes_with_the_weights_in_shards_learn_what_one_learns(
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION")
     command = launch._command
     monkeypatch.setattr(launch, "_command", lambda asked, folder: _on_cpus(command(asked, folder)))
-    config = stage(launch=str(CONF / "accelerate_fsdp.yaml"))
-    two = train_stage(make_pairs(48), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "two")
+    config = stage(launch=str(CONF / "accelerate_fsdp.yaml"), device="auto")
+    two = train_stage(make_pairs(41), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "two")
     _assert_equal(one, two, tiny_checkpoint)
 
 
@@ -121,6 +121,15 @@ def test_a_fault_in_a_process_comes_back(
         train_stage(make_pairs(16), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
 
 
+def test_accumulated_batches_learn_what_one_batch_learns(
+    one: StageResult, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    config = stage(batch_size=3, gradient_accumulation=3)
+    whole = train_stage(make_pairs(41), tiny_checkpoint, tiny_checkpoint, stage(batch_size=9), tmp_path / "whole")
+    parts = train_stage(make_pairs(41), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "parts")
+    _assert_equal(whole, parts, tiny_checkpoint, steps=10)
+
+
 @pytest.mark.parametrize(
     ("batch", "accumulation", "processes", "expected"),
     [(8, 1, 2, (4, 1)), (1, 8, 4, (1, 2)), (2, 4, 8, (1, 1)), (2, 6, 4, (1, 3)), (4, 2, 1, (4, 2))],
@@ -139,6 +148,7 @@ def test_a_step_is_shared_out(
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
+        ({"distributed_type": "MULTI_GPU"}, "starts processes on GPUs, but device is cpu: set device to auto"),
         ({"num_processes": 3}, "a step of 8 pairs .* cannot be shared out evenly among the 3 processes"),
         ({"num_processes": 0}, "num_processes is 0"),
         ({"distributed_type": "DEEPSPEED"}, "distributed_type is 'DEEPSPEED', expected one of MULTI_CPU"),
@@ -151,6 +161,13 @@ def test_a_launch_that_cannot_be_is_refused(
     config = stage(launch=launch_file(**fields))
     with pytest.raises(StageFault, match=expected):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
+
+
+def test_a_loss_that_compares_pairs_is_not_shared_out(launch_file: Callable[..., str]) -> None:
+    with pytest.raises(
+        StageFault, match=r"loss aot sorts the pairs of a batch, so that 2 processes .* launch to null"
+    ):
+        read_launch(Path(launch_file())).divide(stage(loss="aot"))
 
 
 def test_a_missing_configuration_is_named(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ BASE = {"objective": "safety", "beta": 0.1, "learning_rate": 1e-3, "max_length":
         ({"reference": "base"}, "reference", "'previous' or 'source'"),
         ({"learning_rat": 1.0}, "learning_rat", "Extra inputs"),
         ({"lora": {"r": 0}}, "lora.r", "greater than 0"),
+        ({"lora": {"target_modules": "(q_proj"}}, "lora.target_modules", "no regular expression"),
         ({"loss": "exo_pair"}, "", "label_smoothing"),
+        ({"loss": "robust"}, "", "loss robust without label_smoothing is sigmoid"),
         ({"loss": "sft"}, "loss", "unknown loss 'sft'"),
         (
             {"label_smoothing": 0.1},

@@ -23,24 +23,43 @@ from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
 from persistence_pipeline.training.faults import StageFault, memory_advice
-from persistence_pipeline.training.launch import StageJob, check_processes, launch_stage, read_launch
+from persistence_pipeline.training.launch import (
+    StageJob,
+    check_launch,
+    check_processes,
+    launch_stage,
+    read_launch,
+)
+from persistence_pipeline.training.models import load_model, loading_dtype, on_cpu, stage_seed, with_adapters
 from persistence_pipeline.training.saving import save_checkpoint, whole_model
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.training.settings import LoraSettings, StageConfig
+from persistence_pipeline.training.verify import (
+    Apart,
+    check_moved,
+    check_policy,
+    check_reference,
+    check_rows,
+    check_saved,
+    count_tokens,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from persistence_pipeline.training.scoring import Logps
     from persistence_pipeline.training.trainer import StagedDPOTrainer
 
 __all__ = ["LoraSettings", "StageConfig", "StageFault", "StageResult", "train_stage"]
 
 logger = logging.getLogger(__name__)
 
-FIRST_LOSS = math.log(2)
-"""Sigmoid loss of a policy that equals its reference: -log sigmoid(0)."""
-FIRST_LOSS_TOLERANCE = 1e-3
-EVEN_STARTERS = ("sigmoid", "sigmoid_norm")
+TOLD = {
+    "n_truncated": "{} trajectories cut at {} tokens",
+    "n_equal": "{} pairs have equal sides within {} tokens and teach nothing",
+    "n_unknown": "{} tokens of the agent are unknown to the tokenizer",
+}
+"""Counts of the report that are worth a warning."""
 LOGGED = {
     "loss": "loss",
     "logps/chosen": "logps_chosen",
@@ -63,7 +82,8 @@ class StageResult:
     log: pd.DataFrame
     """One row per optimiser step; columns ``step`` and those of ``LOGGED``, log-probabilities in nats."""
     report: dict[str, Any]
-    """Counts of pairs, cut trajectories and steps; losses; mean log-probabilities over all pairs at both ends."""
+    """Counts of pairs, cut trajectories and steps; losses; mean log-probabilities over all pairs under the parent
+    and under the saved checkpoint; ``saved_difference``, nats a token between that and the trained policy."""
 
 
 def train_stage(
@@ -83,31 +103,36 @@ def train_stage(
     Raises:
         ValueError: no pairs, pairs of another objective, or trajectories longer than the model's context.
         TemplateFault: the tokenizer's chat template cannot mark what the agent wrote.
-        StageFault: the first loss is not ln 2 where it must be, or a loss is not finite.
+        StageFault: reference, policy or checkpoint are not what they should be; nothing was learnt; a setting
+            cannot be followed with this model or on this machine; or a loss is not finite.
     """
     _check_pairs(pairs, config)
     import_unwatched("torch", "transformers", "persistence_pipeline.training.trainer")
     tokenizer = _load_tokenizer(parent)
     rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length)
-    if n_cut:
-        logger.warning("%s: %d trajectories cut at %d tokens", scratch.name, n_cut, config.max_length)
-    weights = [parent, source] if config.reference == "source" else [parent]
+    counts = {"n_truncated": n_cut, **check_rows(rows, tokenizer, config)}
+    for count, told in TOLD.items():
+        if counts[count]:
+            logger.warning("%s: %s", scratch.name, told.format(counts[count], config.max_length))
     launch = read_launch(Path(config.launch)) if config.launch is not None else None
+    if launch is not None:
+        check_launch(launch, config.device)
+    seed = stage_seed(config, parent) if config.lora is not None else config.seed
+    weights = [parent, source] if config.reference == "source" else [parent]
+    job = StageJob(rows=rows, counts=counts, parent=parent, source=source, config=config, seed=seed)
     state = StageScratch.open(
         scratch, fingerprint([config.model_dump(), launch and launch.n_processes, rows], weights)
     )
     if launch is None or launch.n_processes == 1:
-        log, report = run_stage(rows, n_cut, parent, source, config, state)
+        log, report = run_stage(job, state)
     else:
-        job = StageJob(rows=rows, n_cut=n_cut, parent=parent, source=source, config=launch.divide(config))
+        job = job.model_copy(update={"config": launch.divide(config)})
         log, report = launch_stage(job, launch, state)
     state.clear_trainer()
     return StageResult(state.checkpoint, log, report)
 
 
-def run_stage(
-    rows: list[Row], n_cut: int, parent: Path, source: Path, config: StageConfig, state: StageScratch
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def run_stage(job: StageJob, state: StageScratch) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Train on rows that are already encoded and leave the checkpoint in ``state``; returns log and report.
 
     Under several processes each runs this at once, on its share of every batch; the first of them saves.
@@ -115,18 +140,19 @@ def run_stage(
     Raises:
         StageFault: as for ``train_stage``.
     """
-    tokenizer = _load_tokenizer(parent)
+    config = job.config
+    tokenizer = _load_tokenizer(job.parent)
     with _quiet_libraries(), memory_advice(config):
-        trainer = _make_trainer(rows, tokenizer, parent, source, config, state)
-        before = _logps_at_start(trainer, config)
+        trainer = _make_trainer(job, tokenizer, state)
+        before = _watch_start(trainer, job)
         trainer.train(resume_from_checkpoint=state.last_saved())
-        after = trainer.completion_logps(trainer.train_dataset, "log-probabilities", reference=False)
+        trained = trainer.policy_logps(trainer.scorer.probes, training=False)
         log = _log_table(trainer.state.log_history)
-        model = whole_model(trainer, lambda: _with_adapters(_load(parent, config), config))
-        if trainer.accelerator.is_main_process:
-            save_checkpoint(model, tokenizer, config, state.checkpoint)
-        trainer.accelerator.wait_for_everyone()
-    return log, _report(log, before, after, n_cut, config)
+        _save(trainer, job, tokenizer, state.checkpoint)
+        after = _logps_on_disk(trainer, state.checkpoint, config, trainer.scorer.batches)
+        probed = trainer.scorer.probed
+        difference = check_saved(trained[:, probed], after[:, probed], count_tokens(job.rows)[:, probed], config)
+    return log, _report(log, before, after, difference, job)
 
 
 @contextmanager
@@ -160,27 +186,23 @@ def _load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _make_trainer(
-    rows: list[Row],
-    tokenizer: PreTrainedTokenizerBase,
-    parent: Path,
-    source: Path,
-    config: StageConfig,
-    state: StageScratch,
-) -> StagedDPOTrainer:
+def _make_trainer(job: StageJob, tokenizer: PreTrainedTokenizerBase, state: StageScratch) -> StagedDPOTrainer:
     from datasets import Dataset
     from transformers import PrinterCallback, set_seed
 
     from persistence_pipeline.training.trainer import AgentTokensCollator, LossWatch, ProgressBar, StagedDPOTrainer
 
-    set_seed(config.seed)
-    policy = _load(parent, config)
-    _check_context(rows, policy)
+    config = job.config
+    set_seed(job.seed)
+    arguments = _arguments(job, state.trainer)
+    policy = load_model(job.parent, config)
+    _check_context(job.rows, policy)
+    arguments.use_cache = bool(policy.config.use_cache)  # goes into the saved config; training itself never caches
     trainer = StagedDPOTrainer(
-        model=_with_adapters(policy, config),
-        ref_model=_reference(parent, source, config),
-        args=_arguments(config, state.trainer, bool(policy.config.use_cache)),
-        train_dataset=Dataset.from_list(rows),
+        model=with_adapters(policy, config.lora, job.seed),
+        ref_model=_reference(job.parent, job.source, config),
+        args=arguments,
+        train_dataset=Dataset.from_list(job.rows),
         processing_class=tokenizer,
         data_collator=AgentTokensCollator(pad_token_id=int(tokenizer.pad_token_id)),
     )
@@ -189,22 +211,6 @@ def _make_trainer(
     trainer.add_callback(LossWatch(lambda step, loss: _check_loss(step, loss, config)))
     trainer.add_callback(ProgressBar(f"DPO {state.name}"))
     return trainer
-
-
-def _load(checkpoint: Path, config: StageConfig) -> PreTrainedModel:
-    """The model of a checkpoint without dropout: log-probabilities must not be noisy."""
-    import torch
-    from transformers import AutoModelForCausalLM
-    from trl.trainer.utils import disable_dropout_in_model
-
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        checkpoint, dtype=getattr(torch, config.dtype), local_files_only=True
-    )
-    disable_dropout_in_model(model)
-    for module in model.modules():
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
-    return model
 
 
 def _check_context(rows: list[Row], model: PreTrainedModel) -> None:
@@ -222,32 +228,17 @@ def _reference(parent: Path, source: Path, config: StageConfig) -> PreTrainedMod
     Left to itself the trainer would reload the reference from the model's config, which may name another model.
     """
     if config.reference == "source":
-        return _load(source, config)
+        return load_model(source, config)
     at_step_0 = config.precompute_reference or config.lora is not None
-    return None if at_step_0 else _load(parent, config)
+    return None if at_step_0 else load_model(parent, config)
 
 
-def _with_adapters(model: PreTrainedModel, config: StageConfig) -> Any:
-    if config.lora is None:
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    lora = config.lora
-    adapters = LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, adapters)
-
-
-def _arguments(config: StageConfig, output: Path, use_cache: bool) -> Any:
+def _arguments(job: StageJob, output: Path) -> Any:
     from trl import DPOConfig
 
-    on_cpu = config.device == "cpu"
-    return DPOConfig(
+    config = job.config
+    cpu = on_cpu(config)
+    arguments = DPOConfig(
         output_dir=str(output),
         beta=config.beta,
         loss_type=[config.loss],
@@ -259,16 +250,15 @@ def _arguments(config: StageConfig, output: Path, use_cache: bool) -> Any:
         warmup_steps=config.warmup_share,
         lr_scheduler_type=config.scheduler,
         max_length=None,  # rows are already cut, and counted
-        disable_dropout=False,  # done by _load, so that the adapters keep theirs
-        seed=config.seed,
+        disable_dropout=False,  # done by load_model, so that the adapters keep theirs
+        seed=job.seed,
         data_seed=config.seed,
-        use_cpu=on_cpu,
-        bf16=config.dtype == "bfloat16" and not on_cpu,
+        use_cpu=cpu,
+        bf16=config.dtype == "bfloat16",
         activation_checkpointing=config.gradient_checkpointing,
         precompute_ref_log_probs=config.precompute_reference,
-        use_cache=use_cache,  # copied into the saved config; training itself never caches
         remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
+        dataloader_pin_memory=not cpu,
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -277,6 +267,9 @@ def _arguments(config: StageConfig, output: Path, use_cache: bool) -> Any:
         save_steps=config.save_every or 500,
         save_total_limit=2,
     )
+    # the setting decides, not what a launch's configuration left in the environment
+    arguments.mixed_precision = "bf16" if config.dtype == "bfloat16" else "no"
+    return arguments
 
 
 def _check_loss(step: int, loss: float, config: StageConfig) -> None:
@@ -284,21 +277,50 @@ def _check_loss(step: int, loss: float, config: StageConfig) -> None:
         raise StageFault(
             f"stage on {config.objective}: the loss at step {step} is {loss}; lower the learning rate"
         )
-    even = step == 1 and config.reference == "previous" and config.loss in EVEN_STARTERS
-    if even and abs(loss - FIRST_LOSS) > FIRST_LOSS_TOLERANCE:
-        raise StageFault(
-            f"stage on {config.objective}: the first loss is {loss:.4f}, expected ln 2 = {FIRST_LOSS:.4f}: the "
-            "reference is not the checkpoint that the stage starts from (reloaded from the model's config?), its "
-            "log-probabilities are stale (another mask?), or dropout is on"
-        )
 
 
-def _logps_at_start(trainer: StagedDPOTrainer, config: StageConfig) -> tuple[list[float], list[float]]:
-    """Log-probabilities under the parent; already known where the parent is the precomputed reference."""
-    dataset = trainer.train_dataset
-    if config.reference == "previous" and config.precompute_reference:
-        return list(dataset["ref_chosen_logps"]), list(dataset["ref_rejected_logps"])
-    return trainer.completion_logps(dataset, "log-probabilities", reference=False)
+def _watch_start(trainer: StagedDPOTrainer, job: StageJob) -> Logps:
+    """Have reference and policy checked before the first step; returns log-probabilities under the parent."""
+    import numpy as np
+
+    from persistence_pipeline.training.trainer import StartWatch
+
+    config, scorer, probed = job.config, trainer.scorer, trainer.scorer.probed
+    tokens = count_tokens(job.rows)[:, probed]
+    dataset, from_source = trainer.train_dataset, config.reference == "source"
+    computed = None
+    if config.precompute_reference:
+        computed = np.array([dataset["ref_chosen_logps"], dataset["ref_rejected_logps"]])
+    known = computed is not None and not from_source
+    parent = _logps_on_disk(trainer, job.parent, config, scorer.probes if known else scorer.batches)
+    named = _logps_on_disk(trainer, job.source, config, scorer.probes) if from_source else parent
+
+    def check() -> None:
+        reference = trainer.reference_logps(scorer.probes) if computed is None else computed
+        path = job.source if from_source else job.parent
+        check_reference(reference[:, probed], named[:, probed], tokens, path, config)
+        policy = trainer.policy_logps(scorer.probes, training=True)
+        check_policy(policy[:, probed], parent[:, probed], tokens, job.parent, config)
+
+    trainer.add_callback(StartWatch(check))
+    return computed if known and computed is not None else parent
+
+
+def _logps_on_disk(
+    trainer: StagedDPOTrainer, checkpoint: Path, config: StageConfig, batches: Sequence[list[int]]
+) -> Logps:
+    with trainer.scorer.room(trainer.model):
+        return trainer.scorer.checkpoint(checkpoint, loading_dtype(config), batches, "log-probabilities")
+
+
+def _save(trainer: StagedDPOTrainer, job: StageJob, tokenizer: PreTrainedTokenizerBase, checkpoint: Path) -> None:
+    """The first process saves the policy and sees that it moved; the others wait."""
+    config = job.config
+    model = whole_model(trainer, lambda: with_adapters(load_model(job.parent, config), config.lora, job.seed))
+    if trainer.accelerator.is_main_process:
+        save_checkpoint(model, tokenizer, config, checkpoint)
+        check_moved(job.parent, checkpoint, config)
+    trainer.accelerator.wait_for_everyone()
 
 
 def _log_table(history: list[dict[str, Any]]) -> pd.DataFrame:
@@ -311,25 +333,20 @@ def _log_table(history: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _report(
-    log: pd.DataFrame,
-    before: tuple[list[float], list[float]],
-    after: tuple[list[float], list[float]],
-    n_cut: int,
-    config: StageConfig,
-) -> dict[str, Any]:
+def _report(log: pd.DataFrame, before: Logps, after: Logps, difference: Apart, job: StageJob) -> dict[str, Any]:
     last = log.tail(max(1, len(log) // 10)).mean()
     report = {
-        **config.model_dump(include={"objective", "beta", "loss", "reference", "seed"}),
-        "n_pairs": len(before[0]),
-        "n_truncated": n_cut,
+        **job.config.model_dump(include={"objective", "beta", "loss", "reference", "seed"}),
+        "n_pairs": len(job.rows),
+        **job.counts,
         "n_steps": len(log),
         "first_loss": float(log["loss"].iloc[0]),
         "last_loss": float(last["loss"]),
         "last_margin": float(last["rewards_margin"]),
         "last_accuracy": float(last["accuracy"]),
+        "saved_difference": difference.mean,
     }
-    for side, start, end in zip(("chosen", "rejected"), before, after, strict=True):
+    for side, start, end in zip(("chosen", "rejected"), before.tolist(), after.tolist(), strict=True):
         report[f"{side}_logp_before"] = sum(start) / len(start)
         report[f"{side}_logp_after"] = sum(end) / len(end)
         report[f"{side}_logp_change"] = (sum(end) - sum(start)) / len(end)

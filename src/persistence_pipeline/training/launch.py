@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from persistence_pipeline.training.encoding import Row
 from persistence_pipeline.training.faults import StageFault
 from persistence_pipeline.training.scratch import StageScratch
-from persistence_pipeline.training.settings import StageConfig
+from persistence_pipeline.training.settings import SORTED, StageConfig
 
 PROCESSES, KIND = "PERSISTENCE_PROCESSES", "PERSISTENCE_DISTRIBUTED"
 """What the processes were started as; each checks that it became that."""
@@ -40,10 +40,13 @@ class StageJob(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rows: list[Row]
-    n_cut: int
+    counts: dict[str, int]
+    """What the report says of the pairs: cut, equal, unknown."""
     parent: Path
     source: Path
     config: StageConfig
+    seed: int
+    """Of adapters and dropout; the order of the pairs has the seed of ``config``."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,13 @@ class Launch:
         """The settings of one process, so that all together see as many pairs a step as one process would.
 
         Raises:
-            StageFault: the pairs of a step cannot be shared out evenly.
+            StageFault: the pairs of a step cannot be shared out evenly, or the loss compares them with each other.
         """
+        if config.loss in SORTED:
+            raise StageFault(
+                f"loss {config.loss} sorts the pairs of a batch, so that {self.n_processes} processes "
+                f"({self.path}) would learn something else than one: set launch to null"
+            )
         share, rest = divmod(config.effective_batch, self.n_processes)
         if rest:
             raise StageFault(
@@ -71,9 +79,21 @@ class Launch:
                 f"{self.n_processes} processes of {self.path}"
             )
         batch = math.gcd(share, config.batch_size)
+        device = "cpu" if self.on_cpu else config.device
         return config.model_copy(
-            update={"launch": None, "batch_size": batch, "gradient_accumulation": share // batch}
+            update={"launch": None, "device": device, "batch_size": batch, "gradient_accumulation": share // batch}
         )
+
+
+def check_launch(launch: Launch, device: str) -> None:
+    """See that the processes hold what the stage's ``device`` says.
+
+    Raises:
+        StageFault: one says CPUs and the other GPUs.
+    """
+    if (launch.on_cpu and device == "cuda") or (not launch.on_cpu and device == "cpu"):
+        held = "CPUs" if launch.on_cpu else "GPUs"
+        raise StageFault(f"{launch.path} starts processes on {held}, but device is {device}: set device to auto")
 
 
 def read_launch(path: Path) -> Launch:

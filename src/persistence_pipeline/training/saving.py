@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(model: Any, tokenizer: PreTrainedTokenizerBase, config: StageConfig, target: Path) -> None:
-    """Save a model, adapters merged, and its tokenizer; what was at ``target`` is replaced."""
+    """Save a model in the stage's type, adapters merged, and its tokenizer; what was at ``target`` is replaced."""
+    import torch
+
     shutil.rmtree(target, ignore_errors=True)
     if config.lora is not None:
         model = merge_adapters(model, config.dtype)
+    model.to(getattr(torch, config.dtype))
     model.model_tags = None
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -52,6 +53,15 @@ class LoraSettings(Strict):
     dropout: float = Field(0.05, ge=0, lt=1)
     target_modules: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] = "all-linear"
     """Names of modules, each of which must be in the model; or one regular expression for their whole names."""
+
+    @field_validator("target_modules")
+    @classmethod
+    def _expression(cls, targets: str | list[str]) -> str | list[str]:
+        try:
+            re.compile(targets if isinstance(targets, str) else "")
+        except re.error as error:
+            raise ValueError(f"{targets!r} is no regular expression: {error}") from None
+        return targets
 
 
 class StageSettings(Strict):
@@ -129,6 +139,8 @@ class StageConfig(StageSettings):
     def _settings_that_the_loss_reads(self) -> Self:
         if self.loss == "exo_pair" and self.label_smoothing == 0:
             raise ValueError("loss exo_pair needs label_smoothing above 0 (its authors take 1e-3)")
+        if self.loss == "robust" and self.label_smoothing == 0:
+            raise ValueError("loss robust without label_smoothing is sigmoid: set it above 0, or take sigmoid")
         if self.label_smoothing > 0 and self.loss not in SMOOTHED:
             raise ValueError(
                 f"loss {self.loss} knows no label_smoothing: set it to 0, or take one of {', '.join(SMOOTHED)}"

@@ -8,64 +8,39 @@ Imported inside functions only: TRL takes seconds to load. What a stage is lives
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
-from accelerate import DistributedType
 from datasets import Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import DPOTrainer
-from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from persistence_pipeline.training.narrow_head import LOG_PROBS, OF_A_STEP, fit_tiles
+from persistence_pipeline.training.batches import (
+    SHARES,
+    AgentTokensCollator,
+    EpochSampler,
+    PlacedRows,
+    StepLoader,
+    StepSampler,
+)
+from persistence_pipeline.training.narrow_head import LOG_PROBS, OF_A_STEP
+from persistence_pipeline.training.scoring import Logps, Scorer
 
-Logps = tuple[list[float], list[float]]
-"""Summed log-probabilities of the agent's tokens in every chosen and every rejected completion, in nats."""
+__all__ = ["AgentTokensCollator", "EpochSampler", "LossWatch", "ProgressBar", "StagedDPOTrainer", "StartWatch"]
 
-
-@dataclass
-class AgentTokensCollator(DataCollatorForPreference):
-    """Pads pairs; what the agent did not write is not in ``completion_mask``."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """Batch of 2n rows, chosen first; ids and masks are (2n, longest)."""
-        sides = [(example, side) for side in ("chosen", "rejected") for example in examples]
-        texts = [example["prompt_ids"] + example[f"{side}_ids"] for example, side in sides]
-        masks = [[0] * len(example["prompt_ids"]) + example[f"{side}_mask"] for example, side in sides]
-        batch = {
-            "input_ids": _padded(texts, self.pad_token_id),
-            "attention_mask": _padded([[1] * len(text) for text in texts], 0),
-            "completion_mask": _padded(masks, 0),
-        }
-        for name in ("ref_chosen_logps", "ref_rejected_logps"):
-            if name in examples[0]:
-                batch[name] = torch.tensor([example[name] for example in examples])
-        return batch
-
-
-def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([row + [value] * (width - len(row)) for row in rows])
-
-
-class EpochSampler(LengthGroupedSampler):
-    """Batches of similar length, in an order that depends on seed and epoch alone: a resumed epoch repeats it."""
-
-    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
-        super().__init__(batch_size, lengths=lengths)
-        self._seed = seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        self.generator = torch.Generator().manual_seed(1_000_003 * self._seed + self._epoch)
-        return iter(super().__iter__())
+OF_PAIRS = (
+    "logps/chosen",
+    "logps/rejected",
+    "rewards/chosen",
+    "rewards/rejected",
+    "rewards/margins",
+    "rewards/accuracies",
+)
+"""Metrics that TRL averages over the pairs of the batches that all processes work on at once."""
 
 
 class StagedDPOTrainer(DPOTrainer):
@@ -75,77 +50,81 @@ class StagedDPOTrainer(DPOTrainer):
     silently reuse stale values; here they are computed anew for each stage.
     """
 
-    def completion_logps(self, dataset: Dataset, title: str, reference: bool) -> Logps:
-        """Log-probabilities of every pair under the reference, or under the policy as it is now."""
-        model = (self.ref_model or self.model) if reference else self.model
-        model.to(self.accelerator.device)
-        training = model.training
-        model.eval()
-        score = self.compute_ref_log_probs if reference else self._policy_logps
-        sides: Logps = ([0.0] * len(dataset), [0.0] * len(dataset))
-        lengths = list(dataset["length"])
-        order = sorted(range(len(dataset)), key=lengths.__getitem__)
-        size = 4 * self.args.per_device_train_batch_size
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
-        shares = list(self._shared_out(batches))
-        for mine, indices in tqdm(shares, desc=title, mininterval=1, delay=5, leave=False):
-            batch = self.data_collator([dataset[index] for index in indices])
-            batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
-            scored = score(self._scorer(model, LOG_PROBS), batch)
-            for side, logps in zip(sides, scored, strict=True):
-                for index, logp in zip(indices, logps.tolist(), strict=True):
-                    side[index] = logp * mine
-        if self.accelerator.num_processes > 1:
-            both = torch.tensor(sides, dtype=torch.float64, device=self.accelerator.device)
-            chosen, rejected = self.accelerator.reduce(both).tolist()
-            sides = (chosen, rejected)
-        model.train(training)
-        return sides
+    accelerator: Any
+    ref_model: Any
 
-    def _shared_out(self, batches: Sequence[list[int]]) -> Iterator[tuple[bool, list[int]]]:
-        """This process's batches, and whether each counts: FSDP needs equally many, so some are done twice."""
-        first, step = self.accelerator.process_index, self.accelerator.num_processes
-        for start in range(0, len(batches), step):
-            mine = start + first < len(batches)
-            yield mine, batches[start + first if mine else start]
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Scores the stage's pairs."""
+        return Scorer(
+            self.accelerator, self.train_dataset, self.data_collator, self.args.per_device_train_batch_size
+        )
 
-    @torch.no_grad()
-    def _policy_logps(self, model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-        labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
-        with self.accelerator.autocast():
-            scored = model(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
-                use_cache=False,
-                labels=labels,
-                fused_lm_head=True,
-            )
-        halves: tuple[torch.Tensor, ...] = scored.log_probs.sum(dim=1).chunk(2, dim=0)
-        return halves
+    def policy_logps(self, batches: Sequence[list[int]], training: bool) -> Logps:
+        """Log-probabilities under the policy as it is now; ``training``: with the dropout that a step has."""
+        with _mode(self.model, training):
+            return self.scorer.score(lambda batch: self.scorer.plain(self.model, batch), batches, "policy")
+
+    def reference_logps(self, batches: Sequence[list[int]]) -> Logps:
+        """Log-probabilities under the reference that the trainer compares with, as a step computes them."""
+        model = self.ref_model or self.model
+        return self.scorer.score(
+            lambda batch: self.compute_ref_log_probs(self.scorer.fit(model, LOG_PROBS), batch),
+            batches,
+            "reference",
+        )
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """TRL's loss and metrics."""
-        return super().compute_loss(self._scorer(model, OF_A_STEP), inputs, *args, **kwargs)
+        """TRL's loss and metrics, each pair of a step with the same weight."""
+        weight, share = (inputs.pop(name) for name in SHARES)
+        with self._pairs_of_all(len(inputs["input_ids"]) // 2 if weight > 0 else 0):
+            loss = super().compute_loss(self.scorer.fit(model, OF_A_STEP), inputs, *args, **kwargs)
+        for name in OF_PAIRS:
+            self._metrics["train"][name][-1] *= share
+        return loss * weight
 
-    def _scorer(self, model: Any, outputs: tuple[str, ...]) -> Any:
-        """The model, with a head that fits its vocabulary where nothing is wrapped around the model."""
-        bare = self.accelerator.distributed_type is DistributedType.NO and self.accelerator.mixed_precision == "no"
-        return fit_tiles(model, outputs) if bare else model
+    @contextmanager
+    def _pairs_of_all(self, mine: int) -> Iterator[None]:
+        """TRL gathers metrics of pairs, equally many from each process; here, as many as each has."""
+        accelerator = self.accelerator
+        if accelerator.num_processes > 1:
+            self.accelerator = RaggedGather(accelerator, mine)
+        try:
+            yield
+        finally:
+            self.accelerator = accelerator
 
     def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        chosen, rejected = self.completion_logps(dataset, "reference", reference=True)
+        model = self.ref_model or self.model
+        model.to(self.accelerator.device)
+        with _mode(model, training=False):
+            chosen, rejected = self.reference_logps(self.scorer.batches).tolist()
         self.ref_model = None
         dataset = dataset.add_column("ref_chosen_logps", chosen)
         return dataset.add_column("ref_rejected_logps", rejected)
 
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> EpochSampler:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        batch *= self.accelerator.num_processes
-        return EpochSampler(batch, list(dataset["length"]), self.args.seed)
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """This process's share of every step's pairs; accelerate would fill up uneven steps with other pairs."""
+        batch_size, accumulation = self.args.train_batch_size, self.args.gradient_accumulation_steps
+        processes = self.accelerator.num_processes
+        order = EpochSampler(
+            batch_size * accumulation * processes, list(self.train_dataset["length"]), self.args.data_seed
+        )
+        return StepLoader(
+            PlacedRows(self.train_dataset),
+            batch_sampler=StepSampler(order, batch_size, accumulation, processes, self.accelerator.process_index),
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The schedule; its warm-up leaves the last step alone, so that a single step has a learning rate."""
+        warmup = min(self.args.get_warmup_steps(num_training_steps), num_training_steps - 1)
+        self.args.warmup_steps = warmup
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: nothing reads them, and counting walks through the whole model at every step."""
@@ -157,6 +136,49 @@ class StagedDPOTrainer(DPOTrainer):
 
     def _send_telemetry(self) -> None:
         """Nothing leaves this machine."""
+
+
+@contextmanager
+def _mode(model: Any, training: bool) -> Iterator[None]:
+    before = model.training
+    model.train(training)
+    try:
+        yield
+    finally:
+        model.train(before)
+
+
+class RaggedGather:
+    """An accelerator that gathers the rows of pairs, however many each process has."""
+
+    def __init__(self, accelerator: Any, mine: int) -> None:
+        self._accelerator = accelerator
+        self._mine = mine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._accelerator, name)
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (pairs of this process,) of all processes; a pair that only kept a process busy is left out."""
+        counts = self._accelerator.gather(torch.tensor([self._mine], device=rows.device)).tolist()
+        padded = rows.new_zeros(max(counts))
+        padded[: self._mine] = rows[: self._mine].detach()
+        parts = self._accelerator.gather(padded).split(max(counts))
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+class StartWatch(TrainerCallback):
+    """Runs ``check`` once the models are ready, before the first step; not where a stage continues."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check, if nothing is trained yet."""
+        if state.global_step == 0:
+            self._check()
 
 
 class LossWatch(TrainerCallback):

@@ -19,7 +19,7 @@ def main(folder: Path) -> int:
     state = StageScratch(folder)
     job = StageJob.model_validate_json((state.job / JOB).read_bytes())
     try:
-        log, report = run_stage(job.rows, job.n_cut, job.parent, job.source, job.config, state)
+        log, report = run_stage(job, state)
     except (StageFault, TemplateFault, ValueError) as fault:
         (state.job / FAULT).write_text(str(fault), encoding="utf-8")
         return 1
