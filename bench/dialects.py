@@ -102,7 +102,7 @@ def _play_alone(episode: Episode, model: Any, tokenizer: Any) -> Episode:
 
     speech = speech_of(tokenizer)
     while not episode.done:
-        ids = torch.tensor([speech.prompt(episode)])
+        ids = torch.tensor([speech.transcript.prompt(episode.messages, episode.tools)])
         with torch.inference_mode():
             out = model.generate(
                 ids,
@@ -111,8 +111,8 @@ def _play_alone(episode: Episode, model: Any, tokenizer: Any) -> Episode:
                 do_sample=True,
                 top_k=0,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=speech.end,
+                eos_token_id=speech.transcript.closing,
             )
         turn = out[0, ids.shape[1] :].tolist()
-        episode.take(speech.read(turn, episode, ended=turn[-1] == speech.end))
+        episode.take(speech.read(turn, episode.environment.tools, ended=turn[-1] in speech.transcript.closing))
     return episode

@@ -84,6 +84,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "batch_size": options.batch,
             "gradient_accumulation": max(1, 8 // options.batch),
             "max_length": 2 * options.tokens,
+            "rendered_turns": True,
             "lora": {},
             "device": "auto" if on_gpu else "cpu",
             "dtype": "bfloat16" if on_gpu else "float32",
@@ -95,7 +96,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     result = train_stage(pairs, parent, parent, config, folder / "stage")
     hook.remove()
     pairs_timed = (len(stamps) - 1) * config.effective_batch
-    rows, _ = encode_pairs(pairs, load_tokenizer(parent), config.max_length)
+    rows, _ = encode_pairs(pairs, load_tokenizer(parent), config.max_length, config.rendered_turns)
     tokens_per_pair = 2 * sum(row["length"] for row in rows) / len(rows)
     tokens_per_second = tokens_per_pair * pairs_timed / (stamps[-1] - stamps[0])
     return {

@@ -48,7 +48,7 @@ def _steps_row(pairs: Sequence[PreferencePair], config: StageConfig, parent: Pat
     from persistence_pipeline.training.scratch import StageScratch
 
     tokenizer = dpo._load_tokenizer(parent)
-    rows, _ = encode_pairs(pairs, tokenizer, config.max_length)
+    rows, _ = encode_pairs(pairs, tokenizer, config.max_length, config.rendered_turns)
     losses: dict[str, list[float]] = {}
     sides: dict[str, Any] = {}
 
@@ -96,7 +96,7 @@ def by_hand_whole(pairs: Sequence[PreferencePair], parent: Path, config: StageCo
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(parent)
-    rows, _ = encode_pairs(pairs, tokenizer, config.max_length)
+    rows, _ = encode_pairs(pairs, tokenizer, config.max_length, config.rendered_turns)
     loop = HandLoop(rows, tokenizer, parent, config)
     loop.train()
     loop.score()
@@ -218,9 +218,9 @@ class HandLoop:
 
 
 def _warm_start_row(repeats: int) -> Row:
-    from persistence_pipeline.agents.chat import encode_conversations
     from persistence_pipeline.agents.models import ModelSettings, build_model
     from persistence_pipeline.agents.tokenizer import train_tokenizer
+    from persistence_pipeline.agents.transcript import encode_conversations
     from persistence_pipeline.training import warm_start as module
     from persistence_pipeline.training.source import world_words
     from persistence_pipeline.world.splits import warm_start_cases

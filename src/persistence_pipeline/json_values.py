@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from typing import Any
 
 MAX_DEPTH = 64
@@ -16,8 +18,10 @@ MAX_DEPTH = 64
 MAX_DIGITS = 4300
 """Digits of an integer: as many as readers of JSON take."""
 SHOWN = 40
-"""Characters of a key or a path that a fault shows."""
-_PLAIN = (int, bool, type(None))
+"""Characters of a key or a number that a fault shows."""
+
+
+_SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 
 
 class JsonFault(ValueError):
@@ -52,19 +56,27 @@ def strict_json(text: str, max_depth: int = MAX_DEPTH) -> Any:
         JsonFault: not JSON, a key twice in one object, ``NaN`` or ``Infinity``, a number beyond the range of
             floats, an integer of more than ``MAX_DIGITS`` digits, half a surrogate pair, or too many levels.
     """
+    refused: list[_Refused] = []
+
+    def refuse(reason: str) -> _Refused:
+        refused.append(_Refused(reason))
+        return refused[-1]
+
     try:
         value = json.loads(
             text,
-            object_pairs_hook=_object,
-            parse_constant=lambda word: _Refused(f"{word} is not a JSON number"),
-            parse_float=_finite,
-            parse_int=_integer,
+            object_pairs_hook=lambda items: _object(items, refuse),
+            parse_constant=lambda word: refuse(f"{word} is not a JSON number"),
+            parse_float=lambda digits: _float(digits, refuse),
         )
     except json.JSONDecodeError as error:
         raise JsonFault("", f"not JSON: {error}") from None
+    except ValueError:
+        raise JsonFault("", f"an integer of more than {MAX_DIGITS} digits") from None
     except RecursionError:
         raise JsonFault("", f"nested deeper than {max_depth} levels") from None
-    storable(value, max_depth)
+    if refused or _SURROGATE.search(text) or not _shallow(value, max_depth):  # else a walk would find nothing
+        storable(value, max_depth)
     return value
 
 
@@ -75,7 +87,7 @@ def storable(value: Any, max_depth: int = MAX_DEPTH) -> None:
         JsonFault: it holds anything but dicts with text keys, lists, texts, finite numbers, booleans and null, or
             what ``strict_json`` refuses.
     """
-    _check(value, max_depth, ())
+    _check(value, max_depth)
 
 
 def storable_text(text: str) -> str:
@@ -85,55 +97,71 @@ def storable_text(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(items: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> dict[str, Any]:
     value = dict(items)
     if len(value) < len(items):
         keys = [key for key, _ in items]
         twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-        value[twice] = _Refused("the key is given twice")
+        value[twice] = refuse("the key is given twice")
     return value
 
 
-def _finite(digits: str) -> Any:
+def _float(digits: str, refuse: Callable[[str], _Refused]) -> Any:
     value = float(digits)
-    return value if math.isfinite(value) else _Refused(f"{_short(digits)} is beyond the range of numbers")
+    return value if math.isfinite(value) else refuse(f"{_short(digits)} is beyond the range of numbers")
 
 
-def _integer(digits: str) -> Any:
-    if len(digits.lstrip("-")) > MAX_DIGITS:
-        return _Refused(f"an integer of more than {MAX_DIGITS} digits")
-    return int(digits)
+def _shallow(value: Any, max_depth: int) -> bool:
+    """Whether no more than ``max_depth`` objects and lists stand within one another."""
+    level = [value]
+    for _ in range(max_depth + 1):
+        containers = [item for item in level if item.__class__ is dict or item.__class__ is list]
+        if not containers:
+            return True
+        level = [item for held in containers for item in (held.values() if held.__class__ is dict else held)]
+    return False
 
 
-def _check(value: Any, depth: int, path: tuple[str | int, ...]) -> None:
+def _check(value: Any, depth: int) -> None:
     kind = type(value)
-    if kind is str:
-        if not _encodable(value):
-            raise _fault(path, "half of a surrogate pair, which is not text")
-    elif kind is dict or kind is list:
+    if kind is dict or kind is list:
         if not depth:
-            raise _fault(path, "nested too deep")
+            raise JsonFault("", "nested too deep")
+        if kind is dict:
+            _check_keys(value)
         for key, item in value.items() if kind is dict else enumerate(value):
-            _check_key(key, kind, path)
-            _check(item, depth - 1, (*path, key))
-    elif isinstance(value, _Refused):
-        raise _fault(path, value.reason)
+            if item.__class__ is str and item.isascii():
+                continue
+            try:
+                _check(item, depth - 1)
+            except JsonFault as fault:
+                raise JsonFault(f"{_short(str(key))}{'.' * bool(fault.path)}{fault.path}", fault.reason) from None
+    else:
+        _check_leaf(value, kind)
+
+
+def _check_leaf(value: Any, kind: type) -> None:
+    if kind is int:
+        if value.bit_length() > 3 * MAX_DIGITS and abs(value) >= 10**MAX_DIGITS:
+            raise JsonFault("", f"an integer of more than {MAX_DIGITS} digits")
+    elif kind is str:
+        if not _encodable(value):
+            raise JsonFault("", "half of a surrogate pair, which is not text")
     elif kind is float:
         if not math.isfinite(value):
-            raise _fault(path, f"{value} is not a JSON number")
-    elif kind not in _PLAIN:
-        raise _fault(path, f"a {kind.__name__} is not a JSON value")
-    elif kind is int and value.bit_length() > 3 * MAX_DIGITS and abs(value) >= 10**MAX_DIGITS:
-        raise _fault(path, f"an integer of more than {MAX_DIGITS} digits")
+            raise JsonFault("", f"{value} is not a JSON number")
+    elif kind is _Refused:
+        raise JsonFault("", value.reason)
+    elif kind is not bool and value is not None:
+        raise JsonFault("", f"a {kind.__name__} is not a JSON value")
 
 
-def _check_key(key: Any, kind: type, path: tuple[str | int, ...]) -> None:
-    if kind is list:
-        return
-    if type(key) is not str:
-        raise _fault(path, f"a key that is no text: {key!r}")
-    if not _encodable(key):
-        raise _fault(path, f"a key with half of a surrogate pair, which is not text: {_short(ascii(key))}")
+def _check_keys(value: dict[Any, Any]) -> None:
+    for key in value:
+        if type(key) is not str:
+            raise JsonFault("", f"a key that is no text: {key!r}")
+        if not _encodable(key):
+            raise JsonFault("", f"a key with half of a surrogate pair, which is not text: {key!a}")
 
 
 def _encodable(text: str) -> bool:
@@ -144,10 +172,6 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _fault(path: tuple[str | int, ...], reason: str) -> JsonFault:
-    return JsonFault(_short(".".join(map(str, path))), reason)
 
 
 def _short(text: str) -> str:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.agents.chat import (
     TemplateFault,
-    encode_conversation,
-    encode_conversations,
     neutralise_special_tokens,
     require_generation_markers,
     to_template_messages,
 )
-from persistence_pipeline.records import Message
+from persistence_pipeline.agents.tokenizer import tokenizer_identity
+from persistence_pipeline.agents.transcript import encode_conversation, encode_conversations
+from persistence_pipeline.records import Message, Sampled, ToolCall
 from tiny import SPECIAL, TEMPLATE, call, tool
 
 FULLWIDTH = str.maketrans({"<": "\uff1c", "|": "\uff5c", ">": "\uff1e"})
@@ -92,9 +92,33 @@ def test_added_tokens_of_the_template_are_control_tokens_too(tiny_tokenizer: Any
     assert neutralise_special_tokens("<call> <b>", tokenizer) == "< call> <b>"
 
 
-def test_what_the_agent_wrote_is_rendered_as_it_stands(tiny_tokenizer: Any) -> None:
-    ids, mask = encode_conversation(tiny_tokenizer, [Message(role="assistant", content="read <|user|> f1")])
-    assert _written(tiny_tokenizer, ids, mask) == ["read", "<|user|>", "f1", "<|end|>"]
+def test_a_rendered_turn_has_no_control_tokens_but_its_end(tiny_tokenizer: Any) -> None:
+    """In names and arguments JSON escapes may spell one; in text it was sampled, and then its id is known."""
+    turns = [
+        Message(role="assistant", content="read <|user|> f1"),
+        call("read<|tool|>", "<|end|>"),
+        call("<|user|>"),
+    ]
+    for turn in turns:
+        ids, mask = encode_conversation(tiny_tokenizer, [turn])
+        special = [t for t in _written(tiny_tokenizer, ids, mask) if t in SPECIAL and t != "<|unknown|>"]
+        assert special == ["<|end|>"] and mask[-1]
+
+
+def test_control_tokens_in_nested_arguments_are_broken_up(tiny_tokenizer: Any) -> None:
+    nested = ToolCall(name="x", arguments={"<|end|>": [{"a": "<|user|>"}, 1, None, True]})
+    (message,) = to_template_messages([Message(role="assistant", tool_calls=(nested,))], tiny_tokenizer)
+    assert message["tool_calls"][0]["function"]["arguments"] == {"< |end|>": [{"a": "< |user|>"}, 1, None, True]}
+
+
+def test_sampled_control_tokens_are_scored_as_they_were_sampled(tiny_tokenizer: Any) -> None:
+    ids = tuple(tiny_tokenizer.convert_tokens_to_ids(["read", "<|user|>", "f1"]))
+    sampled = Sampled(ids=ids, tokenizer=tokenizer_identity(tiny_tokenizer))
+    whole, mask = encode_conversation(
+        tiny_tokenizer, [Message(role="assistant", content="read <|user|> f1", sampled=sampled)]
+    )
+    assert _written(tiny_tokenizer, whole, mask) == ["read", "<|user|>", "f1"]
+    assert tiny_tokenizer.convert_ids_to_tokens(whole)[-1] == "<|end|>" and mask[-1] == 0
 
 
 def test_arguments_of_calls_stay_dicts(tiny_tokenizer: Any) -> None:
@@ -133,6 +157,28 @@ def test_a_template_without_markers_is_refused(tiny_tokenizer: Any, template: st
     with pytest.raises(TemplateFault, match=expected):
         require_generation_markers(tokenizer)
     with pytest.raises(TemplateFault, match=expected):
+        encode_conversation(tokenizer, [call("finish")])
+
+
+def test_a_template_that_writes_half_a_turn_is_refused(tiny_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    one, two = call("read", "f1"), call("finish")
+    several = one.model_copy(update={"tool_calls": (*one.tool_calls, *two.tool_calls)})
+    beside = one.model_copy(update={"content": "please"})
+    for turn in (several, beside):
+        assert "f1" in tokenizer.decode(encode_conversation(tokenizer, [turn])[0])
+    tokenizer.chat_template = TEMPLATE.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]")
+    with pytest.raises(TemplateFault, match=r"only a part of a turn with 2 calls \(calls of read, finish\)"):
+        encode_conversation(tokenizer, [several])
+    tokenizer.chat_template = TEMPLATE.replace("if m.content", "if m.content and not m.tool_calls")
+    with pytest.raises(TemplateFault, match="only a part of a turn with 1 calls and text beside them"):
+        encode_conversation(tokenizer, [beside])
+
+
+def test_turns_that_are_not_marked_one_by_one_are_refused(tiny_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.chat_template = "{% generation %}a{% endgeneration %}" + TEMPLATE
+    with pytest.raises(TemplateFault, match="marks 2 turns of an agent in a conversation with 1"):
         encode_conversation(tokenizer, [call("finish")])
 
 

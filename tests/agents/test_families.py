@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence_pipeline.agents.chat import TemplateFault, encode_conversation, to_template_messages
+from persistence_pipeline.agents.chat import TemplateFault, to_template_messages
 from persistence_pipeline.agents.compact import ParseFault
 from persistence_pipeline.agents.families import FAMILIES, Family, find_family, recorded_family, use_family
+from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall
 from persistence_pipeline.world.domains import DOMAINS
 from real_shapes import bpe_tokenizer, native_template
@@ -209,3 +210,18 @@ def test_a_model_of_no_family_gets_a_clear_error(tiny_tokenizer: Any) -> None:
 
 def test_native_templates_have_no_markers(family: Family) -> None:
     assert "generation %}" not in native_template(family.name).replace("add_generation_prompt", "")
+
+
+def test_an_end_is_appended_where_the_agent_wrote_none(family: Family, ours: Any) -> None:
+    """Its other end tokens stay as they were sampled, and nothing stands behind them."""
+    from persistence_pipeline.agents.transcript import Transcript
+
+    transcript, end = Transcript(ours), ours.convert_tokens_to_ids(family.end)
+    further = [ours.get_vocab()[token] for token in family.further_ends if token in ours.get_vocab()]
+    assert further and transcript.closing == [end] and transcript.ends == {end, *further}
+    assert [transcript.appended(turn) for turn in ([], [99], [99, end], [99, further[0]])] == [
+        [end],
+        [end],
+        [],
+        [],
+    ]

@@ -14,6 +14,7 @@ from kedro.io import DataCatalog, DatasetError
 
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.records import Change, Effect, Message, ToolCall, Trajectory
+from tiny import call, make_pair
 
 RECORD = "persistence_pipeline.records.Trajectory"
 TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=20)
@@ -172,3 +173,39 @@ def test_thousands_of_trajectories_take_about_a_second(tmp_path: Path) -> None:
     dataset(tmp_path / "records.jsonl").save(records)
     assert dataset(tmp_path / "records.jsonl").load() == records
     assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Infinity", "field chosen.0.tool_calls.0.arguments.a: Infinity is not a JSON number"),
+        ("[0, NaN]", "field chosen.0.tool_calls.0.arguments.a.1: NaN is not a JSON number"),
+        ("-1e999", "field chosen.0.tool_calls.0.arguments.a: -1e999 is beyond the range of numbers"),
+        (r'"\ud83d"', "field chosen.0.tool_calls.0.arguments.a: half of a surrogate pair"),
+        (r'{"\udc00": 1}', r"field chosen.0.tool_calls.0.arguments.a: a key with half of a surrogate pair"),
+        ('{"b": 1, "b": 2}', "field chosen.0.tool_calls.0.arguments.a.b: the key is given twice"),
+        ("[" * 80 + "]" * 80, r"field chosen.0.tool_calls.0.arguments.a.*: nested too deep"),
+        ("[" * 300 + "]" * 300, r"field chosen.0.tool_calls.0.arguments.a.*: nested too deep"),
+    ],
+)
+def test_what_would_not_be_read_back_equal_is_refused_by_line_and_field(
+    tmp_path: Path, value: str, expected: str
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    pairs = JsonLinesDataset(filepath=str(path), record="persistence_pipeline.records.PreferencePair")
+    good = make_pair([Message(role="user", content="go")], [call("read", "VALUE")], [call("finish")])
+    line = good.model_dump_json()
+    path.write_text(f"{line}\n{line.replace('a0', 'a').replace(chr(34) + 'VALUE' + chr(34), value)}\n")
+    with pytest.raises(DatasetError, match=rf"pairs.jsonl, line 2: {expected}"):
+        pairs.load()
+
+
+def test_odd_but_storable_values_are_read_back_equal(tmp_path: Path) -> None:
+    odd = {"": -0.0, "\x00": 1e22, "\u00e9": 10**4299, "e\u0301": [[], {}, None, True, "\U0001f600"], "n": 1.0}
+    turn = Message(role="assistant", tool_calls=(ToolCall(name="\u212b", arguments=odd),))
+    change = Change(entity="e", field="f", before=odd, after=[odd])
+    effect = Effect(step=0, tool="t", arguments=odd, changes=(change,), informed=False)
+    saved = trajectory().model_copy(update={"messages": (turn,), "effects": (effect,)})
+    file = dataset(tmp_path / "records.jsonl")
+    file.save([saved])
+    assert repr(file.load()) == repr([saved])

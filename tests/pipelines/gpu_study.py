@@ -135,6 +135,7 @@ def shrink(
     small = {"samples": 1, "max_turns": 2, "max_turn_tokens": 8, "dtype": "float32", "device": "cpu"}
     scripts = ["careful", "careless", "refusing"]
     stage = {"max_length": 2048, "dtype": "float32", "device": "cpu", "save_every": 0, "gradient_accumulation": 2}
+    stage["rendered_turns"] = True  # scripts, served agents and published pairs: nobody has their tokens
     _edit(
         gpu / "parameters.yml",
         {

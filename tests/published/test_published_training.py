@@ -10,8 +10,8 @@ import pytest
 from published_clone import N_CASES, make_clone
 from test_published_pipeline import run
 
-from persistence_pipeline.agents.chat import encode_conversation
 from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.pipelines.published_training.nodes import take_pairs
 from persistence_pipeline.published.layout import PublishedFault
 from persistence_pipeline.published.settings import PublishedSettings

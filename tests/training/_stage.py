@@ -24,6 +24,7 @@ def config(lora: bool) -> StageConfig:
             "epochs": 2,
             "batch_size": 8,
             "max_length": 64,
+            "rendered_turns": True,
             "save_every": 4,
             "seed": 3,
             **fields,

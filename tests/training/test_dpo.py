@@ -14,12 +14,19 @@ from typing import Any
 import _stage
 import pytest
 
-from persistence_pipeline.agents.chat import encode_conversation
+from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, PreferencePair
 from persistence_pipeline.training.dpo import StageConfig, StageFault, train_stage
 from tiny import call, make_pair, make_pairs, tool
 
-BASE = {"objective": "safety", "beta": 0.1, "learning_rate": 1e-3, "batch_size": 8, "max_length": 64}
+BASE = {
+    "objective": "safety",
+    "beta": 0.1,
+    "learning_rate": 1e-3,
+    "batch_size": 8,
+    "max_length": 64,
+    "rendered_turns": True,
+}
 
 
 def stage(**change: Any) -> StageConfig:

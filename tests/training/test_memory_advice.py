@@ -13,7 +13,14 @@ from persistence_pipeline.training.settings import StageConfig
 from tiny import make_pairs
 
 CONFIG = StageConfig.model_validate(
-    {"objective": "safety", "beta": 0.1, "learning_rate": 1e-3, "batch_size": 8, "max_length": 64}
+    {
+        "objective": "safety",
+        "beta": 0.1,
+        "learning_rate": 1e-3,
+        "batch_size": 8,
+        "max_length": 64,
+        "rendered_turns": True,
+    }
 )
 
 

@@ -28,6 +28,7 @@ STAGE = {
     "epochs": 2,
     "batch_size": 8,
     "max_length": 64,
+    "rendered_turns": True,
     "lora": {"r": 4, "alpha": 8, "dropout": 0.0},
 }
 

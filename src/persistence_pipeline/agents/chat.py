@@ -1,26 +1,26 @@
-"""Conversations as a tokenizer's chat template writes them, with a mask of the tokens that the agent wrote.
+"""Messages as chat templates take them, without control tokens where nobody may write one.
 
 Works for any Hugging Face tokenizer whose template marks generations. Text from users and tools is untrusted:
-control tokens in it are broken up before it is rendered, so it cannot pose as a turn of the agent. What the agent
-wrote is rendered as it stands. Parsing an agent's turn does not live here.
+control tokens in it are broken up before it is rendered, so it cannot pose as a turn of the agent. So are those in
+the names and arguments of an agent's calls, where JSON escapes can spell one that was never sampled, and the
+special tokens in what it says: where they were sampled as such, a record keeps them as ids (``transcript.py``).
+Parsing an agent's turn does not live here.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.records import Message
+from persistence_pipeline.records import Message, ToolCall
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 UNTRUSTED_ROLES = frozenset({"user", "tool"})
-Encoded = tuple[list[int], list[int]]
-"""Token ids of a conversation, and 1 for each token that the agent wrote."""
 
 
 class TemplateFault(ValueError):
@@ -45,13 +45,14 @@ def require_generation_markers(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def neutralise_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+def neutralise_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase, *, special_only: bool = False) -> str:
     """The text with every control token of the tokenizer broken up by a space after its first character.
 
-    Control tokens are the tokenizer's special tokens and those added tokens that its chat template writes, in any
-    Unicode form that the tokenizer may fold into one. Text without them is returned unchanged.
+    Control tokens are the tokenizer's special tokens and, unless ``special_only``, those added tokens that its
+    chat template writes, in any Unicode form that the tokenizer may fold into one. Text without them is returned
+    unchanged.
     """
-    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
+    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) and not special_only else ""
     pattern = _control_pattern(tokenizer, len(tokenizer), template)
     text = _broken_up(pattern, text)
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
@@ -76,62 +77,33 @@ def _control_pattern(tokenizer: PreTrainedTokenizerBase, size: int, template: st
 
 
 def to_template_messages(messages: Iterable[Message], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
-    """Messages as chat templates expect them: untrusted text neutralised, arguments of tool calls as dicts."""
+    """Messages as chat templates expect them: control tokens broken up, arguments of tool calls as dicts."""
     return [_to_template_message(message, tokenizer) for message in messages]
 
 
 def _to_template_message(message: Message, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
     content = message.content
-    if message.role in UNTRUSTED_ROLES:
-        content = neutralise_special_tokens(content, tokenizer)
+    if message.role != "system":
+        content = neutralise_special_tokens(content, tokenizer, special_only=message.role not in UNTRUSTED_ROLES)
     entry: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
-        entry["tool_calls"] = [
-            {"type": "function", "function": {"name": call.name, "arguments": dict(call.arguments)}}
-            for call in message.tool_calls
-        ]
+        entry["tool_calls"] = [_to_template_call(call, tokenizer) for call in message.tool_calls]
     if message.name is not None and message.role == "tool":
         entry["name"] = neutralise_special_tokens(message.name, tokenizer)
     return entry
 
 
-def encode_conversation(
-    tokenizer: PreTrainedTokenizerBase,
-    messages: Sequence[Message],
-    tools: Sequence[Mapping[str, Any]] | None = None,
-) -> Encoded:
-    """Token ids and agent mask of one whole conversation; see ``encode_conversations``."""
-    return encode_conversations(tokenizer, [messages], tools)[0]
+def _to_template_call(call: ToolCall, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    name = neutralise_special_tokens(call.name, tokenizer)
+    return {"type": "function", "function": {"name": name, "arguments": _neutral(call.arguments, tokenizer)}}
 
 
-def encode_conversations(
-    tokenizer: PreTrainedTokenizerBase,
-    conversations: Sequence[Sequence[Message]],
-    tools: Sequence[Mapping[str, Any]] | None = None,
-) -> list[Encoded]:
-    """Token ids and agent masks of whole conversations.
-
-    Args:
-        tokenizer: Its chat template writes the conversations.
-        conversations: Each is tokenised once and whole, so its tokens are those that the policy saw.
-        tools: JSON schemas of the tools, for templates that show them to the model.
-
-    Raises:
-        TemplateFault: the template lacks generation markers, or marks nothing in a conversation that has
-            a turn of the agent.
-    """
-    require_generation_markers(tokenizer)
-    if not conversations:
-        return []
-    encoded: Any = tokenizer.apply_chat_template(
-        [to_template_messages(messages, tokenizer) for messages in conversations],
-        tools=[dict(tool) for tool in tools] if tools else None,
-        tokenize=True,
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-    )
-    rows = list(zip(encoded["input_ids"], encoded["assistant_masks"], strict=True))
-    for messages, (_, mask) in zip(conversations, rows, strict=True):
-        if not any(mask) and any(m.role == "assistant" for m in messages):
-            raise TemplateFault("the chat template marks no token of a conversation with assistant turns")
-    return [(list(ids), list(mask)) for ids, mask in rows]
+def _neutral(value: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """A JSON value without control tokens in its texts and keys."""
+    if isinstance(value, str):
+        return neutralise_special_tokens(value, tokenizer)
+    if isinstance(value, dict):
+        return {neutralise_special_tokens(k, tokenizer): _neutral(item, tokenizer) for k, item in value.items()}
+    if isinstance(value, list):
+        return [_neutral(item, tokenizer) for item in value]
+    return value

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from persistence_pipeline.agents.chat import TemplateFault
 from persistence_pipeline.agents.compact import ParseFault
-from persistence_pipeline.records import ToolCall
+from persistence_pipeline.json_values import JsonFault, storable_text, strict_json
+from persistence_pipeline.records import Message, ToolCall
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 FamilyName = Literal["qwen2_5", "qwen3", "llama3_1", "phi4"]
 _NAMED = re.compile(r"\{#- dialect: (\w+) -#\}")
 _TAGGED = re.compile(r"(?P<text>.*?)<tool_call>\s*(?P<call>\{.*\})\s*</tool_call>\s*", re.DOTALL)
-
-_CONTROL = re.compile(r"<\|[^<>|\s]*\|>|</?(?:tool_call|tool_response|tools|think)>")
+_BARE = re.compile(r"(?P<text>.*?)(?P<call>^\s*\{.*\})\s*", re.DOTALL | re.MULTILINE)
+_BARE_START = re.compile(r"^\s*\{", re.MULTILINE)
+_SPECIAL = re.compile(r"<\|[^<>|\s]*\|>")
+_CONTROL = re.compile(_SPECIAL.pattern + r"|</?(?:tool_call|tool_response|tools|think)>")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Family:
     pad: str
     """Serves for padding where the tokenizer names no token for it."""
     tagged: bool = True
-    """Whether a call stands between ``<tool_call>`` tags, behind text if need be; else it is the whole turn."""
+    """Whether a call stands between ``<tool_call>`` tags; else it begins a line. Text may stand before it."""
     arguments: str = "arguments"
     """Key of a call's arguments."""
     further_ends: tuple[str, ...] = ("<|endoftext|>",)
@@ -60,12 +63,19 @@ class Family:
         Raises:
             ParseFault: the turn is not exactly one call.
         """
-        if not self.tagged:
-            return "", _call(turn, self.arguments)
-        match = _TAGGED.fullmatch(turn)
+        match = self._form.fullmatch(turn)
         if match is None:
-            raise ParseFault("expected one call between <tool_call> and </tool_call>")
+            where = (
+                "between <tool_call> and </tool_call>"
+                if self.tagged
+                else "as one JSON object on a line of its own"
+            )
+            raise ParseFault(f"expected one call {where}")
         return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
+
+    @property
+    def _form(self) -> re.Pattern[str]:
+        return _TAGGED if self.tagged else _BARE
 
     def attempts_call(self, turn: str) -> bool:
         """Whether the turn holds the beginning of a call."""
@@ -74,8 +84,9 @@ class Family:
     def up_to_first_call(self, text: str) -> str:
         """The text to the end of its first call: a server may have written on."""
         if not self.tagged:
+            first = _BARE_START.search(text)
             try:
-                return text[: json.JSONDecoder().raw_decode(text)[1]]
+                return text[: json.JSONDecoder().raw_decode(text, first.end() - 1)[1]] if first else text
             except (ValueError, RecursionError):
                 return text
         before, tag, _ = text.partition("</tool_call>")
@@ -86,8 +97,9 @@ class Family:
         written = turn.rstrip()
         if self.tagged:
             return written.endswith("</tool_call>")
+        match = _BARE.fullmatch(written)
         try:
-            return isinstance(json.loads(written), dict)
+            return match is not None and isinstance(json.loads(match["call"]), dict)
         except (ValueError, RecursionError):
             return False
 
@@ -158,12 +170,51 @@ def recorded_family(tokenizer: PreTrainedTokenizerBase) -> Family | None:
     return FAMILIES[match[1]]
 
 
-def broken_up(text: str) -> str:
+def broken_up(text: str, control: re.Pattern[str] = _CONTROL) -> str:
     """The text with whatever reads as a control token of any family broken up; for text from users and tools."""
-    while _CONTROL.search(text):
-        text = _CONTROL.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+    while control.search(text):
+        text = control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return broken_up(folded) if _CONTROL.search(folded) else text
+    return broken_up(folded, control) if control.search(folded) else text
+
+
+def made_safe(message: Message) -> Message:
+    """The message for a server that renders it: without control tokens of any family where nobody may write one.
+
+    That is in what users and tools say, and in the names and arguments of calls, where JSON escapes may have
+    spelled them. In what an agent says the tags of its family stay.
+    """
+    if message.role == "system":
+        return message
+    changes: dict[str, Any] = {
+        "content": broken_up(message.content, _SPECIAL if message.role == "assistant" else _CONTROL),
+        "tool_calls": tuple(
+            ToolCall(name=broken_up(call.name), arguments=_broken_up_in(call.arguments))
+            for call in message.tool_calls
+        ),
+    }
+    if message.name is not None:
+        changes["name"] = broken_up(message.name)
+    return message.model_copy(update=changes)
+
+
+def _broken_up_in(value: Any) -> Any:
+    if isinstance(value, str):
+        return broken_up(value)
+    if isinstance(value, dict):
+        return {broken_up(key): _broken_up_in(item) for key, item in value.items()}
+    return [_broken_up_in(item) for item in value] if isinstance(value, list) else value
+
+
+def read_call(name: str, arguments: str) -> ToolCall:
+    """A call as servers hand it over.
+
+    Raises:
+        ParseFault: the arguments are not one JSON object that can be kept, or the name is no text.
+    """
+    if storable_text(name) != name:
+        raise ParseFault("half of a surrogate pair in the name of a call")
+    return ToolCall(name=name, arguments=parse_arguments(arguments))
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
@@ -172,7 +223,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
     Raises:
         ParseFault: the text is not one JSON object.
     """
-    value = _strict_json(text)
+    value = _value(text)
     if not isinstance(value, dict):
         raise ParseFault("expected an object of arguments")
     return value
@@ -183,28 +234,17 @@ def _missing(family: Family, tokenizer: PreTrainedTokenizerBase) -> Sequence[str
     return [token for token in family.control_tokens if token not in vocabulary]
 
 
-def _strict_json(text: str) -> Any:
+def _value(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ParseFault(f"the call is not JSON: {error}") from None
+        return strict_json(text)
+    except JsonFault as fault:
+        raise ParseFault(f"the call is not JSON that can be kept: {fault}") from None
 
 
 def _call(text: str, arguments: str) -> ToolCall:
-    value = _strict_json(text)
+    value = _value(text)
     if not isinstance(value, dict) or set(value) != {"name", arguments}:
         raise ParseFault(f"expected a JSON object of name and {arguments}")
     if not isinstance(value["name"], str) or not isinstance(value[arguments], dict):
         raise ParseFault(f"expected a text as name and an object as {arguments}")
     return ToolCall(name=value["name"], arguments=value[arguments])
-
-
-def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(items)
-    if len(value) < len(items):
-        raise ValueError("a key is given twice")
-    return value
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +32,12 @@ def load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
     for how_it_was_loaded in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(how_it_was_loaded, None)
     return tokenizer
+
+
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
+    """16 hexadecimal digits that differ wherever some id stands for another text: of the vocabulary by id."""
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()[:16]
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

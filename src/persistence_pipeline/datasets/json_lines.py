@@ -14,8 +14,12 @@ from kedro_datasets._typing import JSONPreview
 from pydantic import BaseModel, ValidationError
 
 from persistence_pipeline.datasets._location import Location
+from persistence_pipeline.json_values import MAX_DEPTH as VALUE_DEPTH
+from persistence_pipeline.json_values import JsonFault, strict_json
 
 PREVIEWED = 3
+MAX_DEPTH = VALUE_DEPTH + 16
+"""Objects and lists within one another in a line: those of a call's arguments, and the record around them."""
 SHOWN = 80
 """Characters of an offending value that an error shows."""
 
@@ -64,9 +68,11 @@ class JsonLinesDataset(AbstractDataset[Sequence[BaseModel], list[BaseModel]]):
                     continue
                 try:
                     records.append(parse(line))
+                    fault = _not_storable(line)
                 except ValidationError as error:
-                    fault = describe_fault(error, cut_off=not line.endswith(b"\n"))
-                    raise DatasetError(f"{self._location}, line {number}: {fault}") from None
+                    fault = _not_storable(line) or describe_fault(error, cut_off=not line.endswith(b"\n"))
+                if fault:
+                    raise DatasetError(f"{self._location}, line {number}: {fault}")
         return records
 
     def save(self, data: Sequence[BaseModel]) -> None:
@@ -109,6 +115,15 @@ def _find_model(path: str) -> type[BaseModel]:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise DatasetError(f"record {path!r} is not a pydantic model")
     return model
+
+
+def _not_storable(line: bytes) -> str:
+    """What the line holds that pydantic forgives or does not place, and that would not be read back equal."""
+    try:
+        strict_json(line.decode(errors="replace"), MAX_DEPTH)
+    except JsonFault as fault:
+        return f"field {fault}" if fault.path else ""
+    return ""
 
 
 def describe_fault(error: ValidationError, cut_off: bool = False) -> str:

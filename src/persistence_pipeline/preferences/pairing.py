@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from persistence_pipeline.records import OBJECTIVES, Objective
+from persistence_pipeline.records import OBJECTIVES, Objective, Trajectory
 
 Rule = Literal["strict", "no_worse"]
 METRICS: dict[Objective, tuple[str, ...]] = {
@@ -30,6 +31,7 @@ def pair_candidates(
     max_per_case: int | None,
     seed: int,
     rule: Rule = "strict",
+    texts: Mapping[str, str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Pair the trajectories of each case.
 
@@ -45,6 +47,8 @@ def pair_candidates(
         max_per_case: Pairs kept per case, drawn at random with ``seed``; None keeps all.
         seed: Seed of that draw.
         rule: How ``both`` combines the metrics.
+        texts: What was said in each trajectory, by its id (``texts_of``). Two in which the same was said are no
+            pair, whatever their scores: there is nothing to prefer.
 
     Returns:
         Pair table (``pair_id, case_id, objective, chosen_id, rejected_id``, scores of both sides) in a fixed
@@ -65,13 +69,15 @@ def pair_candidates(
     else:
         wide_enough = (gap >= min_gap).all(axis=1)
     good_enough = (chosen >= min_chosen).all(axis=1)
-    kept = np.flatnonzero(wide_enough & good_enough)
+    differ = _differ(graded["trajectory_id"], first, second, texts)
+    kept = np.flatnonzero(wide_enough & good_enough & differ)
     counts = {
         "candidates": len(scores),
         "without_score": len(scores) - len(graded),
         "ordered_pairs": len(first),
         "gap_too_small": int((~wide_enough).sum()),
         "chosen_too_low": int((wide_enough & ~good_enough).sum()),
+        "same_text": int((wide_enough & good_enough & ~differ).sum()),
     }
     if not len(kept):
         raise NoPairs(f"no preference pairs for {objective}: {counts}, with {min_gap=}, {min_chosen=}, {rule=}")
@@ -81,6 +87,24 @@ def pair_candidates(
         counts["over_case_cap"] = before - len(kept)
     counts["pairs"] = len(kept)
     return _table(graded, objective, first[kept], second[kept]), counts
+
+
+def texts_of(trajectories: Iterable[Trajectory]) -> dict[str, str]:
+    """What was said in each trajectory, by its id; which tokens said it does not matter."""
+    return {
+        trajectory.trajectory_id: "\n".join(
+            message.model_dump_json(exclude={"sampled"}) for message in trajectory.messages
+        )
+        for trajectory in trajectories
+    }
+
+
+def _differ(ids: pd.Series, first: np.ndarray, second: np.ndarray, texts: Mapping[str, str] | None) -> np.ndarray:
+    if texts is None:
+        return np.ones(len(first), bool)
+    said = pd.factorize(ids.map(texts))[0]
+    differ: np.ndarray = said[first] != said[second]
+    return differ
 
 
 def _ordered_pairs(cases: pd.Series) -> tuple[np.ndarray, np.ndarray]:

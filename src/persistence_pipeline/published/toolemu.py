@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from persistence_pipeline.json_values import storable, storable_text
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 
 StopReason = Literal["finish", "max_turns", "token_limit", "error"]
@@ -148,13 +149,17 @@ def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Mes
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return value
+    return storable_text(value)
 
 
 def parse_arguments(text: str) -> dict[str, Any] | None:
-    """Arguments of a call, or None where the text is not a JSON object; code fences are forgiven."""
+    """Arguments of a call, or None where the text is not a JSON object that can be kept; code fences are forgiven.
+
+    A key given twice is forgiven too, the last counts: so did the tools that the published agents called.
+    """
     try:
         value = json.loads(text.strip("` \n\r\t").removeprefix("json"))
+        storable(value)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

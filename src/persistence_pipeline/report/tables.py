@@ -56,6 +56,10 @@ PAIRS: Sequence[Column] = (
     ("conflict_share", "in conflict", ".0%"),
     ("other_metric_gain", "gain in the other metric", ".2f"),
     *((f"{side}_tokens", f"{side} tokens", ".2f") for side in SIDES),
+    ("turns", "turns", ".0f"),
+    ("rendered_turns", "rendered", ".0f"),
+    ("respelled_turns", "respelled", ".0f"),
+    ("engine_ended_turns", "ended by the engine", ".0f"),
 )
 """Columns of the pair audit; for the pool, “chosen” is every candidate."""
 TRAINING: Sequence[Column] = (

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from persistence_pipeline.records import Effect, Message, Split, ToolCall, Trajectory
+from persistence_pipeline.json_values import storable_text
+from persistence_pipeline.records import Effect, Message, Sampled, Split, ToolCall, Trajectory
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import Environment, Observation, User
 from persistence_pipeline.world.phrasing import opening, render_observation, shown_schemas
@@ -90,6 +91,20 @@ class Turn:
     new_tokens: int = 0
     spoken: bool = False
     """Without a call: the agent meant none and spoke to the user. A broken attempt at a call is not ``spoken``."""
+    sampled: Sampled | None = None
+    """The tokens that the agent wrote, where they are known."""
+    dialect: str = ""
+    """What the turn was read as, where it was sampled here."""
+    ended_by_engine: bool = False
+    """The agent wrote no end of its turn: it was cut, or its call was taken."""
+    respelled: bool = False
+    """The canonical rendering of the turn has other tokens than were sampled."""
+
+    @property
+    def message(self) -> Message:
+        """The turn as the transcript has it; U+FFFD stands for what is no text."""
+        calls = () if self.call is None else (self.call,)
+        return Message(role="assistant", content=storable_text(self.text), tool_calls=calls, sampled=self.sampled)
 
 
 class Policy(Protocol):
@@ -135,6 +150,8 @@ class Episode:
         self.last_observation: Observation = {}
         self._max_turns = max_turns
         self._new_tokens = 0
+        self._dialect = ""
+        self._engine_ended = self._respelled = 0
         self._error = ""
         self._unreadable: list[str] = []
 
@@ -145,24 +162,30 @@ class Episode:
 
     def take(self, turn: Turn) -> Message | None:
         """Write a turn into the transcript; returns the observation, or None where the episode has ended."""
-        self._new_tokens += turn.new_tokens
+        self.messages.append(turn.message)
+        self._count(turn)
         if turn.call is None:
-            self.messages.append(Message(role="assistant", content=turn.text))
             observation = self.environment.speak() if turn.spoken else self.environment.reject()
         else:
-            self.messages.append(Message(role="assistant", content=turn.text, tool_calls=(turn.call,)))
             observation = self.environment.call(turn.call.name, turn.call.arguments)
         self.last_observation = observation
         self.stop_reason = self.environment.stop_reason
         if self.done:
             return None
         name = turn.call.name if turn.call else None
-        message = Message(role="tool", content=self.environment.render(observation), name=name)
+        seen = storable_text(self.environment.render(observation))
+        message = Message(role="tool", content=seen, name=name)
         self.messages.append(message)
         if self.environment.counts["calls"] >= self._max_turns:
             self.stop("max_turns")
             return None
         return message
+
+    def _count(self, turn: Turn) -> None:
+        self._new_tokens += turn.new_tokens
+        self._dialect = turn.dialect or self._dialect
+        self._engine_ended += turn.ended_by_engine
+        self._respelled += turn.respelled
 
     def take_unreadable(self, reason: str, written: str = "") -> None:
         """Write a turn that the agent's server could not read: an invalid call, with the reason among the flags.
@@ -171,7 +194,7 @@ class Episode:
             reason: What the server said.
             written: What the agent wrote, where that is known.
         """
-        self._unreadable.append(reason)
+        self._unreadable.append(storable_text(reason))
         self.take(Turn(None, written))
 
     def stop(self, reason: StopReason) -> None:
@@ -181,7 +204,7 @@ class Episode:
     def fail(self, reason: str) -> None:
         """End the episode as one that could not be played; it will have no score, for this reason."""
         self.stop("error")
-        self._error = reason
+        self._error = storable_text(reason)
 
     def trajectory(self) -> Trajectory:
         """The record of an ended episode.
@@ -209,10 +232,17 @@ class Episode:
                 "new_tokens": self._new_tokens,
                 "fabricated": False,
                 **self.environment.flags,
+                **self._sampling_flags(),
                 **({"error": self._error} if self._error else {}),
                 **self._unreadable_flags(),
             },
         )
+
+    def _sampling_flags(self) -> dict[str, int | bool | str]:
+        if not self._dialect:
+            return {}
+        counts = {"engine_ended_turns": self._engine_ended, "respelled_turns": self._respelled}
+        return {"dialect": self._dialect, **counts}
 
     def _unreadable_flags(self) -> dict[str, int | bool | str]:
         if not self._unreadable:

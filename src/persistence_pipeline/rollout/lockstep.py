@@ -98,7 +98,7 @@ class LockstepPolicy:
         return BatchCache(self._context, self._settings.batch_size, self._device, self._model.dtype)
 
     def _prompt(self, episode: Episode) -> list[int]:
-        prompt = self._speech.prompt(episode)
+        prompt = self._speech.transcript.prompt(episode.messages, episode.tools)
         if len(prompt) >= self._context:
             raise PromptTooLong(
                 f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
@@ -215,6 +215,7 @@ class LockstepPolicy:
         if not ended and len(speaker.turn) < self._settings.max_turn_tokens:
             return [token]
         turn, speaker.turn = speaker.turn, []
-        message = speaker.episode.take(self._speech.read(turn, speaker.episode, ended))
-        written = [self._speech.end] if token in self._speech.ends else [token, self._speech.end]
-        return written if message is None else written + self._speech.observation(message)
+        message = speaker.episode.take(self._speech.read(turn, speaker.episode.environment.tools, ended))
+        transcript = self._speech.transcript
+        written = [token, *transcript.appended(turn)]
+        return written if message is None else written + transcript.observation(message)

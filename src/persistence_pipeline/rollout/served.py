@@ -12,14 +12,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from persistence_pipeline.agents.compact import ParseFault
-from persistence_pipeline.agents.families import FAMILIES, FamilyName, broken_up, parse_arguments
+from persistence_pipeline.agents.families import FAMILIES, FamilyName, made_safe, read_call
 from persistence_pipeline.preferences.export import openai_messages
-from persistence_pipeline.records import Message, ToolCall
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.lockstep import SamplingSettings
 from persistence_pipeline.serving import (
@@ -33,7 +31,6 @@ from persistence_pipeline.serving import (
     UnreadableCall,
 )
 
-UNTRUSTED = ("user", "tool")
 UNEXPLAINED = "the server answered every attempt with status 500, and another request with a reply"
 FEWEST_TURNS = 100
 """Turns that a rollout is taken to have at least where a share of them is meant."""
@@ -134,7 +131,7 @@ class ServedPolicy:
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
         top_p = {"top_p": self._settings.top_p} if self._settings.top_p < 1 else None
         return ChatRequest(
-            messages=openai_messages([_made_safe(message) for message in episode.messages]),
+            messages=openai_messages([made_safe(message) for message in episode.messages]),
             max_tokens=self._settings.max_turn_tokens,
             temperature=self._settings.temperature,
             tools=episode.tools,
@@ -150,7 +147,7 @@ class ServedPolicy:
         if reply.tool_calls:
             name, arguments = reply.tool_calls[0]
             try:
-                return Turn(ToolCall(name=name, arguments=parse_arguments(arguments)), said, n)
+                return Turn(read_call(name, arguments), said, n)
             except ParseFault:
                 return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
         family = FAMILIES[self._served.family] if self._served.family else None
@@ -162,13 +159,3 @@ class ServedPolicy:
             return Turn(call, before, n)
         except ParseFault:
             return Turn(None, written, n, spoken=not reply.cut_off and not family.attempts_call(written))
-
-
-def _made_safe(message: Message) -> Message:
-    """Without control tokens of any family in what users and tools say."""
-    if message.role not in UNTRUSTED:
-        return message
-    changes: dict[str, Any] = {"content": broken_up(message.content)}
-    if message.name is not None:
-        changes["name"] = broken_up(message.name)
-    return message.model_copy(update=changes)

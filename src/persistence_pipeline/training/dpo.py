@@ -109,7 +109,7 @@ def train_stage(
     _check_pairs(pairs, config)
     import_unwatched("torch", "transformers", "persistence_pipeline.training.trainer")
     tokenizer = _load_tokenizer(parent)
-    rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length)
+    rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length, config.rendered_turns)
     counts = {"n_truncated": n_cut, **check_rows(rows, tokenizer, config)}
     for count, told in TOLD.items():
         if counts[count]:

@@ -92,6 +92,8 @@ class StageSettings(Strict):
     """``auto``: a GPU where there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What is multiplied and saved. What is trained, all weights or adapters, is always kept in float32."""
+    rendered_turns: bool = False
+    """Whether to train on turns whose sampled tokens are not known, as the chat template renders them."""
     allow_unchanged: bool = False
     """Whether a stage may end with the weights it started from, or have pairs that say nothing."""
 

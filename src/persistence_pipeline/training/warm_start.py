@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from persistence_pipeline.agents.chat import encode_conversations
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
+from persistence_pipeline.agents.transcript import encode_conversations
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import to_trl
-from persistence_pipeline.preferences.pairing import pair_candidates
+from persistence_pipeline.preferences.pairing import pair_candidates, texts_of
 from persistence_pipeline.records import Objective, PreferencePair, Trajectory
 from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.run import CandidateSettings, play_pool, play_scripts, roll_out
@@ -74,11 +74,12 @@ def make_pairs(
     scores: pd.DataFrame, trajectories: Sequence[Trajectory], rule: PairingRule, arm: Arm
 ) -> tuple[pd.DataFrame, list[PreferencePair], pd.DataFrame]:
     """Pair the candidates of each case by one objective, and count what was rejected and why."""
-    pairs, rejections = pair_candidates(scores, seed=arm.seed, **rule.model_dump())
+    texts = texts_of(trajectories)
+    pairs, rejections = pair_candidates(scores, seed=arm.seed, texts=texts, **rule.model_dump())
     counted = pd.DataFrame([{"objective": rule.objective, **rejections}])
     return pairs, to_trl(pairs, trajectories), counted
 
 
-def audit(scores: pd.DataFrame, *pair_tables: pd.DataFrame) -> pd.DataFrame:
-    """Best-of-both share, conflict share and lengths of the pool and of each objective's pairs."""
-    return audit_pairs(scores, pair_tables)
+def audit(scores: pd.DataFrame, trajectories: Sequence[Trajectory], *pair_tables: pd.DataFrame) -> pd.DataFrame:
+    """Best-of-both share, conflict share, lengths and turns of the pool and of each objective's pairs."""
+    return audit_pairs(scores, pair_tables, trajectories)

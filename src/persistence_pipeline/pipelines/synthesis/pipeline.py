@@ -61,7 +61,7 @@ def _arm(arm: str, source: str, seed: int, objectives: list[str]) -> Pipeline:
     ]
     audit = node(
         nodes.audit,
-        ["candidate_scores", *(f"pair_table_{objective}" for objective in objectives)],
+        ["candidate_scores", "candidates", *(f"pair_table_{objective}" for objective in objectives)],
         "pair_audit",
         name="audit_pairs",
         tags="pairs",
