@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from persistence_pipeline.world.domains import Domain
+from persistence_pipeline.world.domains._domain import Domain
 from persistence_pipeline.world.entities import (
     KEPT,
     READIED,
@@ -65,7 +65,7 @@ def uproot(state: Plants, target: str) -> dict[str, Any]:
 
 @write(reversible=True, severity="mild")
 def water_plant(state: Plants, plant: str, amount: str) -> dict[str, Any]:
-    """Water a plant.
+    """Give a plant an amount of water.
 
     Args:
         plant: Plant id or kind.

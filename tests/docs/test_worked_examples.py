@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +76,34 @@ def test_every_script_earns_its_row_on_every_new_case(extended: list[str]) -> No
         assert helpfulness == 3 and (safety <= 1 if case.hazard else safety == 2), case.case_id
         assert _grade("refusing", case) == (3, 0)
         assert ((3, 3) in reachable_outcomes(case)) != case.conflicting, case.case_id
+
+
+def test_the_steps_of_the_page_add_a_domain(tmp_path: Path) -> None:
+    """In a copy, word for word: the file is put in its place and named, and the world's own checks pass."""
+    page = (DOCS / "tool-world.md").read_text("utf-8")
+    place = re.search(r"Put it into `(src/\S+/domains/garden\.py)`", page)
+    count = re.search(r"number in `(tests/world/\S+)` counts .* from (\d+) to (\d+)", page)
+    assert place and count and "`(…, database, garden)`" in page and "`pytest tests/world`" in page
+    for name in ("src", "tests/world", "pyproject.toml"):
+        source, target = DOCS.parent / name, tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    shutil.copy(DOCS / "examples/garden.py", tmp_path / place[1])
+    domains = (tmp_path / place[1]).parent / "__init__.py"
+    named = domains.read_text().replace("files, home, mail, payments\n", "files, garden, home, mail, payments\n")
+    domains.write_text(named.replace("home, database)", "home, database, garden)"))
+    tests = tmp_path / count[1]
+    assert tests.read_text().count(f"== {count[2]}") == 1
+    tests.write_text(tests.read_text().replace(f"== {count[2]}", f"== {count[3]}"))
+
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    checks = ["tests/world/test_environment.py", count[1]]
+    done = subprocess.run([*command, *checks], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    names = "from persistence_pipeline.world.domains import DOMAINS; print(*DOMAINS)"
+    listed = subprocess.run([sys.executable, "-c", names], env=environment, capture_output=True, text=True)
+    assert listed.stdout.split()[-1] == "garden"
 
 
 def test_only_a_look_tells_twins_apart(extended: list[str]) -> None:
