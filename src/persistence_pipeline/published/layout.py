@@ -5,6 +5,7 @@ Only names are read here; what is in the files is read in ``reading``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -155,8 +156,25 @@ def folders_read(root: Path) -> list[Path]:
 
 
 def _json_lines(folder: Path) -> list[Path]:
-    """Files by their names, broken links too: those are faults, not absences."""
-    return sorted(path for path in folder.rglob("*.jsonl") if not path.is_dir())
+    """Files by their names, in linked folders too; broken links are among them: faults, not absences.
+
+    A link to a folder that it lies in is not followed a second time.
+
+    Raises:
+        PublishedFault: a folder cannot be read.
+    """
+    found: list[Path] = []
+    above: dict[str, frozenset[str]] = {}
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        seen = above.get(place, frozenset()) | {os.path.realpath(place)}
+        folders[:] = [name for name in folders if os.path.realpath(Path(place, name)) not in seen]
+        above |= {str(Path(place, name)): seen for name in folders}
+        found += [Path(place, name) for name in files if name.endswith(".jsonl")]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise PublishedFault(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _beside(root: Path, read: set[Path]) -> Iterator[Fault]:

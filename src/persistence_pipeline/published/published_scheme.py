@@ -2,6 +2,7 @@
 
 It draws cases anew for every (model, evaluator) and every seed, although all of them share the same 144 cases,
 leaves a ratio whose denominator is not positive out of the average, and drops a draw without any defined ratio.
+A seed that lacks an arm which others of its group have is left out: ratios compare arms on the same cases.
 """
 
 from __future__ import annotations
@@ -51,8 +52,10 @@ def _seed_weights(
     runs: Runs, key: tuple[str, str, float], seed: int, n_draws: int, rng: np.random.Generator
 ) -> SeedWeights:
     source, evaluator, beta = key
-    rows = runs.index(source=source, evaluator=evaluator, beta=beta, seed=seed)
-    cases = np.flatnonzero((runs.counts[rows] > 0).all(axis=0)) if len(rows) else np.empty(0, np.int64)
+    group = {"source": source, "evaluator": evaluator, "beta": beta}
+    rows = runs.index(**group, seed=seed)
+    absent = _arms(runs, runs.index(**group)) - _arms(runs, rows)
+    cases = np.empty(0, np.int64) if absent else np.flatnonzero((runs.counts[rows] > 0).all(axis=0))
     n = len(cases)
     if not n:
         return seed, cases, np.zeros((n_draws, 0))
@@ -60,11 +63,16 @@ def _seed_weights(
     return seed, cases, np.bincount(drawn.ravel(), minlength=n_draws * n).reshape(n_draws, n).astype(float)
 
 
+def _arms(runs: Runs, rows: npt.NDArray[np.int64]) -> set[str]:
+    """Orderings among some runs that a ratio is made of."""
+    return set(runs.table["ordering"].iloc[rows]) & {arm for arms in ARMS.values() for arm in arms}
+
+
 def _ratio_draws(runs: Runs, group: Group, weights: Sequence[SeedWeights]) -> Floats:
     top_arm, floor_arm, gain_arm = (_arm_totals(runs, group, ordering, weights) for ordering in ARMS[group.metric])
     n = sum(len(cases) for _, cases, _ in weights)
-    numerator, denominator = (top_arm - floor_arm) / n, (gain_arm - floor_arm) / n
     with np.errstate(divide="ignore", invalid="ignore"):
+        numerator, denominator = (top_arm - floor_arm) / n, (gain_arm - floor_arm) / n
         return np.where(denominator > EPSILON, numerator / denominator, np.nan)
 
 
