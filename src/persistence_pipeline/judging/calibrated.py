@@ -18,6 +18,7 @@ from persistence_pipeline.analysis.calibration import (
 from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary, persistence_summary
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.kit.text import interval_text, number
 
 TRUE = [f"true_{metric}" for metric in METRICS]
 
@@ -142,15 +143,10 @@ def console_lines(document: dict[str, Any]) -> list[str]:
     lines = []
     for judge, found in document.items():
         for metric, described in found["agreement"].items():
-            kappa, bias = described["kappa"], described["bias"]
-            lines.append(f"{judge}, {metric}: kappa {_shown(kappa)}, bias {_shown(bias)}, n {described['n']:.0f}")
+            kappa, bias = (interval_text(described[key], ".2f") for key in ("kappa", "bias"))
+            lines.append(f"{judge}, {metric}: kappa {kappa}, bias {bias}, n {described['n']:.0f}")
         for basis, frontier in found["frontier"].items():
             line = frontier["ols"]
-            fit = line.get("undefined") or f"R² {line['r2']:.2f}, slope {line['slope']:.2f}"
+            fit = line.get("undefined") or f"R² {number(line['r2'])}, slope {number(line['slope'])}"
             lines.append(f"{judge}, frontier by {basis}: {fit}")
     return lines
-
-
-def _shown(interval: dict[str, float | None]) -> str:
-    estimate, low, high = (float("nan") if value is None else value for value in interval.values())
-    return f"{estimate:.2f} [{low:.2f}, {high:.2f}]"

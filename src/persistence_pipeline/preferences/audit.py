@@ -54,12 +54,12 @@ def _pool(graded: pd.DataFrame) -> dict[str, Any]:
         "best_of_both": ((graded["safety"] == BEST) & (graded["helpfulness"] == BEST)).mean(),
         "chosen_safety": graded["safety"].mean(),
         "chosen_helpfulness": graded["helpfulness"].mean(),
-        "score_correlation": _correlation(graded["safety"], graded["helpfulness"]),
+        "score_correlation": correlation(graded["safety"], graded["helpfulness"]),
     }
     if "n_tokens" in graded:
         row["chosen_tokens"] = graded["n_tokens"].mean()
-        row["length_safety_correlation"] = _correlation(graded["n_tokens"], graded["safety"])
-        row["length_helpfulness_correlation"] = _correlation(graded["n_tokens"], graded["helpfulness"])
+        row["length_safety_correlation"] = correlation(graded["n_tokens"], graded["safety"])
+        row["length_helpfulness_correlation"] = correlation(graded["n_tokens"], graded["helpfulness"])
     return row
 
 
@@ -108,7 +108,8 @@ def _dialects(trajectories: Sequence[Trajectory]) -> list[dict[str, Any]]:
     ]
 
 
-def _correlation(first: pd.Series, second: pd.Series) -> float:
+def correlation(first: pd.Series, second: pd.Series) -> float:
+    """Pearson's r; NaN where one side does not vary."""
     if first.nunique() < 2 or second.nunique() < 2:
         return float("nan")
     return float(first.astype(float).corr(second.astype(float)))

@@ -42,7 +42,7 @@ def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]
     frontier = {key: frontier_summary(draws.select(keep)) for key, keep in _subsets(draws.runs)}
     ratios = _ratios(draws.runs)
     return {
-        "frontier": {key: {**UNDEFINED_LINE, **found["ols"], **found} for key, found in frontier.items()},
+        "frontier": {key: {**UNDEFINED_LINE, **line["ols"], **line} for key, line in frontier.items()},
         "persistence": _persistence(draws, ratios, n_draws, seed),
         "rivals": rival_rows(draws, ratios),
         "single_runs": single_runs(draws),
@@ -62,8 +62,8 @@ def _subsets(runs: Runs) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
 
 
 def _pairs_of(runs: Runs) -> list[tuple[str, str]]:
-    found = runs.table[["source", "evaluator"]].drop_duplicates().sort_values(["source", "evaluator"])
-    return list(found.itertuples(index=False, name=None))
+    pairs = runs.table[["source", "evaluator"]].drop_duplicates().sort_values(["source", "evaluator"])
+    return list(pairs.itertuples(index=False, name=None))
 
 
 def single_runs(draws: Draws) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _entry(
     parts = [ratio_parts(draws.means[metric], group) for group in chosen]
     if len(parts) == 1:
         ((top, bottom),) = parts
-        found = ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
+        result = ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
     else:
-        found = average_ratio(parts)
-    return {**found, "published_interval": published_interval([published[g.key] for g in members], metric)}
+        result = average_ratio(parts)
+    return {**result, "published_interval": published_interval([published[g.key] for g in members], metric)}

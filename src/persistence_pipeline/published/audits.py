@@ -9,7 +9,7 @@ import pandas as pd
 
 from persistence_pipeline.analysis.paired import agreement
 from persistence_pipeline.orderings import in_order
-from persistence_pipeline.preferences.audit import BEST, audit_pairs
+from persistence_pipeline.preferences.audit import BEST, audit_pairs, correlation
 from persistence_pipeline.published.layout import POOL
 from persistence_pipeline.published.pairs import POOLS
 from persistence_pipeline.records import METRICS
@@ -100,8 +100,8 @@ def kinds(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_kind(group: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    called, told = group["n_calls"] > 0, group["fabricated_wide"]
-    masks = (called & ~told, called & told, ~called & told, ~called & ~told)
+    called, fabricated = group["n_calls"] > 0, group["fabricated_wide"]
+    masks = (called & ~fabricated, called & fabricated, ~called & fabricated, ~called & ~fabricated)
     for kind, mask in zip(KINDS, masks, strict=True):
         yield kind, group[mask]
 
@@ -155,14 +155,10 @@ def _stopped(group: pd.DataFrame) -> dict[str, Any]:
 def joint_scores(pool: pd.DataFrame) -> pd.DataFrame:
     """Joint distribution of the pool's scores: one row per evaluator, safety and helpfulness."""
     counts = pool.groupby(["evaluator", "safety", "helpfulness"]).size().rename("n").reset_index()
-    correlations = {name: _correlation(group) for name, group in pool.groupby("evaluator")}
+    correlations = {
+        name: correlation(rows["safety"], rows["helpfulness"]) for name, rows in pool.groupby("evaluator")
+    }
     return counts.assign(correlation=counts["evaluator"].map(correlations))
-
-
-def _correlation(group: pd.DataFrame) -> float:
-    if group["safety"].nunique() < 2 or group["helpfulness"].nunique() < 2:
-        return float("nan")
-    return float(group["safety"].corr(group["helpfulness"]))
 
 
 def pair_audit(pool: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -227,8 +223,8 @@ def _agreements(part: str, table: pd.DataFrame, keys: list[str], names: Sequence
         return []
     rows = []
     for metric in METRICS:
-        found = agreement(both[f"{metric}_first"], both[f"{metric}_second"])
-        rows.append({"part": part, "first": names[0], "second": names[1], "metric": metric, **found})
+        agreed = agreement(both[f"{metric}_first"], both[f"{metric}_second"])
+        rows.append({"part": part, "first": names[0], "second": names[1], "metric": metric, **agreed})
     return rows
 
 

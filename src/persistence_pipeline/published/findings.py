@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from persistence_pipeline.published.pairs import EVERY
@@ -13,6 +14,8 @@ from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import number
 
 Summary = Mapping[str, Any]
+Name = str | None
+"""Of the headline set."""
 NEAR_ONE_LINE = 0.5
 """R² from which the points are said to lie near one line."""
 HARDLY_CORRELATED = 0.2
@@ -52,27 +55,18 @@ def _line_sentence(line: Mapping[str, Any], name: str) -> str:
 
 def findings(summary: Summary) -> list[Finding]:
     """Everything that these files allow to be said, in the order of the page."""
-    parts = (
-        _fabricated,
-        _best_of_both,
-        _no_call,
-        _loss,
-        _conflict,
-        _memory,
-        _stops,
-        _scheme,
-        _single,
-        _evaluators,
-    )
-    return [finding for part in parts for finding in part(summary)]
+    name = headline_set(summary["frontier"])
+    first = (_fabricated(summary, name), _best_of_both(summary), _no_call(summary, name), _loss(summary))
+    then = (_conflict(summary), _memory(summary, name), _stops(summary, name), _scheme(summary, name))
+    return [*chain(*first, *then, _single(summary, name), _evaluators(summary))]
 
 
 def _row(rows: Any, **wanted: Any) -> Mapping[str, Any] | None:
     return next((row for row in rows if all(row.get(k) == v for k, v in wanted.items())), None)
 
 
-def _fabricated(summary: Summary) -> Iterator[Finding]:
-    rows, name = summary["audits"]["fabricated"], headline_set(summary["frontier"])
+def _fabricated(summary: Summary, name: Name) -> Iterator[Finding]:
+    rows = summary["audits"]["fabricated"]
     shares = []
     for words, row in (
         ("Of the {n:,} source trajectories", _row(rows, set="pool")),
@@ -110,8 +104,8 @@ def _best_of_both(summary: Summary) -> Iterator[Finding]:
         )
 
 
-def _no_call(summary: Summary) -> Iterator[Finding]:
-    rows, name = summary["audits"]["sensitivity"]["rows"], headline_set(summary["frontier"])
+def _no_call(summary: Summary, name: Name) -> Iterator[Finding]:
+    rows = summary["audits"]["sensitivity"]["rows"]
     row, whole = (_row(rows, set=name, without=label) for label in ("no executed call", "nothing"))
     if row and whole and row.get("r2") is not None and whole.get("r2") is not None:
         lines = (f"R² {number(r['r2'], '.3f')}, slope {number(r['slope'], '.3f')}" for r in (row, whole))
@@ -164,8 +158,7 @@ def _correlation(r: float) -> str:
     return "are nearly uncorrelated in the pool" if abs(r) < HARDLY_CORRELATED else "are correlated in the pool"
 
 
-def _memory(summary: Summary) -> Iterator[Finding]:
-    name = headline_set(summary["frontier"])
+def _memory(summary: Summary, name: Name) -> Iterator[Finding]:
     rows = summary["audits"]["rivals"].get(name, [])
     for row in sorted((r for r in rows if r["of"] == "average"), key=lambda r: -float(r["beta"])):
         safety, helpfulness = row["safety"], row["helpfulness"]
@@ -201,8 +194,7 @@ def _order(row: Mapping[str, Any]) -> str:
     return f"{text} The two persistences sum to {total} (1 on one line, were order without effect)."
 
 
-def _stops(summary: Summary) -> Iterator[Finding]:
-    name = headline_set(summary["frontier"])
+def _stops(summary: Summary, name: Name) -> Iterator[Finding]:
     row = _row(summary["audits"]["stops"], set=name, source="all")
     if not row or not row["token_limit"]:
         return
@@ -222,8 +214,7 @@ def _stops(summary: Summary) -> Iterator[Finding]:
     )
 
 
-def _scheme(summary: Summary) -> Iterator[Finding]:
-    name = headline_set(summary["frontier"])
+def _scheme(summary: Summary, name: Name) -> Iterator[Finding]:
     entries = [e["average"] for e in summary["persistence"].get(name, {}).values()]
     ratios = [ratio for entry in entries for ratio in entry.values() if ratio]
     widths = [width for width in map(width_ratio, ratios) if width is not None]
@@ -241,8 +232,7 @@ def _scheme(summary: Summary) -> Iterator[Finding]:
     )
 
 
-def _single(summary: Summary) -> Iterator[Finding]:
-    name = headline_set(summary["frontier"])
+def _single(summary: Summary, name: Name) -> Iterator[Finding]:
     single = summary["audits"]["single_runs"].get(name, {})
     if single.get("r2") is None or summary["frontier"][name]["all"]["r2"] is None:
         return

@@ -95,15 +95,15 @@ def published_interval(members: Sequence[GroupDraws], metric: str, level: float 
         (draws whose mean silently lacks some of the ratios).
     """
     draws = {name: np.stack([m.draws for m in members if m.group.metric == name]) for name in _metrics(members)}
-    kept = np.all([np.isfinite(values).any(axis=0) for values in draws.values()], axis=0)
-    own = draws[metric][:, kept]
+    defined = np.all([np.isfinite(values).any(axis=0) for values in draws.values()], axis=0)
+    own = draws[metric][:, defined]
     if not own.size:
-        return {"low": None, "high": None, "n_dropped": int((~kept).sum()), "n_partial": 0}
+        return {"low": None, "high": None, "n_dropped": int((~defined).sum()), "n_partial": 0}
     low, high = np.quantile(np.nanmean(own, axis=0), [(1 - level) / 2, (1 + level) / 2])
     return {
         "low": float(low),
         "high": float(high),
-        "n_dropped": int((~kept).sum()),
+        "n_dropped": int((~defined).sum()),
         "n_partial": int((~np.isfinite(own)).any(axis=0).sum()),
     }
 

@@ -78,8 +78,8 @@ def _persistence(draws: Draws) -> dict[str, Any]:
             members = [g for g in groups if g.beta == beta and g.metric == metric]
             if not members:
                 continue
-            found = average_ratio([ratio_parts(draws.means[metric], group) for group in members])
+            ratio = average_ratio([ratio_parts(draws.means[metric], group) for group in members])
             key = f"{metric}_persistence_{beta:g}"
             for suffix, field in (("", "estimate"), ("_low", "low"), ("_high", "high")):
-                numbers[key + suffix] = np.nan if found[field] is None else found[field]
+                numbers[key + suffix] = np.nan if ratio[field] is None else ratio[field]
     return numbers

@@ -30,13 +30,13 @@ def summarise(
         run: Counts and settings of the import.
     """
     document = {
-        "frontier": {name: found["frontier"] for name, found in analyses.items()},
-        "persistence": {name: found["persistence"] for name, found in analyses.items()},
+        "frontier": {name: analysis["frontier"] for name, analysis in analyses.items()},
+        "persistence": {name: analysis["persistence"] for name, analysis in analyses.items()},
         "pairs": pairs,
         "audits": {
             **audits,
-            "single_runs": {name: found["single_runs"] for name, found in analyses.items()},
-            "rivals": {name: found["rivals"] for name, found in analyses.items()},
+            "single_runs": {name: analysis["single_runs"] for name, analysis in analyses.items()},
+            "rivals": {name: analysis["rivals"] for name, analysis in analyses.items()},
             "sensitivity": {"caveat": CAVEAT, "rows": sensitivity},
         },
         "run": dict(run),

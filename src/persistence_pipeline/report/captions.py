@@ -14,8 +14,8 @@ def captions(summary: Mapping[str, Any]) -> dict[str, str]:
     split = summary["frontier"]["split"]
     n_cases = max(cell["splits"][split]["n_cases"] for cell in summary["cells"])
     seeds = summary["run"]["seeds"]
-    told = f"seed {seeds[0]}" if len(seeds) == 1 else f"each of the seeds {', '.join(map(str, seeds))}"
-    where = f"{headline_split(summary)} ({n_cases} cases, {told})"
+    on = f"seed {seeds[0]}" if len(seeds) == 1 else f"each of the seeds {', '.join(map(str, seeds))}"
+    where = f"{headline_split(summary)} ({n_cases} cases, {on})"
     attainable = "; dotted: the best that any agent could reach on these cases"
     if not summary["frontier"].get("attainable"):
         attainable = ""

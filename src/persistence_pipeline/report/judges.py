@@ -49,7 +49,7 @@ def judge_captions(calibration: Calibration) -> dict[str, str]:
     if not calibration:
         return {}
     fitted = sorted(
-        {SPLITS.get(split, split) for found in calibration.values() for split in found["calibrated_on"]}
+        {SPLITS.get(split, split) for measured in calibration.values() for split in measured["calibrated_on"]}
     )
     bars = "Bars: 95% intervals from resampled cases."
     return {
@@ -71,9 +71,9 @@ def judge_captions(calibration: Calibration) -> dict[str, str]:
 def confusion_figure(calibration: Calibration) -> Figure:
     """Verdicts by true score, a row for each judge: shares of each true score, with counts."""
     figure = _panels(calibration, list(METRIC_TITLES.values()), height=330, gap=0.12, top=30)
-    for row, found in enumerate(calibration.values(), 1):
+    for row, measured in enumerate(calibration.values(), 1):
         for column, metric in enumerate(METRIC_TITLES, 1):
-            counts = np.array(found["agreement"][metric]["confusion"])
+            counts = np.array(measured["agreement"][metric]["confusion"])
             totals = counts.sum(0)
             shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
             figure.add_heatmap(
@@ -105,9 +105,9 @@ def bias_figure(calibration: Calibration) -> Figure:
     """How far off each judge is for each ordering, before and after correction."""
     figure = _panels(calibration, list(METRIC_TITLES.values()), height=310, gap=0.05)
     shown: set[str] = set()
-    for row, found in enumerate(calibration.values(), 1):
+    for row, measured in enumerate(calibration.values(), 1):
         for column, metric in enumerate(METRIC_TITLES, 1):
-            rows = [one for one in _in_order(found["orderings"]) if one["metric"] == metric]
+            rows = [one for one in _in_order(measured["orderings"]) if one["metric"] == metric]
             for key, name in (("bias", "as judged"), ("left", "left after correction")):
                 figure.add_trace(_offsets(rows, key, name, name not in shown), row=row, col=column)
                 shown.add(name)
@@ -142,9 +142,9 @@ def frontiers_figure(calibration: Calibration) -> Figure:
     """The frontier three times for each judge: by the state graders, by the judge, corrected."""
     figure = _panels(calibration, list(BASES.values()), height=330, gap=0.04, shared=True)
     shown: set[str] = set()
-    for row, found in enumerate(calibration.values(), 1):
+    for row, measured in enumerate(calibration.values(), 1):
         for column, basis in enumerate(BASES, 1):
-            points, line = _known(found["frontier"][basis]["points"]), found["frontier"][basis]["ols"]
+            points, line = _known(measured["frontier"][basis]["points"]), measured["frontier"][basis]["ols"]
             for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
                 trace = point_markers(ordering, [point for point in points if point["ordering"] == ordering])
                 trace.update(legendgroup=ordering, showlegend=ordering not in shown, marker_size=11)

@@ -53,8 +53,8 @@ def draw_images(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str
         path = Path(folder) / "figures.html"
         path.write_text(page, encoding="utf-8")
         dumped = _dump(path, Path(folder) / "profile")
-    found = re.search(r'<pre id="out">(.+?)</pre>', dumped, flags=re.DOTALL)
-    images: dict[str, Any] = json.loads(html.unescape(found[1])) if found else {"error": "the page stayed empty"}
+    match = re.search(r'<pre id="out">(.+?)</pre>', dumped, flags=re.DOTALL)
+    images: dict[str, Any] = json.loads(html.unescape(match[1])) if match else {"error": "the page stayed empty"}
     if "error" in images:
         raise PaperError(f"the figures were not drawn: {images['error']}")
     return {

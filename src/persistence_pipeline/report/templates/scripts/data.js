@@ -13,8 +13,8 @@ const cellByName = new Map(cells.map((cell) => [cell.name, cell]));
 /** The ordering, with the factors that vary in this study. */
 function cellLabel(cell) {
   const names = { source: (v) => v, beta: (v) => `beta ${v}`, seed: (v) => `seed ${v}` };
-  const told = factors.filter((key) => cell[key] !== null).map((key) => names[key](cell[key]));
-  return [looks.orderings[cell.ordering].label, ...told].join(", ");
+  const levels = factors.filter((key) => cell[key] !== null).map((key) => names[key](cell[key]));
+  return [looks.orderings[cell.ordering].label, ...levels].join(", ");
 }
 
 const trajectories = packed.trajectories.map(([cell, of, sample, stop, calls, grades], index) => ({
@@ -52,14 +52,14 @@ const stepTexts = steps.map((step) => [step.text, callText(step), step.observati
 
 /** The cells that are compared first: those of the first source, beta and seed. */
 function groups() {
-  const found = new Map();
+  const byGroup = new Map();
   for (const cell of cells) {
     if (cell.ordering === "source") continue;
     const key = [cell.source, cell.beta, cell.seed].join("|");
-    if (!found.has(key)) found.set(key, cells.filter((c) => c.ordering === "source" && c.source === cell.source && c.seed === cell.seed));
-    found.get(key).push(cell);
+    if (!byGroup.has(key)) byGroup.set(key, cells.filter((c) => c.ordering === "source" && c.source === cell.source && c.seed === cell.seed));
+    byGroup.get(key).push(cell);
   }
-  return [...found].map(([key, members]) => ({ key, cells: members.sort(inOrder), label: groupLabel(members[members.length - 1]) }));
+  return [...byGroup].map(([key, members]) => ({ key, cells: members.sort(inOrder), label: groupLabel(members[members.length - 1]) }));
 }
 
 const ORDER = Object.keys(looks.orderings);

@@ -19,17 +19,17 @@ function renderTrajectories() {
 function countTexts(rows) {
   const passing = rows.reduce((sum, row) => sum + row.matched.size, 0);
   const { total } = packed;
-  const told = [`${plural(rows.length, "case")}, ${passing.toLocaleString("en")} of ${total.trajectories.toLocaleString("en")} trajectories pass.`];
+  const sentences = [`${plural(rows.length, "case")}, ${passing.toLocaleString("en")} of ${total.trajectories.toLocaleString("en")} trajectories pass.`];
   if (cases.length < total.cases) {
-    told.push(` This page holds ${cases.length.toLocaleString("en")} of the ${total.cases.toLocaleString("en")} cases, with all their trajectories, held-out combinations first (parameter report.browser_megabytes).`);
+    sentences.push(` This page holds ${cases.length.toLocaleString("en")} of the ${total.cases.toLocaleString("en")} cases, with all their trajectories, held-out combinations first (parameter report.browser_megabytes).`);
   }
-  return told;
+  return sentences;
 }
 
 /** Levels of a field of the cases, as options with an empty one first. */
 function levels(field, any, text = plain) {
-  const found = [...new Set(cases.map((item) => item[field]))];
-  return [["", any], ...found.map((value) => [value, text(value)])];
+  const values = [...new Set(cases.map((item) => item[field]))];
+  return [["", any], ...values.map((value) => [value, text(value)])];
 }
 
 function renderFilters() {

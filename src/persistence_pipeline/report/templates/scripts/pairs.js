@@ -50,22 +50,22 @@ function pairTables(first, second) {
 }
 
 function pairRow(first, second, metric, evaluator, index) {
-  const found = comparison(first, second, metric, evaluator);
+  const compared = comparison(first, second, metric, evaluator);
   const named = [h("th", { scope: "row" }, metric), ...(evaluators.length > 1 ? [h("td", {}, evaluator)] : [])];
-  if (!found) return h("tr", {}, named, h("td", { colspan: "7" }, "not compared: no case that both have a score on"));
-  const { estimate, low, high } = found.difference;
+  if (!compared) return h("tr", {}, named, h("td", { colspan: "7" }, "not compared: no case that both have a score on"));
+  const { estimate, low, high } = compared.difference;
   const count = (outcome, n) => h("td", {}, n ? h("a", { href: pairAddress(first, second, metric, outcome, index) }, String(n)) : "0");
   return h(
     "tr",
     {},
     named,
-    h("td", {}, String(found.n_cases)),
-    count("won", found.wins),
-    count("lost", found.losses),
-    count("tied", found.ties),
+    h("td", {}, String(compared.n_cases)),
+    count("won", compared.wins),
+    count("lost", compared.losses),
+    count("tied", compared.ties),
     h("td", {}, signed(estimate)),
     h("td", {}, low === null ? "–" : `${signed(low)} to ${signed(high)}`),
-    h("td", {}, found.p === null ? "–" : pText(found.p)),
+    h("td", {}, compared.p === null ? "–" : pText(compared.p)),
   );
 }
 
@@ -85,9 +85,9 @@ function overview(first, second) {
 }
 
 function differenceCell(row, column, metric, evaluator) {
-  const found = row === column ? undefined : comparison(row, column, metric, evaluator);
-  if (!found) return h("td", {}, "");
-  const { estimate, low, high } = found.difference;
+  const compared = row === column ? undefined : comparison(row, column, metric, evaluator);
+  if (!compared) return h("td", {}, "");
+  const { estimate, low, high } = compared.difference;
   const link = h("a", { href: `#pairs?first=${row.name}&second=${column.name}` }, signed(estimate));
   return h("td", { class: low > 0 || (high !== null && high < 0) ? "clear" : null }, link);
 }
