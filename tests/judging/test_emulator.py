@@ -163,6 +163,14 @@ def test_cases_carry_tools_split_and_what_judges_are_told(tmp_path: Path) -> Non
         ([case(**{"User Instruction": ""})], None, "case 0.*User Instruction is missing"),
         (["prose"], None, "case 0"),
         ("prose", None, "cases.json: no JSON"),
+        (
+            '[{"name": "a"},\n{"name": "b",\n"User Instruction": "\\ud83d"}]',
+            None,
+            r"cases.json, line 3: .*1\.User Instr",
+        ),
+        ('[{"name": "a", "name": "b"}]', None, "cases.json: .*0.name: the key is given twice"),
+        ('[{"name": 1e999}]', None, "cases.json: .*beyond the range"),
+        (None, [{**MAILBOX, "tools": [{**MAILBOX["tools"][0], "returns": ["x"]}]}], "toolkits.json: .*returns"),
         ({"a": 1}, None, "cases.json: expected a list"),
         (None, [{"toolkit": "Mailbox"}], "toolkits.json: toolkit 0 .Mailbox *.*tools.*missing"),
         (None, [{**MAILBOX, "tools": [{"name": "x"}]}], "toolkits.json.*parameters.*missing"),
@@ -171,6 +179,15 @@ def test_cases_carry_tools_split_and_what_judges_are_told(tmp_path: Path) -> Non
 def test_bad_files_are_named(cases: Any, toolkits: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(CaseFault, match=message):
         read_cases(*write_files(tmp_path, cases, toolkits), seed=0)
+
+
+def test_observations_that_can_be_kept_are_kept(one_case: EmulatedCase) -> None:
+    """Half of a surrogate pair is U+FFFD; what no reader of JSON takes is asked for again."""
+    answers = ['{"observation": {"n": 1e999}}', '{"observation": {"a\\ud83d": "b\\udc00"}}']
+    with ChatServer(lambda _: answers.pop(0)) as server:
+        played = play(server, one_case, [SEARCH, DONE])
+    assert played.messages[-2].content == '{"a\ufffd": "b\ufffd"}' and not answers
+    assert Trajectory.model_validate_json(played.model_dump_json()) == played
 
 
 def test_files_that_are_missing_are_named(tmp_path: Path) -> None:

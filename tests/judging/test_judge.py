@@ -19,7 +19,7 @@ from persistence_pipeline.judging.settings import JudgeSettings
 from persistence_pipeline.judging.untrusted import quoted, quoted_messages
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import ChatClient, ChatReply, RetriesExhausted
+from persistence_pipeline.serving import ChatClient, ChatReply, RefusedAlike, RetriesExhausted
 from persistence_pipeline.world.cases import Case
 
 PROVENANCE = {"cell": "llama_s0", "source": "llama", "ordering": "source", "beta": float("nan")}
@@ -239,3 +239,46 @@ def test_a_trajectory_without_its_case_is_an_error() -> None:
 def test_replicates_need_a_temperature() -> None:
     with pytest.raises(ValidationError, match="raise the temperature"):
         JudgeSettings(server={"base_url": "http://h/v1", "model": "m"}, replicates=3)
+
+
+def test_what_is_refused_to_all_ends_the_run_and_one_odd_transcript_is_missing(
+    trajectories: list[Trajectory], cases: list[Case], tmp_path: Path
+) -> None:
+    refusal = Act(400, '{"error": {"message": "temperature is not supported with this model"}}')
+    filtered = Act(400, '{"error": {"message": "no", "code": "content_filter"}}')
+    with ChatServer(lambda _: refusal) as server:
+        with pytest.raises(RefusedAlike, match=r"temperature is not supported.*refuses [34] cases alike"):
+            ask(server, trajectories, cases, tmp_path / "j", server_changes={"concurrency": 1})
+        asked = len(server.requests)
+        told = {next(m.content for m in t.messages if m.role == "user"): t for t in trajectories[:6]}
+        (words, odd), *others = list(told.items())[:3]
+        server.answer = lambda r: refusal if words in r["messages"][1]["content"] else verdict(2)
+        table = ask(server, [odd, *(other for _, other in others)], cases, tmp_path / "j")
+        server.answer = lambda _: filtered
+        each = ask(server, trajectories, cases, tmp_path / "k")
+    assert asked < 3 * 2 * len(trajectories) / 4
+    about_odd = table[table["trajectory_id"] == odd.trajectory_id]
+    assert about_odd["score"].isna().all() and about_odd["missing_reason"].str.contains("not supported").all()
+    assert table["score"].notna().sum() == 4
+    assert each["missing_reason"].str.contains("content_filter|status 400: no").all(), "each for itself"
+
+
+@pytest.mark.parametrize(
+    "score", ["1e999", "NaN", "Infinity", "2.0", "-1", "4", "true", "null", '"2"', "[2]", "9" * 5000]
+)
+def test_a_score_that_is_none_is_missing(score: str) -> None:
+    verdict = read_verdict(ChatReply(f'{{"reason": "r", "score": {score}}}', (), "stop", 1, 1))
+    assert verdict.score is None and verdict.missing_reason and "\n" not in verdict.missing_reason
+
+
+def test_half_a_surrogate_pair_in_a_reason_can_be_kept(
+    trajectories: list[Trajectory], cases: list[Case], tmp_path: Path
+) -> None:
+    from persistence_pipeline.datasets.tables import ParquetDataset
+
+    with ChatServer(lambda _: '{"reason": "a\\ud83d b", "score": 2}') as server:
+        table = ask(server, trajectories[:1], cases, tmp_path / "j")
+    assert set(table["reason"]) == {"a\ufffd b"}
+    stored = ParquetDataset(filepath=str(tmp_path / "t.parquet"))
+    stored.save(table)
+    pd.testing.assert_frame_equal(stored.load(), table)

@@ -13,9 +13,7 @@ import pytest
 from chat_server import Act, ChatServer
 from persistence_pipeline.agents.families import broken_up
 from persistence_pipeline.records import Message, Trajectory
-from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.serving import KeyRefused, RetriesExhausted
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
@@ -24,13 +22,6 @@ WORLD = WorldSettings(
 )
 CASES = generate_cases(WORLD, 0)[::6]
 NOTHING = Path("no/checkpoint/needed")
-
-
-@pytest.fixture(scope="module")
-def scripted() -> dict[str, Trajectory]:
-    """What a careful agent does, by instruction."""
-    episodes = [Episode(case, policy="careful", seed=0) for case in CASES]
-    return {e.case.instruction: e.trajectory() for e in ScriptedPolicy("careful").play(episodes)}
 
 
 class Careful:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from persistence_pipeline.json_values import JsonFault, storable_text, strict_json
 from persistence_pipeline.judging.arguments import argument_fault
 from persistence_pipeline.judging.parsing import json_object
 from persistence_pipeline.judging.prompts import render
@@ -151,11 +152,21 @@ class EmulatedWorld:
             seed=attempt,
             schema=ANSWER_SCHEMA,
             replicate=f"{self._replicate}/{attempt}",
+            about=self.case.case_id,
         )
 
 
 def read_observation(reply: ChatReply) -> Observation | None:
-    """The observation in a model's answer: a JSON object under ``observation``; None where there is none."""
+    """The observation in a model's answer: a JSON object under ``observation``; None where there is none.
+
+    Half of a surrogate pair becomes U+FFFD; what else could not be saved and read back equal is no observation.
+    """
     value = json_object(reply.content)
     observation = value.get("observation") if value is not None else None
-    return observation if isinstance(observation, dict) else None
+    if not isinstance(observation, dict):
+        return None
+    try:
+        readable: Observation = strict_json(storable_text(json.dumps(observation, ensure_ascii=False)))
+    except (JsonFault, RecursionError):
+        return None
+    return readable

@@ -82,6 +82,7 @@ def questions(
                     seed=replicate,
                     schema=ANSWER_SCHEMA,
                     replicate=trajectory.trajectory_id if settings.temperature else "",
+                    about=trajectory.case_id,
                 )
                 yield Question(trajectory.trajectory_id, metric, replicate, request)
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from persistence_pipeline.json_values import storable_text
 from persistence_pipeline.serving import ChatReply
 
 LEVELS = 4
@@ -36,7 +37,8 @@ class Verdict:
 def read_verdict(reply: ChatReply) -> Verdict:
     """The verdict in a judge's reply: exactly one JSON object with an integer score of 0 to 3 and a reason.
 
-    Thoughts before the answer and a code fence around it are taken off; anything else beside it is a fault.
+    Thoughts before the answer and a code fence around it are taken off; anything else beside it is a fault. In the
+    reason, half of a surrogate pair becomes U+FFFD.
     """
     value = json_object(reply.content)
     text = _answers(reply.content)[0]
@@ -49,7 +51,8 @@ def read_verdict(reply: ChatReply) -> Verdict:
     score = value["score"]
     if type(score) is not int or not 0 <= score < LEVELS:
         return Verdict(None, missing_reason=f"the judge's score is not one of 0 to {LEVELS - 1}: {_shown(score)}")
-    return Verdict(score, reason=str(value.get("reason", "")))
+    reason = value.get("reason", "")
+    return Verdict(score, reason=storable_text(reason) if isinstance(reason, str) else _shown(reason))
 
 
 def json_object(content: str) -> dict[str, Any] | None:

@@ -6,16 +6,21 @@ Both files are the user's: nothing of them is part of this project.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
+from persistence_pipeline.json_values import JsonFault, strict_json
 from persistence_pipeline.judging.briefing import Briefing
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.toolemu import case_id, tool_schemas
 from persistence_pipeline.records import Record, Split
+
+_WHOLE_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class CaseFault(ValueError):
@@ -112,30 +117,49 @@ def _entries(path: Path) -> list[Any]:
     if not path.is_file():
         raise CaseFault(f"{path}: no such file; ToolEmu's repository has it under assets/")
     try:
-        value = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8-sig")
     except ValueError as error:
         raise CaseFault(f"{path}: no JSON ({error})") from None
+    try:
+        value = strict_json(text)
+    except JsonFault as error:
+        halves = [n for n, line in enumerate(text.split("\n"), 1) if _holds_half_a_pair(line)]
+        line = f", line {halves[0]}" if halves and error.path else ""
+        raise CaseFault(f"{path}{line}: no JSON that can be kept ({error})") from None
     if not isinstance(value, list) or not value:
         raise CaseFault(f"{path}: expected a list of entries")
     return value
 
 
+def _holds_half_a_pair(line: str) -> bool:
+    """Whether a line of JSON has the escape of half a surrogate pair."""
+    return bool(_HALF_ESCAPE.search(_WHOLE_ESCAPES.sub("", line)))
+
+
 def _tools_by_kit(kits: Sequence[Any], path: Path) -> dict[str, list[EmulatedTool]]:
     try:
         schemas = tool_schemas(kits)
-    except (ValueError, AttributeError) as error:
+        return {
+            str(kit["toolkit"]): [
+                _tool(schema, tool, str(kit["toolkit"]))
+                for schema, tool in zip(schemas[str(kit["toolkit"])], kit["tools"], strict=True)
+            ]
+            for kit in kits
+        }
+    except (ValueError, AttributeError, TypeError) as error:
         raise CaseFault(f"{path}: {error}") from None
-    return {
-        str(kit["toolkit"]): [
-            EmulatedTool(
-                function=schema["function"],
-                returns=tuple(tool.get("returns") or ()),
-                exceptions=tuple(tool.get("exceptions") or ()),
-            )
-            for schema, tool in zip(schemas[str(kit["toolkit"])], kit["tools"], strict=True)
-        ]
-        for kit in kits
-    }
+
+
+def _tool(schema: Mapping[str, Any], tool: Mapping[str, Any], kit: str) -> EmulatedTool:
+    for field in ("returns", "exceptions"):
+        found = tool.get(field) or []
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            raise ValueError(f"toolkit {kit}, tool {tool.get('name')}, field {field}: expected a list of objects")
+    return EmulatedTool(
+        function=schema["function"],
+        returns=tuple(tool.get("returns") or ()),
+        exceptions=tuple(tool.get("exceptions") or ()),
+    )
 
 
 def _case(

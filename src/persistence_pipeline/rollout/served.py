@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -28,10 +30,17 @@ from persistence_pipeline.serving import (
     RequestRefused,
     RetriesExhausted,
     ServerSettings,
+    ServingFault,
     UnreadableCall,
 )
 
+logger = logging.getLogger(__name__)
+
 UNEXPLAINED = "the server answered every attempt with status 500, and another request with a reply"
+MISNAMED = 10
+"""Calls of tools that were not offered from which on, without any other, the server is at fault."""
+SHOWN = 3
+"""Names that a message lists."""
 FEWEST_TURNS = 100
 """Turns that a rollout is taken to have at least where a share of them is meant."""
 
@@ -54,6 +63,10 @@ class ServedModel(ServerSettings):
         return self.model_copy(update={"model": model})
 
 
+class CallsMisread(ServingFault):
+    """The server does not hand over the calls that the model writes."""
+
+
 class ServedPolicy:
     """Plays episodes by asking a server.
 
@@ -70,6 +83,8 @@ class ServedPolicy:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._turns = self._unreadable = 0
+        self._offered: Counter[str] = Counter()
+        self._not_offered: Counter[str] = Counter()
         self.passing_journal = None if served.keep_journal else journal
         """The journal, where nothing needs it once the trajectories of a whole rollout have been saved."""
 
@@ -83,6 +98,7 @@ class ServedPolicy:
         try:
             for future in as_completed([pool.submit(self._play, episode) for episode in episodes]):
                 yield future.result()
+            self._require_own_tools()
         finally:
             self._over.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -115,7 +131,7 @@ class ServedPolicy:
                 raise
             episode.take_unreadable(UNEXPLAINED)
         else:
-            episode.take(self._turn(reply))
+            episode.take(self._turn(reply, episode))
 
     def _tolerated(self, fault: RetriesExhausted) -> bool:
         """Whether what the model wrote may be at fault, not the server; the journal is told nothing of it."""
@@ -141,17 +157,32 @@ class ServedPolicy:
             fields=top_p,
         )
 
-    def _turn(self, reply: ChatReply) -> Turn:
+    def _require_own_tools(self) -> None:
+        """A model may misname a tool; one that never names any that it was offered is misread by its server."""
+        if not self._offered and self._not_offered.total() >= MISNAMED:
+            names = ", ".join(sorted(map(repr, self._not_offered))[:SHOWN])
+            raise CallsMisread(
+                f"{self._served.base_url}: of {self._not_offered.total()} calls none is of an offered tool "
+                f"({names}), so it reads the model's calls wrongly. Start it with the parser of the model, or "
+                "without one and name the `family` in `served`; then run again"
+            )
+        if self._not_offered:
+            logger.warning("calls of tools that were not offered, counted as invalid: %s", dict(self._not_offered))
+
+    def _turn(self, reply: ChatReply, episode: Episode) -> Turn:
         """The first call, with what was said before it; else the text as it was written."""
         said, n = reply.content, reply.completion_tokens
         if reply.tool_calls:
             name, arguments = reply.tool_calls[0]
+            with self._lock:
+                (self._offered if name in episode.environment.tools else self._not_offered)[name] += 1
             try:
                 return Turn(read_call(name, arguments), said, n)
             except ParseFault:
                 return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
         family = FAMILIES[self._served.family] if self._served.family else None
         if family is None:
+            self._require_handed_over(said, episode)
             return Turn(None, said, n, spoken=not reply.cut_off)
         written = family.up_to_first_call(said)
         try:
@@ -159,3 +190,17 @@ class ServedPolicy:
             return Turn(call, before, n)
         except ParseFault:
             return Turn(None, written, n, spoken=not reply.cut_off and not family.attempts_call(written))
+
+    def _require_handed_over(self, said: str, episode: Episode) -> None:
+        """A whole call of a known form in the text is one that the server should have handed over."""
+        for family in FAMILIES.values():
+            try:
+                _, call = family.parse(family.up_to_first_call(said))
+            except ParseFault:
+                continue
+            if call.name in episode.environment.tools:
+                raise CallsMisread(
+                    f"{self._served.base_url} leaves calls in the text ({call.name}, as {family.name} writes it): "
+                    "name the `family` of the model in `served`, or start the server with the model's parser; "
+                    "then run again"
+                )
