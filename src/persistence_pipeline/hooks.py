@@ -33,8 +33,6 @@ from persistence_pipeline.suggestions import explain
 logger = logging.getLogger(__name__)
 
 TIMES_SHOWN = 40
-TABLE_WIDTH = 130
-"""Columns of the closing tables, also where the output is not a terminal."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 DISK_SIGNS = (
     *map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)),
@@ -308,10 +306,9 @@ class ProgressHooks:
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Print the times, the result and where the report lies."""
-        from rich.console import Console
+        from persistence_pipeline.report.kit.tables import table_console
 
-        console = Console()
-        console.width = max(console.width, TABLE_WIDTH)
+        console = table_console()
         if self._seconds:  # nodes that ran elsewhere are timed by the runner
             console.print(_times_table(self._seconds))
             self._write_times()
@@ -319,7 +316,7 @@ class ProgressHooks:
         if "study.summary" in outputs:
             from persistence_pipeline.report.tables import console_table
 
-            console.print(console_table(catalog.load("study.summary")))
+            console.print(console_table(catalog.load("study.summary"), console.width))
         for name in ("study.report", "judging.report", "published.report"):
             if name in outputs:
                 place = catalog[name]._fs.unstrip_protocol(str(catalog[name]._filepath))

@@ -163,7 +163,11 @@ def test_hours_and_price_follow_from_the_assumptions(tmp_path: Path) -> None:
     assert first["price"] == pytest.approx((2 * first["prompt_tokens"] + 10 * first["completion_tokens"]) / 1e6)
     assert total["what"] == "all" and total["price"] == pytest.approx(rows["price"].iloc[:-1].sum())
     assert total["requests"] == rows["requests"].iloc[:-1].sum()
-    assert {column.header for column in cost_table(rows, study["plan"]).columns} >= {"requests", "hours", "price"}
+    assert {column.header for column in cost_table(rows, study["plan"], 80).columns} >= {
+        "requests",
+        "hours",
+        "price",
+    }
 
 
 def test_a_study_without_servers_costs_nothing(tmp_path: Path) -> None:
@@ -177,4 +181,4 @@ def test_a_study_without_servers_costs_nothing(tmp_path: Path) -> None:
     }
     rows = estimate(**study)
     assert isinstance(rows, pd.DataFrame) and rows.empty
-    assert cost_table(rows, study["plan"]).row_count == 1
+    assert cost_table(rows, study["plan"], 80).row_count == 1

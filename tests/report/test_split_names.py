@@ -29,7 +29,7 @@ def _reported(study: Study, cases: str) -> dict[str, str]:
     named: dict[str, Any] = {f"figure_{n}": f for n, f in zip(reporting.FIGURES, drawn, strict=True)}
     page = reporting.write_report(summary, scores, study.browser, **named)
     console = Console(record=True, width=200, file=StringIO())
-    console.print(console_table(summary))
+    console.print(console_table(summary, 200))
     return {
         "page": re.sub(r"<script(?! type=.application/json)[^>]*>.*?</script>", "", page, flags=re.DOTALL),
         "card": reporting.write_cards(summary)["llama_b0p1_s0_both"],

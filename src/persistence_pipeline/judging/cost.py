@@ -285,9 +285,9 @@ def _total(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"what": "all", "model": "", **sums, "price": sum(priced) if priced else float("nan")}
 
 
-def cost_table(estimated: pd.DataFrame, plan: PlanSettings) -> Any:
-    """The estimate for a terminal."""
-    from rich.table import Table
+def cost_table(estimated: pd.DataFrame, plan: PlanSettings, width: int) -> Any:
+    """The estimate for a terminal of this many columns."""
+    from persistence_pipeline.report.kit.tables import rich_table
 
     title = "What the study will ask of servers (estimated; no request was made)"
     assumed = (
@@ -295,13 +295,12 @@ def cost_table(estimated: pd.DataFrame, plan: PlanSettings) -> Any:
         f"{plan.agent_tokens}, tools {plan.emulator_tokens}, judge {plan.judge_tokens}; one request is read at "
         f"{plan.prompt_tokens_per_s:g} and written at {plan.completion_tokens_per_s:g} tokens/s."
     )
-    table = Table(title=title, title_justify="left", caption=assumed, caption_justify="left", header_style="bold")
-    for name in COLUMNS:
-        table.add_column(name.replace("_", " "), justify="left" if name in COLUMNS[:2] else "right")
+    rows = []
     for row in estimated.to_dict("records"):
         price = "" if row["price"] != row["price"] else f"{row['price']:,.2f}"
         counts = (f"{row[name]:,}" for name in COLUMNS[2:5])
-        table.add_row(row["what"], row["model"], *counts, f"{row['hours']:.2f}", price)
-    if estimated.empty:
-        table.add_row("nothing asks a server", *[""] * 6)
+        rows.append([row["what"], row["model"], *counts, f"{row['hours']:.2f}", price])
+    header = [name.replace("_", "\n") for name in COLUMNS]
+    table = rich_table(title, (header, rows or [["nothing asks a server", *[""] * 6]]), width, left=COLUMNS[:2])
+    table.caption, table.caption_justify = assumed, "left"
     return table

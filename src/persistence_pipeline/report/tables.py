@@ -9,7 +9,7 @@ import pandas as pd
 
 from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table
+from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 from persistence_pipeline.report.style import headline_split
@@ -205,12 +205,27 @@ def fit_text(summary: Summary) -> str:
     return f"R² = {r2}, slope {number(line['slope'])}, intercept {number(line['intercept'])}, {line['n']} points"
 
 
-def console_table(summary: Summary) -> Any:
-    """The result for the terminal."""
+NARROW = {"did nothing": "did\nnothing", "helpfulness": "help-\nfulness", "invalid calls": "invalid\ncalls"}
+"""Headers that are wider than what stands below them."""
+LEAST = ("3 and 3", NARROW["invalid calls"], NARROW["did nothing"], "safety", NARROW["helpfulness"])
+
+
+def console_table(summary: Summary, width: int) -> Any:
+    """The result for a terminal of this many columns; what all cells have in common stands in the title."""
     from rich.console import Group
 
+    (header, rows), common = cell_table(summary), []
+    for name in ("source", "beta", "seed"):
+        place = header.index(name)
+        values = {row[place] for row in rows} - {DASH}
+        if len(values) == 1:
+            header, rows = without_column((header, rows), name)
+            common.append(values.pop() if name == "source" else f"{name} {values.pop()}")
+    rows = [[row[0].replace(" > ", " >\n"), *row[1:]] for row in rows]
+    cells = [NARROW.get(name, name) for name in header], rows
+    title = "; ".join([f"Scores on {headline_split(summary)} (0–3)", *([", ".join(common)] if common else [])])
     return Group(
-        rich_table(f"Scores on {headline_split(summary)} (0–3)", cell_table(summary), left=("ordering", "source")),
-        rich_table("Persistence, 95% intervals over cases", persistence_table(summary)),
+        rich_table(title, cells, width, left=("ordering", "source"), least=LEAST),
+        rich_table("Persistence, 95% intervals over cases", persistence_table(summary), width),
         f"Frontier: {fit_text(summary)}",
     )

@@ -25,10 +25,9 @@ def estimate_cost(
     design: StudyDesign,
 ) -> pd.DataFrame:
     """Requests, tokens, time and price of every part that asks a server; printed as a table."""
-    from rich.console import Console
+    from persistence_pipeline.report.kit.tables import table_console
 
     estimated = estimate(world, candidates, rollout, judging, emulation, plan, parse_cells(cells), design)
-    console = Console()
-    console.width = max(console.width, 120)
-    console.print(cost_table(estimated, plan))
+    console = table_console()
+    console.print(cost_table(estimated, plan, console.width))
     return estimated

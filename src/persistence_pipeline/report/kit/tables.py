@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -54,11 +55,61 @@ def _latex(text: str) -> str:
     return text.translate(LATEX)
 
 
-def rich_table(title: str, table: Table, left: Collection[str] | None = None) -> Any:
-    """A table for the terminal; all columns but those of ``left`` are numbers, to the right; None: all left."""
+FILE_WIDTH = 130
+"""Columns of tables that go into a pipe or a file."""
+
+
+def table_console() -> Any:
+    """The console for tables: as wide as the terminal; elsewhere as ``COLUMNS`` says, or ``FILE_WIDTH``."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = FILE_WIDTH
+    return console
+
+
+def rich_table(
+    title: str, table: Table, width: int, left: Collection[str] | None = None, least: Sequence[str] = ()
+) -> Any:
+    """A table for the terminal.
+
+    Args:
+        title: Above it.
+        table: Header and rows. Lines of a header may be divided by the author.
+        width: Columns of the terminal. Where the table is wider, columns of ``least`` are left out, the first of
+            them first, and the caption names them.
+        left: Headers of the columns that are no numbers; None: all.
+        least: Headers of the columns that can best be done without.
+    """
+    from rich.console import Console
+
+    console, dropped = Console(width=10_000), []
+    shown = _drawn(title, table, left)
+    for name in least:
+        if console.measure(shown).maximum <= width:
+            break
+        if name in table[0]:
+            table = without_column(table, name)
+            dropped.append(name.replace("-\n", "").replace("\n", " "))
+            shown = _drawn(title, table, left)
+    if dropped:
+        shown.caption, shown.caption_justify = f"In the report also: {', '.join(dropped)}.", "left"
+    return shown
+
+
+def without_column(table: Table, name: str) -> Table:
+    """The table without the column of this header."""
+    place = table[0].index(name)
+    header, *rows = ([*line[:place], *line[place + 1 :]] for line in (table[0], *table[1]))
+    return header, rows
+
+
+def _drawn(title: str, table: Table, left: Collection[str] | None) -> Any:
+    from rich import box
     from rich.table import Table as RichTable
 
-    shown = RichTable(title=title, title_justify="left")
+    shown = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in table[0]:
         shown.add_column(name, justify="left" if left is None or name in left else "right")
     for row in table[1]:

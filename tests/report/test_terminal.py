@@ -1,0 +1,64 @@
+"""Tables for the terminal: as wide as it is, intervals in one piece, and what does not fit is named."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.report.conftest import Study
+
+from persistence_pipeline.judging.cost import COLUMNS, PlanSettings, cost_table
+from persistence_pipeline.report.kit.tables import FILE_WIDTH, table_console
+from persistence_pipeline.report.tables import cell_table, console_table
+
+
+def _lines(table: Any, width: int) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(table)
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 130])
+def test_the_result_fits_the_terminal(scripted_study: Study, width: int) -> None:
+    lines = _lines(console_table(scripted_study.summary, width), width)
+    text = "\n".join(lines)
+    assert max(map(len, lines)) <= width and "…" not in text
+    header, rows = cell_table(scripted_study.summary)
+    for row in rows:
+        for name in ("Δ safety", "Δ helpfulness"):
+            assert row[header.index(name)] in text, "in one line"
+    assert "llama, beta 0.1, seed 0" in lines[0]
+    assert ("In the report also" in text) == (width < 110)
+
+
+def test_what_differs_between_cells_keeps_its_column(scripted_study: Study) -> None:
+    summary = copy.deepcopy(scripted_study.summary)
+    for number, cell in enumerate(summary["cells"]):
+        cell["seed"], cell["source"] = number % 2, "qwen2" if number % 2 else "llama"
+    lines = _lines(console_table(summary, 80), 80)
+    assert max(map(len, lines)) <= 80
+    assert "beta 0.1" in lines[0] and "seed" not in lines[0]
+    assert any("qwen2" in line and " 1 " in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 130])
+def test_the_plan_fits_the_terminal(width: int) -> None:
+    import pandas as pd
+
+    row = dict(
+        zip(COLUMNS, ("candidates, judged", "Qwen/Qwen3-32B", 123456, 98765432, 1234567, 12.5, 3.25), strict=True)
+    )
+    lines = _lines(cost_table(pd.DataFrame([row]), PlanSettings(), width), width)
+    assert max(map(len, lines)) <= width
+    (shown,) = [line for line in lines if "98,765,432" in line]
+    assert "Qwen/Qwen3-32B" in shown and "3.25" in shown
+
+
+def test_a_file_is_as_wide_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert table_console().width == FILE_WIDTH
+    monkeypatch.setenv("COLUMNS", "90")
+    assert table_console().width == 90
