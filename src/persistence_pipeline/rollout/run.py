@@ -206,7 +206,9 @@ def _player(checkpoint: Path, settings: RolloutSettings, policy: str) -> Policy:
     logger.info("%s: played by %s at %s", policy, served.model, served.base_url)
     folder = settings.own_journal
     journal = folder / f"{policy}-{_state(checkpoint)}.jsonl" if folder else None
-    return ServedPolicy(served, settings, journal)
+    if served.token_ids and checkpoint == NO_CHECKPOINT:
+        raise RolloutFault(f"{policy}: token_ids needs the tokenizer of a checkpoint of ours; this model has none")
+    return ServedPolicy(served, settings, journal, load_tokenizer(checkpoint) if served.token_ids else None)
 
 
 def _state(checkpoint: Path) -> str:

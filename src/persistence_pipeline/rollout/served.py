@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -22,6 +23,7 @@ from persistence_pipeline.agents.families import FAMILIES, FamilyName, made_safe
 from persistence_pipeline.preferences.export import openai_messages
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.lockstep import SamplingSettings
+from persistence_pipeline.rollout.speech import speech_of
 from persistence_pipeline.serving import (
     ChatClient,
     ChatReply,
@@ -33,6 +35,9 @@ from persistence_pipeline.serving import (
     ServingFault,
     UnreadableCall,
 )
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +57,9 @@ class ServedModel(ServerSettings):
     """How calls are parsed where the server leaves them in the text; none: it hands calls over as calls."""
     keep_journal: bool = False
     """Keep the replies when the trajectories of a whole rollout have been saved; else they are removed then."""
+    token_ids: bool = False
+    """Ask for the ids of the tokens that the model wrote (``return_token_ids``: vLLM, SGLang), and read its turns
+    from them with the checkpoint's own tokenizer, as in process. Training then scores what was sampled."""
     unreadable_turns: float = Field(0.0, ge=0, lt=1)
     """For servers that answer 500, and nothing more, where the model's own call cannot be read: the largest share
     of a rollout's turns (of 100 at least) that may end so although the server answers other requests. Each counts
@@ -67,6 +75,10 @@ class CallsMisread(ServingFault):
     """The server does not hand over the calls that the model writes."""
 
 
+class IdsMisread(ServingFault):
+    """The ids that a server hands over are not those of the checkpoint's tokenizer."""
+
+
 class ServedPolicy:
     """Plays episodes by asking a server.
 
@@ -74,15 +86,23 @@ class ServedPolicy:
         served: The server and the id of the model.
         settings: Sampling; ``batch_size`` and ``max_length`` are the server's own affair.
         journal: File of the replies so far.
+        tokenizer: That of the checkpoint that is served, where turns are to be read from ids.
     """
 
-    def __init__(self, served: ServedModel, settings: SamplingSettings, journal: Path | None) -> None:
+    def __init__(
+        self,
+        served: ServedModel,
+        settings: SamplingSettings,
+        journal: Path | None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+    ) -> None:
         self._served = served
         self._settings = settings
         self._client = ChatClient(served, journal)
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._turns = self._unreadable = 0
+        self._ids = ReadIds(tokenizer, served) if tokenizer is not None else None
         self._offered: Counter[str] = Counter()
         self._not_offered: Counter[str] = Counter()
         self.passing_journal = None if served.keep_journal else journal
@@ -145,7 +165,9 @@ class ServedPolicy:
     def _request(self, episode: Episode, turn: int) -> ChatRequest:
         key = f"{episode.seed}/{episode.case.case_id}/{episode.sample}/{turn}"
         seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") >> 1
-        top_p = {"top_p": self._settings.top_p} if self._settings.top_p < 1 else None
+        fields: dict[str, Any] = {"top_p": self._settings.top_p} if self._settings.top_p < 1 else {}
+        if self._ids is not None:
+            fields["return_token_ids"] = True
         return ChatRequest(
             messages=openai_messages([made_safe(message) for message in episode.messages]),
             max_tokens=self._settings.max_turn_tokens,
@@ -154,7 +176,7 @@ class ServedPolicy:
             seed=seed,
             replicate=key,
             about=episode.case.case_id,
-            fields=top_p,
+            fields=fields,
         )
 
     def _require_own_tools(self) -> None:
@@ -172,6 +194,11 @@ class ServedPolicy:
     def _turn(self, reply: ChatReply, episode: Episode) -> Turn:
         """The first call, with what was said before it; else the text as it was written."""
         said, n = reply.content, reply.completion_tokens
+        if self._ids is not None:
+            with self._lock:
+                sampled = self._ids.turn(reply, episode)
+            if sampled is not None:
+                return sampled
         if reply.tool_calls:
             name, arguments = reply.tool_calls[0]
             with self._lock:
@@ -204,3 +231,51 @@ class ServedPolicy:
                     "name the `family` of the model in `served`, or start the server with the model's parser; "
                     "then run again"
                 )
+
+
+class ReadIds:
+    """Reads turns from the ids of their tokens, as a rollout in process reads its own; one thread at a time."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, served: ServedModel) -> None:
+        self._tokenizer = tokenizer
+        self._speech = speech_of(tokenizer)
+        self._served = served
+        self._told: set[str] = set()
+
+    def turn(self, reply: ChatReply, episode: Episode) -> Turn | None:
+        """The turn up to the end of its call; None where the reply does not have all of its tokens.
+
+        Raises:
+            IdsMisread: they are not what the reply says in words.
+        """
+        ids = reply.token_ids
+        if ids is None:
+            self._tell("hands over no token ids, although it is asked for them")
+            return None
+        self._require_own(reply, ids)
+        end = next((n for n in range(1, len(ids) + 1) if self._speech.has_ended(ids[:n])), None)
+        if end is None and not reply.cut_off:
+            self._tell("leaves the end of a turn out of its token ids")
+            return None
+        return self._speech.read(ids[:end], episode.environment.tools, end is not None)
+
+    def _tell(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            logger.warning("%s %s: such turns are rendered, not sampled", self._served.base_url, what)
+
+    def _require_own(self, reply: ChatReply, ids: tuple[int, ...]) -> None:
+        """What the server says in words has to be in what the tokens spell, white space aside."""
+        words = [name for name, _ in reply.tool_calls[:1]] or [reply.content]
+        if max(ids) < len(self._tokenizer):
+            spelt = [self._tokenizer.decode(ids, skip_special_tokens=skipped) for skipped in (True, False)]
+            if all("\ufffd" in text or any(_bare(text) in _bare(s) for s in spelt) for text in words):
+                return
+        raise IdsMisread(
+            f"{self._served.base_url}: the token ids of a reply do not spell it in the checkpoint's tokenizer: "
+            f"see that {self._served.model} is this checkpoint, or set token_ids: false"
+        )
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
