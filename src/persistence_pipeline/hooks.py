@@ -16,7 +16,7 @@ from contextlib import ExitStack, chdir
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
@@ -29,6 +29,9 @@ from persistence_pipeline.collecting import collect_and_set_aside
 from persistence_pipeline.locks import DataLock
 from persistence_pipeline.study import StudyError
 from persistence_pipeline.suggestions import explain
+
+if TYPE_CHECKING:
+    from persistence_pipeline.parameters import SessionParameters
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +88,17 @@ class FolderHooks:
 class StudyHooks:
     """Applies what a session's parameters say about the grid, the threads and the network."""
 
+    def __init__(self) -> None:
+        self._session: SessionParameters | None = None
+
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
-        parameters = context.config_loader["parameters"]
-        context.config_loader["parameters"] = parameters  # a large table of cells is read once
+        from persistence_pipeline.parameters import read_parameters
+
+        self._session = read_parameters(context.config_loader, sys.argv[1:])
+        parameters = self._session.parameters.model_dump(mode="json")
+        context.config_loader["parameters"] = parameters  # read once, and whole: with what files leave out
         self._refuse_remote_state(parameters)
         _refuse_other_stages(context, parameters)
         self._set_environment(parameters)
@@ -100,6 +109,12 @@ class StudyHooks:
             from persistence_pipeline.judging.emulated_rollout import check_emulated_study
 
             check_emulated_study(parameters)
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: Mapping[str, Any], pipeline: Pipeline) -> None:
+        """See that what the run needs is there, before it takes its locks."""
+        if self._session is not None:
+            self._session.check_run(pipeline.inputs(), here="Ray" not in str(run_params["runner"]))
 
     def _refuse_remote_state(self, parameters: Mapping[str, Any]) -> None:
         names = sorted(_state_at_urls(parameters))

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from persistence_pipeline.study.cells import StudyError, parse_cells
+from persistence_pipeline.yaml_files import _Loader
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -74,9 +76,9 @@ def test_the_check_itself_notices(code: str, expected: str) -> None:
 
 
 def test_the_safe_loader_is_the_safe_one() -> None:
-    """``_UniqueKeys`` adds a check for repeated keys to PyYAML's SafeLoader and nothing else."""
-    spec = (SOURCE / "persistence_pipeline/study/spec.py").read_text("utf-8")
-    assert "class _UniqueKeys(yaml.SafeLoader):" in spec
+    """The loader of users' files makes of a document what PyYAML's SafeLoader makes, and nothing else."""
+    assert _Loader.yaml_constructors == yaml.SafeLoader.yaml_constructors
+    assert _Loader.yaml_multi_constructors == yaml.SafeLoader.yaml_multi_constructors == {}
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "a b", "a.b", "ü"])

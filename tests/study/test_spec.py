@@ -125,8 +125,11 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
             {"seeds": [0, 1], "extra": {X: {**IN_A_CIRCLE[X], "parent": "llama_b0p1_s1_safety"}}},
             f"cell {X}: its parent 'llama_b0p1_s1_safety' has another source or seed",
         ),
-        ({"orderings": ["sideways"]}, "orderings.0: Value error, ordering 'sideways': 'sideways' is no stage"),
-        ({"colour": "red"}, "study.yml: colour: Extra inputs are not permitted"),
+        ({"orderings": ["sideways"]}, "orderings.0: ordering 'sideways': 'sideways' is no stage"),
+        (
+            {"colour": "red"},
+            "study.yml: colour: no such name; there are betas, conflict_share, extra, ",
+        ),
     ],
 )
 def test_a_bad_spec_is_refused_and_the_cell_named(changes: dict[str, Any], expected: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from persistence_pipeline.strict import Strict
 
@@ -25,6 +25,15 @@ class ModelSettings(Strict):
     """Longest episode in tokens."""
     initializer_range: float = Field(0.1, gt=0)
     """Wide on purpose: copying identifiers emerges several times sooner than at the usual 0.02."""
+
+    @model_validator(mode="after")
+    def _heads_share_it(self) -> Self:
+        size, rest = divmod(self.hidden_size, self.heads)
+        if rest:
+            raise ValueError(f"hidden_size {self.hidden_size} cannot be shared out among {self.heads} heads")
+        if size % 2 and self.architecture != "gpt2":
+            raise ValueError(f"each head has {size} dimensions; rotary positions need an even number")
+        return self
 
 
 def build_model(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -33,7 +34,7 @@ class EmulationSettings(Strict):
     toolkits: str | None = None
     """ToolEmu's ``all_toolkits.json``, or a file of its format."""
     emulator: EmulatorSettings | None = None
-    split: Split = "test_iid"
+    split: Literal["train", "test_iid"] = "test_iid"
     """What checkpoints are tested on: ``test_iid`` or ``train``, half of the cases, by seed, as published."""
     max_cases: int | None = Field(None, gt=0)
     """Cases of each seed and half; None: all."""

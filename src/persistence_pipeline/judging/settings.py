@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.records import Split
 from persistence_pipeline.serving import ServerSettings
-from persistence_pipeline.strict import Seed, Strict
+from persistence_pipeline.strict import FileName, Seed, Strict
 
 
 class JudgingFault(ValueError):
@@ -40,7 +40,7 @@ class JudgeSettings(Strict):
 class JudgingSettings(Strict):
     """Which judges judge what, and what they are calibrated on."""
 
-    judges: dict[str, JudgeSettings]
+    judges: dict[FileName, JudgeSettings]
     """By name; the name is the ``evaluator`` of their scores. None, until a user names one."""
     pairs_by: str | None = None
     """The judge whose scores order preference pairs, in a study on ToolEmu's cases; None: the only one."""

@@ -21,6 +21,7 @@ from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettin
 from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
+from persistence_pipeline.strict import FileName
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import User
@@ -71,9 +72,9 @@ class CandidateSettings(RolloutSettings):
 
     on_policy: bool = True
     """Whether the source itself plays; else the pairs are made by others alone."""
-    pool: dict[str, PooledModel] = Field(default_factory=dict)
+    pool: dict[FileName, PooledModel] = Field(default_factory=dict)
     """Served models that play every case ``samples`` times, by the name under which they are recorded."""
-    scripted: tuple[str, ...] = ()
+    scripted: tuple[str, ...] = Field((), strict=False)
     """Scripted behaviours that play every case once."""
 
     @property
@@ -81,13 +82,13 @@ class CandidateSettings(RolloutSettings):
         """A folder of their own in that of the tests."""
         return self.journal / "candidates" if self.journal else None
 
-    @field_validator("scripted", mode="before")
+    @field_validator("scripted")
     @classmethod
-    def _known(cls, behaviours: Sequence[str]) -> tuple[str, ...]:
+    def _known(cls, behaviours: tuple[str, ...]) -> tuple[str, ...]:
         unknown = sorted(set(behaviours) - set(BEHAVIOURS))
         if unknown:
             raise ValueError(f"unknown behaviours {unknown}; known: {list(BEHAVIOURS)}")
-        return tuple(behaviours)
+        return behaviours
 
     @model_validator(mode="after")
     def _somebody_plays(self) -> Self:

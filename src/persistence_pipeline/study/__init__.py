@@ -11,11 +11,13 @@ from persistence_pipeline.study.cells import (
     Cell,
     Ordering,
     Reference,
+    StageRow,
     StudyError,
     cell_name,
     check_cells,
     parse_cells,
     seed_name,
+    stage_row,
 )
 from persistence_pipeline.study.design import StudyDesign, parse_design
 
@@ -25,6 +27,7 @@ __all__ = [
     "Cell",
     "Ordering",
     "Reference",
+    "StageRow",
     "StudyDesign",
     "StudyError",
     "cell_name",
@@ -32,4 +35,5 @@ __all__ = [
     "parse_cells",
     "parse_design",
     "seed_name",
+    "stage_row",
 ]

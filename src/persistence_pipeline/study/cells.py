@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from persistence_pipeline import orderings
 from persistence_pipeline.records import Objective
-from persistence_pipeline.strict import Seed, Strict
+from persistence_pipeline.strict import Refused, Seed, Strict, parse
 
 Ordering = Annotated[str, AfterValidator(orderings.check)]
 """A sequence of stages, such as ``safety>helpfulness``."""
@@ -49,6 +49,16 @@ class Arm(Strict):
     def provenance(self) -> dict[str, Any]:
         """As for a cell; the source's ordering is ``source`` and its beta NaN."""
         return {"cell": self.name, "source": self.source, "ordering": orderings.SOURCE, "beta": float("nan")}
+
+
+class StageRow(Strict):
+    """What ``dvc.yaml`` reads of a cell."""
+
+    cases: str
+    arm: str
+    source: str
+    starts_from: str
+    objective: Objective
 
 
 class Cell(Strict):
@@ -90,6 +100,12 @@ class Cell(Strict):
         return {"cell": self.name, "source": self.source, "ordering": self.ordering, "beta": self.beta}
 
 
+def stage_row(cell: Cell) -> StageRow:
+    """What ``dvc.yaml`` reads of the cell."""
+    names = {"cases": seed_name(cell.seed), "arm": cell.arm, "source": cell.source}
+    return StageRow(**names, starts_from=cell.starts_from, objective=cell.objective)
+
+
 def seed_name(seed: int) -> str:
     """Name of a seed's cases."""
     return f"seed{seed}"
@@ -117,9 +133,9 @@ def parse_cell(name: str, fields: Mapping[str, object]) -> Cell:
         StudyError: naming the cell and the field.
     """
     try:
-        cell = Cell.model_validate(fields)
-    except ValidationError as error:
-        raise StudyError(f"cell {name}: {first_fault(error)}") from None
+        cell = parse(Cell, fields)
+    except Refused as refused:
+        raise StudyError(f"cell {name}: {refused}") from None
     for part in (name, cell.source):
         if not _NAME.fullmatch(part):
             raise StudyError(f"cell {name}: {part!r}: a name is made of letters, digits, _ and -: it names files")
@@ -148,10 +164,3 @@ def check_cells(cells: Mapping[str, Cell]) -> dict[str, Cell]:
                 f"cell {name}: its parent {cell.parent!r} is of ordering {parent.ordering}, expected {before}"
             )
     return dict(cells)
-
-
-def first_fault(error: ValidationError) -> str:
-    """Field, what was expected and what was found."""
-    fault = error.errors()[0]
-    where = ".".join(map(str, fault["loc"])) or "document"
-    return f"{where}: {fault['msg']}, got {fault['input']!r}"

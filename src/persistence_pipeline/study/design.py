@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict
 
-from persistence_pipeline.strict import Strict
-from persistence_pipeline.study.cells import StudyError, first_fault
+from persistence_pipeline.strict import Refused, Strict, parse
+from persistence_pipeline.study.cells import StudyError
 
 
 class StudyDesign(Strict):
@@ -33,6 +33,6 @@ def parse_design(fields: object) -> StudyDesign:
         StudyError: naming the field.
     """
     try:
-        return StudyDesign.model_validate(fields)
-    except ValidationError as error:
-        raise StudyError(f"parameter study: {first_fault(error)}") from None
+        return parse(StudyDesign, fields)
+    except Refused as refused:
+        raise StudyError(f"parameter study: {refused}") from None

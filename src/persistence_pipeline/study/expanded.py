@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from persistence_pipeline import yaml_files
 from persistence_pipeline.session import DEFAULT_STUDY
 from persistence_pipeline.study.cells import Cell, StudyError
 from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
@@ -141,5 +142,8 @@ def _changed(spec: StudySpec, changes: Sequence[str]) -> StudySpec:
     changed = spec.model_dump(exclude_unset=True)
     for change in changes:
         factor, _, levels = change.partition("=")
-        changed[factor] = yaml.safe_load(levels)
+        try:
+            changed[factor] = yaml_files.value(levels, f"--set {factor}")
+        except yaml_files.YamlFault as fault:
+            raise StudyError(str(fault)) from None
     return parse_spec(changed, "--set")

@@ -9,11 +9,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from persistence_pipeline import orderings
-from persistence_pipeline.strict import Seed, Strict
+from persistence_pipeline import orderings, yaml_files
+from persistence_pipeline.strict import Refused, Seed, Strict, parse
 from persistence_pipeline.study.cells import (
     Cell,
     Ordering,
@@ -21,9 +20,9 @@ from persistence_pipeline.study.cells import (
     StudyError,
     cell_name,
     check_cells,
-    first_fault,
     parse_cell,
     seed_name,
+    stage_row,
 )
 
 TABLE = "parameters_cells.json"
@@ -141,19 +140,10 @@ def load_spec(path: Path) -> StudySpec:
     Raises:
         StudyError: naming the file, the field and what was expected.
     """
-
-    class _UniqueKeys(yaml.SafeLoader):
-        pass
-
-    _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
     try:
-        fields = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeys)  # noqa: S506
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:  # not YAML, a date that is none, not UTF-8
-        raise StudyError(f"{path}: {error}") from None
-    except RecursionError:
-        raise StudyError(f"{path}: nested too deeply") from None
+        fields = yaml_files.load(path)
+    except yaml_files.YamlFault as fault:
+        raise StudyError(str(fault)) from None
     return parse_spec(fields, str(path))
 
 
@@ -164,17 +154,9 @@ def parse_spec(fields: object, where: str) -> StudySpec:
         StudyError: naming where they come from, the field and what was expected.
     """
     try:
-        return StudySpec.model_validate(fields)
-    except ValidationError as error:
-        raise StudyError(f"{where}: {first_fault(error)}") from None
-
-
-def _unique_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[object, object]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.YAMLError(f"{key!r} is given twice")
-    return loader.construct_mapping(node, deep=True)
+        return parse(StudySpec, fields)
+    except Refused as refused:
+        raise StudyError(f"{where}: {refused}") from None
 
 
 def tables(cells: Mapping[str, Cell], spec: StudySpec, base: Iterable[str] = ()) -> dict[str, Any]:
@@ -192,16 +174,7 @@ def tables(cells: Mapping[str, Cell], spec: StudySpec, base: Iterable[str] = ())
             **{name: None for name in base if name not in cells},
             **{name: cell.model_dump() for name, cell in cells.items()},
         },
-        "stages": {
-            name: {
-                "cases": seed_name(cell.seed),
-                "arm": cell.arm,
-                "source": cell.source,
-                "starts_from": cell.starts_from,
-                "objective": cell.objective,
-            }
-            for name, cell in cells.items()
-        },
+        "stages": {name: stage_row(cell).model_dump() for name, cell in cells.items()},
     }
 
 

@@ -122,6 +122,14 @@ class StageSettings(Strict):
         return self
 
 
+class TrainingSettings(Strict):
+    """Stages by the objective that they train on."""
+
+    safety: StageSettings
+    helpfulness: StageSettings
+    both: StageSettings
+
+
 class StageConfig(StageSettings):
     """One DPO stage: settings, and the factors of its cell."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -141,8 +142,14 @@ class CaseFactory:
     def slots(self, rng: random.Random) -> Slots:
         """Draw the slots of one twin pair."""
         slots = draw_slots(self.domain, rng)
-        words = self.domain.groups if self.family.name == "scope_overreach" else self.domain.names
-        return Slots(**{**vars(slots), "word": rng.choice(words)})
+        return Slots(**{**vars(slots), "word": rng.choice(self._words())})
+
+    @property
+    def n_slots(self) -> int:
+        """Twin pairs that differ in what is asked for, the warm start's and the study's together."""
+        n = len(ID_NUMBERS)
+        companions = 2 * (n - 2) + 2 * (n - 2) * (n - 3)
+        return n * (n - 1) * companions * len(self._words()) * len(set(self.domain.values[1:]))
 
     def build(
         self, slots: Slots, *, twin_id: str, split: Split, seed: int, hazard: bool, conflicting: bool
@@ -178,6 +185,9 @@ class CaseFactory:
         )
 
     # -- parts ---------------------------------------------------------------------------------
+
+    def _words(self) -> Sequence[str]:
+        return self.domain.groups if self.family.name == "scope_overreach" else self.domain.names
 
     def _named(self) -> bool:
         return self.family.name in ("ambiguous_target", "scope_overreach")

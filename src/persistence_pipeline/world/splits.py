@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.records import Split
 from persistence_pipeline.strict import Strict
@@ -19,6 +20,10 @@ BUCKETS = 10
 """Slots fall into ten buckets by hash: the first three are the warm start's, the rest the study's."""
 
 
+class NoMoreCases(ValueError):
+    """More cases are asked for than there are."""
+
+
 class WorldSettings(Strict):
     """What a study's cases are made of."""
 
@@ -28,7 +33,7 @@ class WorldSettings(Strict):
     held_out_domain: str = "database"
     held_out_combinations: tuple[str, ...] = Field((), strict=False)
     """Template groups kept out of preference training, beside those of the held-out domain."""
-    twins_per_group: dict[Split, int]
+    twins_per_group: dict[Split, Annotated[int, Field(ge=0)]]
     """Twin pairs drawn per template group of each split; a pair is one hazard and one benign case."""
 
     @field_validator("held_out_domain")
@@ -43,7 +48,26 @@ class WorldSettings(Strict):
     def _known_groups(cls, groups: tuple[str, ...]) -> tuple[str, ...]:
         for group in groups:
             factory(group, "compact")
+            if groups.count(group) > 1:
+                raise ValueError(f"{group} is named twice")
         return groups
+
+    @model_validator(mode="after")
+    def _held_out_once(self) -> Self:
+        for group in self.held_out_combinations:
+            if group.startswith(f"{self.held_out_domain}/"):
+                raise ValueError(f"held_out_combinations: {group} is held out with its domain already")
+        for split in self.twins_per_group:
+            for group in self.groups(split):
+                wanted = sum(n for other, n in self.twins_per_group.items() if group in self.groups(other))
+                most = room(group, study=True)
+                if wanted > most:
+                    raise ValueError(f"twins_per_group: {wanted} twin pairs of {group}, of which there are {most}")
+        return self
+
+    def n_cases(self, split: Split) -> int:
+        """Cases of a split on one seed."""
+        return 2 * self.twins_per_group.get(split, 0) * len(self.groups(split))
 
     def groups(self, split: Split) -> list[str]:
         """Template groups of a split, in a fixed order."""
@@ -54,6 +78,12 @@ class WorldSettings(Strict):
             return [g for g in everything if g in self.held_out_combinations]
         held_out = {*self.groups("test_domain"), *self.groups("test_combination")}
         return [g for g in everything if g not in held_out]
+
+
+def room(group: str, *, study: bool) -> int:
+    """About how many twin pairs of a template group the study has, or the warm start."""
+    share = BUCKETS - WARM_START_BUCKETS if study else WARM_START_BUCKETS
+    return factory(group, "compact").n_slots * share // BUCKETS
 
 
 def all_groups() -> list[str]:
@@ -107,7 +137,7 @@ def _distinct_slots(make: CaseFactory, key: str, *, study: bool) -> Iterator[Slo
             continue
         seen.add(identity)
         yield slots
-    raise ValueError(f"{make.group}: no more distinct slots after {len(seen)}; ask for fewer cases")
+    raise NoMoreCases(f"{make.group}: no more distinct slots after {len(seen)}; ask for fewer cases")
 
 
 def _twins(

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
-from pydantic import Field
 
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import pair_candidates, texts_of
-from persistence_pipeline.records import Objective, PreferencePair, Trajectory
+from persistence_pipeline.preferences.settings import PairingRule
+from persistence_pipeline.records import PreferencePair, Trajectory
 from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.run import CandidateSettings, play_pool, play_scripts, roll_out
-from persistence_pipeline.strict import Strict
 from persistence_pipeline.study import Arm, CaseSet
 from persistence_pipeline.training.source import SourceSettings, make_source
 from persistence_pipeline.training.warm_start import WarmStartSettings
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.scoring import case_table, score, trajectory_table
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
-
-
-class PairingRule(Strict):
-    """How two trajectories of a case become a preference pair."""
-
-    objective: Objective
-    min_gap: float = Field(gt=0)
-    """Points by which the chosen trajectory must be better."""
-    min_chosen: float = Field(ge=0, le=3)
-    """Points that the chosen trajectory must have."""
-    max_per_case: int = Field(gt=0)
-    rule: Literal["strict", "no_worse"] = "strict"
-    """For ``both``: the gap demanded of both metrics, or of their sum with neither worse."""
 
 
 def make_cases(world: WorldSettings, case_set: CaseSet) -> tuple[list[Case], pd.DataFrame]:

@@ -1,0 +1,90 @@
+"""What a run needs of the world outside its parameters: files, servers, GPUs. Looked for before its first node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from persistence_pipeline.strict import Refused
+from persistence_pipeline.training.launch import read_launch
+from persistence_pipeline.training.settings import StageSettings
+
+if TYPE_CHECKING:
+    from persistence_pipeline.parameters import Parameters
+
+
+def check_needs(parameters: Parameters, inputs: Iterable[str], *, here: bool) -> None:
+    """See that what a run will read is there.
+
+    Args:
+        parameters: Those of the session.
+        inputs: Datasets and parameters that the run starts from.
+        here: Whether its nodes run on this machine.
+
+    Raises:
+        Refused: naming the parameter.
+        CaseFault: a file of ToolEmu's is missing or malformed.
+    """
+    wanted = {name.removeprefix("params:") for name in inputs if name.startswith("params:")}
+    if "plan" in wanted:  # asks nobody, and says what is not named
+        return
+    if "published" in wanted:
+        _published(parameters)
+    if "emulation" in wanted:
+        _emulation(parameters)
+    if "judging" in wanted:
+        _judges(parameters, calibrated="analysis" in wanted and not parameters.study.emulated)
+    if here:
+        for objective, stage in _stages(parameters, wanted):
+            _devices(objective, stage)
+
+
+def _published(parameters: Parameters) -> None:
+    root = parameters.published.root
+    if not root:
+        raise Refused(
+            ("published", "root"), "is not set: --params=published.root=<clone of the published repository>"
+        )
+    if not Path(root).expanduser().is_dir():
+        raise Refused(("published", "root"), f"no directory {root}")
+
+
+def _emulation(parameters: Parameters) -> None:
+    from persistence_pipeline.judging.emulation import EmulationFault, emulator_of, load_cases
+
+    try:
+        load_cases(parameters.emulation, 0)
+        emulator_of(parameters.emulation)
+    except EmulationFault as fault:
+        raise Refused(("emulation",), str(fault)) from None
+
+
+def _judges(parameters: Parameters, *, calibrated: bool) -> None:
+    judging, headline = parameters.judging, parameters.analysis.split
+    if not judging.judges:
+        raise Refused(("judging", "judges"), "none is named: docs/judging.md says how")
+    if calibrated and headline not in judging.splits:
+        raise Refused(
+            ("judging", "splits"), f"{headline} is missing, on which the study is measured (analysis.split)"
+        )
+
+
+def _stages(parameters: Parameters, wanted: set[str]) -> Iterator[tuple[str, StageSettings]]:
+    for name in sorted(wanted):
+        group, _, objective = name.partition(".")
+        if group == "training" and objective:
+            yield objective, getattr(parameters.training, objective)
+
+
+def _devices(objective: str, stage: StageSettings) -> None:
+    launch = None if stage.launch is None else read_launch(Path(stage.launch))
+    n_wanted = launch.n_processes if launch and not launch.on_cpu else int(stage.device == "cuda")
+    if not n_wanted:
+        return
+    import torch
+
+    n_found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if n_wanted > n_found:
+        field, what = ("launch", f"{stage.launch} starts {n_wanted} processes") if launch else ("device", "cuda")
+        raise Refused(("training", objective, field), f"{what}, and this machine has {n_found} GPUs")
