@@ -12,7 +12,7 @@ WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/d
 
 .DEFAULT_GOAL := help
 .PHONY: help run smoke repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
-	audit bench environment
+	audit bench bundle environment
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -59,6 +59,10 @@ audit: $(VENV)/installed-dev ## Look the dependencies up in an index of vulnerab
 
 bench: $(VENV)/installed-dev ## Measure what docs/performance.md claims (a quarter of an hour on a quiet machine)
 	$(BIN)/python -m bench
+
+bundle: $(VENV)/installed ## All that a machine without a network needs (PY=3.12 INSTALLED_THERE=freeze.txt STUDY=gpu PART_MB=1024)
+	$(BIN)/python -m bundle $(PY:%=--python=%) $(PLATFORM:%=--platform=%) $(INSTALLED_THERE:%=--installed=%) \
+		$(STUDY:%=--study=%) $(PART_MB:%=--part-mb=%) $(INTO:%=--into=%) $(EXTRAS:%=--extras %)
 
 viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
 	@echo "Overview: http://127.0.0.1:4141/?types=nodes (a box opens with its + sign; datasets: Filters, bottom left)"

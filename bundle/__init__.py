@@ -1,0 +1,1 @@
+"""``python -m bundle``: all that a machine without a network needs, in one folder (docs/remote-gpu.md)."""

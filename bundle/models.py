@@ -1,0 +1,74 @@
+"""The pretrained models that a study starts from, as they lie on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundle.target import BundleFault
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to carry."""
+
+    source: str
+    """Its name in the study."""
+    asked: str
+    """As the parameters name it: a directory, or an id on the hub."""
+    files: dict[str, Path]
+    """What is carried: paths inside the bundle, and where each file lies here."""
+
+    @property
+    def from_hub(self) -> bool:
+        """Whether it lies in the hub's cache rather than in a directory."""
+        return next(iter(self.files)).startswith("hub/")
+
+
+def models_of(project: Path, env: str) -> list[Model]:
+    """The pretrained sources that the cells of an environment start from; others are trained there.
+
+    Raises:
+        BundleFault: no such environment, or a model that is neither a directory nor in the hub's cache.
+    """
+    if not (project / "conf" / env).is_dir():
+        raise BundleFault(f"study {env!r}: there is no conf/{env}")
+    from kedro.config import OmegaConfigLoader
+
+    loader = OmegaConfigLoader(str(project / "conf"), base_env="base", default_run_env=env)
+    parameters = loader["parameters"]
+    used = sorted({arm["source"] for arm in parameters["arms"].values() if arm})
+    pretrained = {name: parameters["sources"][name].get("pretrained") for name in used}
+    return [_model(project, name, settings) for name, settings in pretrained.items() if settings]
+
+
+def _model(project: Path, name: str, pretrained: dict[str, str]) -> Model:
+    asked = pretrained["model"]
+    folder = project / asked
+    if folder.is_dir():
+        return Model(name, asked, dict(_below(folder, f"models/{name}")))
+    return Model(name, asked, dict(_cached(name, asked, pretrained.get("revision"))))
+
+
+def _cached(name: str, asked: str, revision: str | None) -> Iterator[tuple[str, Path]]:
+    """A model of the hub as its cache keeps it, links followed, so that it is found there under its id."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot = Path(snapshot_download(asked, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        raise BundleFault(
+            f"source {name}: {asked} is neither a directory nor in the hub's cache of this machine: "
+            f"`hf download {asked}` where there is a network, or leave STUDY out to carry no model"
+        ) from None
+    repository = snapshot.parents[1]
+    yield from _below(snapshot, f"hub/{repository.name}/snapshots/{snapshot.name}")
+    yield from _below(repository / "refs", f"hub/{repository.name}/refs")
+
+
+def _below(folder: Path, inside: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield f"{inside}/{path.relative_to(folder).as_posix()}", path.resolve()
