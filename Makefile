@@ -17,7 +17,7 @@ WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/d
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-run: $(VENV)/installed ## Run the default study and say where the report is
+run: $(VENV)/installed ## Run the default study and say where the report is (numbers differ between kinds of processor)
 	$(BIN)/kedro run
 
 smoke: $(VENV)/installed ## Run the smallest study that has every part, in under a minute

@@ -29,6 +29,24 @@ class StudyDvc:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' programs
         self.environment = {**os.environ, "PATH": path}
 
+    def require_repository(self) -> None:
+        """See that DVC can work here at all; in its own words it says less.
+
+        Raises:
+            SystemExit: the project is in no Git repository, as one that was unpacked from an archive, or lacks
+                DVC's own folder; says what to do.
+        """
+        own = self.project / ".dvc"
+        if not own.is_dir():
+            raise SystemExit(f"error: {own} is missing, a part of the project: take the whole archive or a clone")
+        settings = [path.read_text("utf-8") for path in (own / "config", own / "config.local") if path.is_file()]
+        alone = any("no_scm=true" in text.lower().replace(" ", "") for text in settings)
+        if not alone and not any((place / ".git").exists() for place in (self.project, *self.project.parents)):
+            raise SystemExit(
+                f"error: DVC works in a Git repository, and {self.project} is in none: `git init` makes one here, "
+                "`dvc config --local core.no_scm true` does without"
+            )
+
     def targets(self, stages: Sequence[str]) -> list[str]:
         """What DVC calls these stages."""
         return [f"{self.file}:{stage}" for stage in stages]

@@ -206,6 +206,7 @@ def main(argv: list[str] | None = None) -> None:
     options = _parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     dvc = StudyDvc(Path.cwd(), options.env)
+    dvc.require_repository()
     require_fit(dvc)
     table = json.loads(Path("conf", options.env, TABLE).read_text("utf-8"))["cells"]
     gpus = [name for name in options.gpus.split(",") if name]
