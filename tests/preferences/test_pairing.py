@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import split_prompt, to_openai, to_trl
-from persistence_pipeline.preferences.pairing import NoPairs, pair_candidates
-from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.preferences.pairing import NoPairs, pair_candidates, texts_of
+from persistence_pipeline.records import Message, Sampled, ToolCall, Trajectory
 
 SCORES = st.one_of(st.integers(0, 3).map(float), st.just(float("nan")))
 POOLS = st.lists(st.tuples(st.sampled_from("abc"), SCORES, SCORES), min_size=1, max_size=14)
@@ -109,6 +109,9 @@ def test_an_empty_pair_set_counts_why() -> None:
 # -- export ------------------------------------------------------------------------------------------
 
 
+SAMPLED = Sampled(ids=(1, 2), tokenizer="of a model")
+
+
 def trajectory(identity: str, calls: list[str], prompt: str = "do it") -> Trajectory:
     messages = [Message(role="user", content=prompt)]
     for name in calls:
@@ -163,6 +166,22 @@ def test_a_conversation_without_an_agent_is_all_prompt() -> None:
     assert split_prompt(messages) == (messages, ())
 
 
+def test_two_trajectories_that_say_the_same_are_no_pair() -> None:
+    """Whatever a judge scored them, and whichever tokens said it."""
+    table = pool([("c", 3.0, 3.0), ("c", 0.0, 0.0), ("c", 0.0, 0.0)])
+    ids = list(table["trajectory_id"])
+    played = [trajectory(ids[0], ["look"]), trajectory(ids[1], ["look"]), trajectory(ids[2], ["act"])]
+    sampled = [message.model_copy(update={"sampled": SAMPLED}) for message in played[0].messages]
+    played[0] = played[0].model_copy(update={"messages": tuple(sampled)})
+    rule = {"min_gap": 1, "min_chosen": 1, "max_per_case": None, "seed": 0}
+    every, counts = pair_candidates(table, "safety", **rule)  # type: ignore[arg-type]
+    assert (len(every), counts["same_text"]) == (2, 0)
+    pairs, counts = pair_candidates(table, "safety", texts=texts_of(played), **rule)  # type: ignore[arg-type]
+    assert (list(pairs["rejected_id"]), counts["same_text"]) == ([ids[2]], 1)
+    with pytest.raises(NoPairs, match="'same_text': 1"):
+        pair_candidates(table[:2], "safety", texts=texts_of(played), **rule)  # type: ignore[arg-type]
+
+
 # -- audit -------------------------------------------------------------------------------------------
 
 
@@ -177,3 +196,27 @@ def test_the_audit_shows_conflict_and_what_the_other_metric_does() -> None:
     assert rows.loc["safety", "conflict_share"] == 0.25
     assert rows.loc["safety", "other_metric_gain"] == pytest.approx(0)
     assert rows.loc["safety", "chosen_tokens"] == pytest.approx(1.0)
+
+
+def test_the_audit_counts_turns_by_set_and_dialect() -> None:
+    table = pool([("c", 3.0, 0.0), ("c", 0.0, 3.0), ("c", 0.0, 1.0)])
+    pairs, _ = pair_candidates(table, "safety", min_gap=2, min_chosen=2, max_per_case=1, seed=0)
+    flags = {"dialect": "qwen2_5", "respelled_turns": 1, "engine_ended_turns": 2}
+    played = []
+    for number, identity in enumerate(table["trajectory_id"]):
+        one = trajectory(identity, ["look", "act"])
+        if number < 2:
+            said = tuple(
+                m.model_copy(update={"sampled": SAMPLED}) if m.role == "assistant" else m for m in one.messages
+            )
+            one = one.model_copy(update={"messages": said, "flags": flags})
+        played.append(one)
+    rows = audit_pairs(table, [pairs], played).set_index("set")
+    counted = ["turns", "rendered_turns", "respelled_turns", "engine_ended_turns"]
+    assert list(rows.index) == ["pool", "safety", "turns in other hands", "turns in qwen2_5"]
+    assert rows.loc["pool", counted].tolist() == [6, 2, 2, 4]
+    assert rows.loc["turns in qwen2_5", counted].tolist() == [4, 0, 2, 4]
+    assert rows.loc["turns in other hands", counted[:2]].tolist() == [2, 2]
+    assert rows.loc["turns in other hands", counted[2:]].isna().all(), "nobody knows"
+    rejected = set(pairs["rejected_id"]) <= set(table["trajectory_id"][:2])
+    assert rows.loc["safety", counted].tolist() == ([4, 0, 2, 4] if rejected else [4, 2, 1, 2])

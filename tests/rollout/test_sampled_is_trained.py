@@ -148,6 +148,19 @@ def test_noise_of_a_random_model(policy: Watched, tmp_path: Any) -> None:
     ended = sum(int(t.flags["engine_ended_turns"]) for t in trajectories)
     assert 0 < ended <= turns
     assert {t.flags["dialect"] for t in trajectories} == {policy.dialect}
+    _check_respelled(policy, trajectories)
+
+
+def _check_respelled(policy: Watched, trajectories: Sequence[Trajectory]) -> None:
+    """Flagged are just the turns that the template writes with other tokens."""
+    transcript = policy._speech.transcript
+    for trajectory in trajectories:
+        others = 0
+        for message in trajectory.messages:
+            if message.sampled is not None:
+                sampled = [*message.sampled.ids, *transcript.appended(message.sampled.ids)]
+                others += sampled != transcript.turn(message)
+        assert trajectory.flags.get("respelled_turns", 0) == others
 
 
 def _spellings(family: Any) -> list[str]:
@@ -173,7 +186,15 @@ def _spellings(family: Any) -> list[str]:
 def test_every_spelling_of_a_call(policy: Watched, tmp_path: Any) -> None:
     """Among them the JSON escapes of the token that ends a turn, and a call in letters one by one."""
     if policy.dialect == "compact":
-        words = [["finish"], ["finish", "finish"], ["<|user|>", "finish"], [], ["missing", "<|assistant|>"]]
+        words = [
+            ["finish"],
+            ["finish", "finish"],
+            ["<|user|>", "finish"],
+            [],
+            ["missing", "<|assistant|>"],
+            ["<|unknown|>"],
+            ["<|end|>"],
+        ]
         spelled = [policy.tokenizer.convert_tokens_to_ids([*turn, "<|end|>"]) for turn in words]
         assert set(SPECIAL_TOKENS) >= {"<|user|>", "<|assistant|>", "<|end|>"}
     else:
@@ -193,6 +214,7 @@ def test_every_spelling_of_a_call(policy: Watched, tmp_path: Any) -> None:
     trajectories = _play(policy)
     policy._settings.max_turn_tokens = 7 if policy.dialect == "compact" else 60
     assert _check(policy, trajectories, tmp_path) > 20
+    _check_respelled(policy, trajectories)
     if policy.dialect != "compact":
         first = [next(m for m in t.messages if m.role == "assistant") for t in trajectories]
         calls = [call for message in first for call in message.tool_calls]

@@ -53,6 +53,11 @@ def parse_call(text: str, tools: Mapping[str, Tool]) -> ToolCall:
     return ToolCall(name=name, arguments=arguments)
 
 
+def words(call: ToolCall) -> list[str]:
+    """The words with which the template writes a call."""
+    return [call.name, *map(str, call.arguments.values())]
+
+
 def _typed(word: str, kind: type) -> str | int:
     if kind is int:
         if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):

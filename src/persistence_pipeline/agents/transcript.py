@@ -108,8 +108,7 @@ class Transcript:
 
     def turn(self, message: Message) -> list[int]:
         """Tokens of a turn as the template renders it, its end included."""
-        whole = self.encode([[ASKED, message.model_copy(update={"sampled": None})]])[0]
-        return [token for token, mine in zip(whole.ids, whole.mask, strict=True) if mine]
+        return self._tokenised(self._pieces([ASKED, message], ())[1])
 
     def encode(self, conversations: Sequence[Sequence[Message]], tools: Tools = ()) -> list[Encoded]:
         """Tokens of whole conversations, all with the same tools.

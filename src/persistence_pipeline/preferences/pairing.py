@@ -102,7 +102,7 @@ def texts_of(trajectories: Iterable[Trajectory]) -> dict[str, str]:
 def _differ(ids: pd.Series, first: np.ndarray, second: np.ndarray, texts: Mapping[str, str] | None) -> np.ndarray:
     if texts is None:
         return np.ones(len(first), bool)
-    said = pd.factorize(ids.map(texts))[0]
+    said = pd.factorize(ids.map(texts).fillna(ids))[0]
     differ: np.ndarray = said[first] != said[second]
     return differ
 

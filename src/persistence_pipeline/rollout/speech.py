@@ -7,7 +7,6 @@ real models. How transcripts become tokens is said in ``agents/transcript.py``, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from persistence_pipeline.agents import compact
@@ -15,7 +14,7 @@ from persistence_pipeline.agents.chat import TemplateFault, require_generation_m
 from persistence_pipeline.agents.compact import ParseFault
 from persistence_pipeline.agents.families import FAMILIES, Family, recorded_family
 from persistence_pipeline.agents.transcript import Transcript
-from persistence_pipeline.records import Sampled, ToolCall
+from persistence_pipeline.records import Message, Sampled, ToolCall
 from persistence_pipeline.rollout.episode import Turn
 
 if TYPE_CHECKING:
@@ -63,18 +62,11 @@ class _Spoken:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self.transcript = Transcript(tokenizer)
-        self._respelled: dict[tuple[tuple[int, ...], bool], bool] = {}
 
-    def _turn(self, ids: Sequence[int], call: ToolCall | None, text: str, spoken: bool = False) -> Turn:
-        """A turn with the tokens that were sampled, and how they compare with its canonical rendering."""
-        own = tuple(ids)
-        sampled = Sampled(ids=own, tokenizer=self.transcript.identity)
-        appended = self.transcript.appended(own)
-        turn = Turn(call, text, len(own), spoken, sampled, self.name, bool(appended))
-        key = (own, call is None)
-        if key not in self._respelled:  # many turns are written alike
-            self._respelled[key] = [*own, *appended] != self.transcript.turn(turn.message)
-        return replace(turn, respelled=self._respelled[key])
+    def _turn(self, ids: Sequence[int], call: ToolCall | None, text: str, spoken: bool, respelled: bool) -> Turn:
+        sampled = Sampled(ids=tuple(ids), tokenizer=self.transcript.identity)
+        cut = bool(self.transcript.appended(ids))
+        return Turn(call, text, len(ids), spoken, sampled, self.name, ended_by_engine=cut, respelled=respelled)
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
@@ -88,6 +80,7 @@ class CompactSpeech(_Spoken):
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(tokenizer)
         self._end = int(tokenizer.eos_token_id)
+        self._special = frozenset(tokenizer.convert_tokens_to_ids(list(compact.SPECIAL_TOKENS)))
         self._read: dict[tuple[int, ...], str] = {}
 
     def has_ended(self, turn: Sequence[int]) -> bool:
@@ -102,10 +95,11 @@ class CompactSpeech(_Spoken):
         text = self._read[written]
         if ended:
             try:
-                return self._turn(turn, compact.parse_call(text, tools), "")
+                call = compact.parse_call(text, tools)
+                return self._turn(turn, call, "", False, respelled=compact.words(call) != text.split())
             except ParseFault:
                 pass
-        return self._turn(turn, None, text)
+        return self._turn(turn, None, text, False, respelled=not self._special.isdisjoint(written))
 
 
 class FamilySpeech(_Spoken):
@@ -133,7 +127,12 @@ class FamilySpeech(_Spoken):
         if ended:
             try:
                 said, call = self._family.parse(text)
-                return self._turn(turn, call, said)
+                return self._turn(turn, call, said, False, self._respelled(turn, said, call))
             except ParseFault:
                 pass
-        return self._turn(turn, None, text, spoken=ended and not self._family.attempts_call(text))
+        spoken = ended and not self._family.attempts_call(text)
+        return self._turn(turn, None, text, spoken, self._respelled(turn, text))
+
+    def _respelled(self, turn: Sequence[int], text: str, *calls: ToolCall) -> bool:
+        canonical = self.transcript.turn(Message(role="assistant", content=text, tool_calls=calls))
+        return [*turn, *self.transcript.appended(turn)] != canonical
