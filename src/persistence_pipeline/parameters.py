@@ -28,7 +28,7 @@ from persistence_pipeline.published.training import PublishedTraining
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.runners.settings import RaySettings
-from persistence_pipeline.strict import Refused, Strict, hint, nearest, parse
+from persistence_pipeline.strict import Refused, Strict, dotted, hint, nearest, parse
 from persistence_pipeline.study import Arm, CaseSet, Cell, StageRow, StudyDesign
 from persistence_pipeline.training.settings import TrainingSettings
 from persistence_pipeline.training.source import SourceSettings
@@ -117,12 +117,14 @@ class Origins:
         folders = [conf / env for env in environments if (conf / env).is_dir()]  # it may be an archive
         try:
             _check_command_line(self._given, typed)
-            self._parameters = [_document(p, conf) for f in folders for p in _matching(f, loader, "parameters")]
+            documents = [[_document(p, conf) for p in _matching(f, loader, "parameters")] for f in folders]
             self._globals = [_document(p, conf) for f in folders for p in _matching(f, loader, "globals")]
         except yaml_files.YamlFault as fault:
             raise ParameterFault(str(fault)) from None
-        for folder in folders:
+        for folder, of_folder in zip(folders, documents, strict=True):
             _refuse_unread(folder, conf)
+            _refuse_rivals(of_folder)
+        self._parameters = [document for of_folder in documents for document in of_folder]
 
     def of_parameter(self, path: Sequence[str | int]) -> str:
         """The file and line of a parameter, or ``--params``; of the group around it where it stands nowhere."""
@@ -247,6 +249,20 @@ def _document(path: Path, conf: Path) -> _Document:
     elif node is not None:
         raise yaml_files.YamlFault(f"{name}: expected names and values")
     return _Document(name, node)
+
+
+def _refuse_rivals(documents: Sequence[_Document]) -> None:
+    """Two files of one environment that set one parameter: Kedro merges them in no particular order."""
+    first: dict[tuple[str, ...], _Document] = {}
+    for document in documents:
+        for place in yaml_files.places(document.node):
+            rival = first.setdefault(place, document)
+            if rival is not document and not place[0].startswith("_"):
+                here, there = (f"{d.name}:{yaml_files.line_of(d.node, place)}" for d in (document, rival))
+                raise ParameterFault(
+                    f"{here}: {dotted(place)}: {there} sets it too, and of two files of one environment neither "
+                    "comes first"
+                )
 
 
 def _tell_idle_anchors(document: yaml.MappingNode, name: str) -> None:

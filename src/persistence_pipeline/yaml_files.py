@@ -6,7 +6,7 @@ Such spellings are refused by line with what they would have been read as.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,16 @@ def _given_once(node: yaml.MappingNode, where: str) -> None:
         if name in first:
             raise YamlFault(f"{where}:{line}: {key.value!r} is given twice (also in line {first[name]})")
         first[name] = line
+
+
+def places(node: yaml.Node | None, within: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where the values of a document stand that are no groups, as far as they are not merged in."""
+    if isinstance(node, yaml.MappingNode) and node.value:
+        for key, value in node.value:
+            if key.tag != f"{_TAG}merge":
+                yield from places(value, (*within, key.value))
+    elif within:
+        yield within
 
 
 def line_of(node: yaml.Node | None, path: Sequence[str | int]) -> int | None:
