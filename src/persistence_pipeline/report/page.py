@@ -12,7 +12,6 @@ from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
-from persistence_pipeline.report.kit.tables import Table
 from persistence_pipeline.report.style import headline_split, split_names
 
 SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "figures", "page", "main")
@@ -66,7 +65,7 @@ def render_report(
         },
         summary=summary,
         answer=answer(summary),
-        tables=_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
+        tables=tables.study_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
         judges=judged,
         judge_tables=judge_tables(judged),
         fit=tables.fit_text(summary),
@@ -82,15 +81,3 @@ def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
     names = in_order([SOURCE, *(cell["ordering"] for cell in summary["cells"])])
     looks = {name: {"colour": colour_of(name), "symbol": symbol_of(name), "label": label(name)} for name in names}
     return {"orderings": looks, "splits": split_names(summary)}
-
-
-def _tables(summary: Mapping[str, Any]) -> dict[str, Table]:
-    return {
-        "cells": tables.cell_table(summary),
-        "persistence_and_published": tables.persistence_table(summary, published=True),
-        "pairs": tables.pair_table(summary),
-        "training": tables.training_table(summary),
-        "comparisons": tables.comparison_table(summary),
-        "published": tables.published_table(summary),
-        "versions": tables.version_table(summary),
-    }

@@ -82,6 +82,20 @@ COMPARISONS: Sequence[Column] = (
 )
 
 
+def study_tables(summary: Summary) -> dict[str, Table]:
+    """Every table of the report that the summary holds, by name."""
+    audits, versions = summary["audits"], summary["run"]["versions"]
+    return {
+        "cells": cell_table(summary),
+        "persistence_and_published": persistence_table(summary, published=True),
+        "pairs": make_table(audits["pairs"], PAIRS),
+        "training": training_table(summary),
+        "comparisons": make_table(audits["comparisons"], COMPARISONS),
+        "published": published_table(summary),
+        "versions": (["package", "version"], [list(pair) for pair in versions.items()]),
+    }
+
+
 def cell_table(summary: Summary) -> Table:
     """One row per cell on the headline split."""
     split = summary["frontier"]["split"]
@@ -117,11 +131,6 @@ def persistence_table(summary: Summary, *, published: bool = False) -> Table:
     return make_table(rows, PERSISTENCES)
 
 
-def pair_table(summary: Summary) -> Table:
-    """The pool and each objective's pairs."""
-    return make_table(summary["audits"]["pairs"], PAIRS)
-
-
 def pool_texts(summary: Summary) -> list[str]:
     """How scores and lengths go together in each arm's pool, in a sentence."""
     named = (
@@ -152,11 +161,6 @@ def training_table(summary: Summary) -> Table:
     return make_table(rows, TRAINING)
 
 
-def comparison_table(summary: Summary) -> Table:
-    """Every two cells on the same cases."""
-    return make_table(summary["audits"]["comparisons"], COMPARISONS)
-
-
 def published_table(summary: Summary) -> Table:
     """This study's line and persistence beside the published ones."""
     line = summary["frontier"]["ols"]
@@ -171,11 +175,6 @@ def published_table(summary: Summary) -> Table:
             published = PERSISTENCE.get(row["beta"], {}).get(metric)
             rows.append([name, ratio_text(row.get(metric)), number(published, ".3f")])
     return ["", "this study", "published (LLM agents on ToolEmu)"], rows
-
-
-def version_table(summary: Summary) -> Table:
-    """Packages that the study ran with."""
-    return ["package", "version"], [list(pair) for pair in summary["run"]["versions"].items()]
 
 
 def group_tables(scores: pd.DataFrame) -> dict[str, Table]:
