@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+HANGS = 1800
+"""Seconds after which a process hangs for certain; until then the machine may be busy, no fault of the code."""
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -42,7 +44,7 @@ def smoke_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     projects = [copy_project(tmp_path_factory.mktemp("projects") / name) for name in ("first", "second")]
     started = [start_kedro(project) for project in projects]
     for process in started:
-        output, _ = process.communicate(timeout=400)
+        output, _ = process.communicate(timeout=HANGS)
         assert process.returncode == 0, output[-3000:]
         (projects[started.index(process)] / "output.txt").write_text(output)
     return projects
@@ -62,7 +64,7 @@ def kedro_run() -> Run:
 
     def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         process = start_kedro(project, *arguments)
-        output, _ = process.communicate(timeout=200)
+        output, _ = process.communicate(timeout=HANGS)
         return subprocess.CompletedProcess(process.args, process.returncode, output, "")
 
     return run

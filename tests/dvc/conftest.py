@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from tests.projects import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
@@ -147,12 +148,12 @@ def _stop_side_by_side(project: Project) -> str:
         text=True,
     )
     log = project.root / ".dvc/tmp/side_by_side/llama.txt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANGS
     while not (log.is_file() and "kedro run" in log.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.terminate()
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 1
     left = [p for p in psutil.process_iter(["cwd", "cmdline"]) if p.info["cwd"] == str(project.root)]
     assert left == [], [p.info["cmdline"] for p in left]

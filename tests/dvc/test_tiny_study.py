@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.dvc.conftest import SAFETY, THEN, Project
+from tests.projects import HANGS
 
 from persistence_pipeline.study.dvc import CODE
 
@@ -148,7 +149,7 @@ def _kill_in_training(project: Project, cell: str, *command: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANGS
     while not list(state.glob("checkpoint-*/trainer_state.json")):
         assert process.poll() is None and time.monotonic() < deadline, "training ended before it could be killed"
         time.sleep(0.005)

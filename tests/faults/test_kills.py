@@ -12,7 +12,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
-from tests.projects import copy_project, hashes
+from tests.projects import HANGS, copy_project, hashes
 
 KILLER = Path(__file__).parent / "killer"
 STUDY = "persistence_pipeline"
@@ -60,7 +60,7 @@ def _kedro(project: Path, folder: str, environment: dict[str, str]) -> tuple[int
             env={**os.environ, **environment, "PYTHONPATH": path},
             stdout=output,
             stderr=subprocess.STDOUT,
-            timeout=600,
+            timeout=HANGS,
         )
     return done.returncode, (project / "output.txt").read_text(errors="replace")
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.projects import Run, hashes
+from tests.projects import HANGS, Run, hashes
 
 from persistence_pipeline.locks import DataFolderFault, DataLock
 
@@ -95,7 +95,7 @@ def _is_held(lock: Path) -> bool:
     return False
 
 
-def _wait_for(condition: object, seconds: float = 60) -> None:
+def _wait_for(condition: object, seconds: float = HANGS) -> None:
     ends = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < ends

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -68,9 +68,9 @@ def test_markdown_hides_a_fabrication_from_the_narrow_definition_only(mark: str)
 
 @pytest.mark.parametrize("filler", ["\n", " ", "- ", "`", "Action\n", "<think>"])
 def test_endless_repetition_is_read_in_no_time(filler: str) -> None:
-    started = perf_counter()
+    started = process_time()
     read(with_step("BoxOpen", "{" + filler * 10_000, filler * 10_000))
-    assert perf_counter() - started < 5
+    assert process_time() - started < 5
 
 
 def test_lengths_are_those_of_the_published_messages() -> None:

@@ -22,6 +22,8 @@ from kedro.pipeline import Pipeline, node
 
 ray = pytest.importorskip("ray")
 
+from tests.projects import HANGS  # noqa: E402
+
 from object_store import s3_server  # noqa: E402
 from persistence_pipeline.runners import cluster as cluster_check  # noqa: E402
 from persistence_pipeline.runners import ray_runner  # noqa: E402
@@ -53,10 +55,17 @@ def cluster() -> Iterator[Any]:
 
     simulated = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 1, "num_gpus": 1, "object_store_memory": STORE, "include_dashboard": False},
+        head_node_args={
+            "num_cpus": 1,
+            "num_gpus": 1,
+            "object_store_memory": STORE,
+            "include_dashboard": False,
+            # A machine that is merely busy is not lost; one that is gone refuses the connection at once.
+            "_system_config": {"health_check_timeout_ms": 300_000},
+        },
     )
     simulated.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
-    simulated.wait_for_nodes()
+    simulated.wait_for_nodes(HANGS)
     yield simulated
     simulated.shutdown()
 
@@ -71,6 +80,7 @@ def project(smoke_runs: list[Path], tmp_path: Path) -> Path:
             shutil.rmtree(folder)
     shutil.rmtree(target / "data/smoke/08_reporting/training")
     (target / "data/smoke/08_reporting/training").mkdir()
+    (target / "conf/smoke/parameters_ray.yml").write_text(f"ray: {{connect_timeout: {HANGS}.0}}\n")
     return target
 
 
@@ -83,9 +93,15 @@ def start(project: Path, address: str | None, *arguments: str) -> subprocess.Pop
     )
 
 
+def remove(cluster: Any, machine: Any) -> None:
+    """Take a machine away, and wait until the cluster itself has noticed."""
+    cluster.remove_node(machine)
+    cluster.wait_for_nodes(HANGS)
+
+
 def run(project: Path, address: str | None, *arguments: str) -> tuple[int, str]:
     process = start(project, address, *arguments)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=HANGS)
     return process.returncode, output
 
 
@@ -100,7 +116,7 @@ def placed(project: Path) -> dict[str, dict[str, Any]]:
     return json.loads((project / "data/smoke/08_reporting/placement.json").read_text())
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 90) -> Any:
+def wait_for(found: Callable[[], Any], seconds: float = HANGS) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := found():
@@ -140,7 +156,7 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
     cluster: Any, project: Path, smoke_runs: list[Path]
 ) -> None:
     lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(HANGS)
     names = ",".join(f"{cell}.train_cell" for cell in (SAFETY, HELPFULNESS, BOTH))
     process = start(
         project,
@@ -151,7 +167,7 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
     victim = wait_for(lambda: training_workers(project))[0]
     victim.kill()
     cluster.remove_node(lost, allow_graceful=False)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 0, output[-3000:]
     assert victim.pid not in {w["pid"] for w in placed(project).values()}
     expected = {name: digest for name, digest in trained(smoke_runs[0]).items() if "_then_" not in name}
@@ -220,9 +236,9 @@ def test_a_package_that_a_machine_lacks_is_refused(cluster: Any, project: Path, 
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     bare = cluster.add_node(num_cpus=1, object_store_memory=STORE, env_vars={"PYTHONPATH": path})
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(HANGS)
     code, output = run(project, cluster.address, "--pipelines=training")
-    cluster.remove_node(bare)
+    remove(cluster, bare)
     assert code != 0 and "package trl is missing" in output and not trained(project)
 
 
@@ -231,17 +247,17 @@ def test_a_machine_that_leaves_while_it_is_asked_is_passed_over(
 ) -> None:
     files = LocalFileSystem()
     lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(HANGS)
     with connected(RaySettings(address=cluster.address)):
         before = [machine for machine in ray.nodes() if machine["Alive"]]
-        cluster.remove_node(lost)
+        remove(cluster, lost)
         listed = iter([before])
         monkeypatch.setattr(cluster_check, "_machines", lambda: next(listed, []))
-        check_workers(files, str(tmp_path), 60)
+        check_workers(files, str(tmp_path), HANGS)
         assert len(before) == 3 and caplog.text.count("has left the cluster; the run goes on without it") == 1
         listed = iter([[machine for machine in before if machine["NodeID"] == lost.node_id]])
         with pytest.raises(ClusterFault, match="has lost all of its machines"):
-            check_workers(files, str(tmp_path), 60)
+            check_workers(files, str(tmp_path), HANGS)
     assert not list(tmp_path.iterdir())
 
 
@@ -256,18 +272,18 @@ def test_the_last_machine_of_a_kind_is_lost_and_another_comes(
     settings = RaySettings.model_validate({"address": cluster.address, "resources": {"big": {"num_cpus": 3}}})
     setting = Setting("persistence_pipeline", str(tmp_path), None)
     lost = cluster.add_node(num_cpus=3, object_store_memory=STORE)
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(HANGS)
     with connected(settings):
         check_resources(claims(LONG, settings))
-        cluster.remove_node(lost)
+        remove(cluster, lost)
         waiting = threading.Thread(target=schedule, args=(LONG, catalog, settings, setting, outcome))
         waiting.start()
         wait_for(lambda: "waiting for one" in caplog.text)
         assert "nodes tagged 'big' ask for 3 CPU, and no machine has that" in caplog.text and outcome.left
         another = cluster.add_node(num_cpus=3, object_store_memory=STORE)
-        waiting.join(60)
+        waiting.join(HANGS)
         (place,) = outcome.done.values()
-    cluster.remove_node(another)
+    remove(cluster, another)
     assert place["machine"] == another.node_id and catalog.load("length") == 4
 
 
@@ -291,16 +307,16 @@ def test_one_cell_over_two_processes_of_a_task(cluster: Any, project: Path, tmp_
     (project / "launch.yaml").write_text("distributed_type: MULTI_CPU\nnum_processes: 2\n")
     alone = Path(shutil.copytree(project, tmp_path / "alone", symlinks=True))
     wide = cluster.add_node(num_cpus=2, object_store_memory=STORE)
-    cluster.wait_for_nodes()
+    cluster.wait_for_nodes(HANGS)
     chosen = (f"--nodes={SAFETY}.train_cell", "--params=training.safety.launch=launch.yaml")
     there = start(project, cluster.address, chosen[0], f"{chosen[1]},ray.resources.training.num_cpus=2")
     here = [sys.executable, "-m", "kedro", "run", "--env=smoke", *chosen]
     local = subprocess.Popen(here, cwd=alone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     found = wait_for(lambda: len(ranks := training_processes(project)) == 2 and ranks)
     for process in (there, local):
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=HANGS)
         assert process.returncode == 0, output[-3000:]
-    cluster.remove_node(wide)
+    remove(cluster, wide)
     assert sorted(found) == ["0", "1"]
     for environment in found.values():
         assert environment["launcher"].startswith("ray::") and environment["WORLD_SIZE"] == "2"

@@ -51,7 +51,7 @@ def load_cases(settings: EmulationSettings, seed: int) -> list[EmulatedCase]:
     """
     if settings.cases is None or settings.toolkits is None:
         raise EmulationFault("emulation.cases and emulation.toolkits name no files: see docs/judging.md")
-    read = read_cases(Path(settings.cases), Path(settings.toolkits), seed)
+    read = read_cases(Path(settings.cases).expanduser(), Path(settings.toolkits).expanduser(), seed)
     kept = [_fewer(half_of(read, split), settings.max_cases, seed) for split in HALVES]
     chosen = {case.case_id for half in kept for case in half}
     return [case for case in read if case.case_id in chosen]

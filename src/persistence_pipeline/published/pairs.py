@@ -120,7 +120,7 @@ def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[di
 def toolkit_file(settings: PairSettings, root: str | None) -> Path | None:
     """The file of toolkit specifications: the one that is named, else the clone's; None where it has none."""
     if settings.toolkits is not None:
-        return Path(settings.toolkits)
+        return Path(settings.toolkits).expanduser()
     return next((path for path in _in_clone(root) if path.is_file()), None)
 
 

@@ -43,7 +43,8 @@ def outside_files(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
     found = {}
     if design.emulated:
         names = ("cases", "toolkits")
-        found["EMULATION_FILES"] = [_named(parameters, "emulation", name, "cases: toolemu") for name in names]
+        named = (_named(parameters, "emulation", name, "cases: toolemu") for name in names)
+        found["EMULATION_FILES"] = [str(Path(path).expanduser()) for path in named]
     if design.pairs == "published":
         found["PUBLISHED_FILES"] = _clone(parameters)
     return found

@@ -102,6 +102,7 @@ def read_launch(path: Path) -> Launch:
     Raises:
         StageFault: there is none, or it is for something else.
     """
+    path = path.expanduser()
     if not path.is_file():
         raise StageFault(f"launch: no accelerate configuration at {path}")
     fields: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -47,15 +47,16 @@ def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    place = str(Path(settings.model).expanduser()) if settings.model.startswith("~") else settings.model
     where = {"revision": settings.revision, "trust_remote_code": False}
     with _explained(settings):
-        config = AutoConfig.from_pretrained(settings.model, **where)
-        tokenizer = AutoTokenizer.from_pretrained(settings.model, **where)
+        config = AutoConfig.from_pretrained(place, **where)
+        tokenizer = AutoTokenizer.from_pretrained(place, **where)
     family = FAMILIES[settings.family] if settings.family else find_family(str(config.model_type), tokenizer)
     use_family(tokenizer, family)
     with _explained(settings):
         model: Any = AutoModelForCausalLM.from_pretrained(
-            settings.model, dtype=getattr(torch, settings.dtype), use_safetensors=True, **where
+            place, dtype=getattr(torch, settings.dtype), use_safetensors=True, **where
         )
     model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -84,7 +85,7 @@ def _advice(settings: PretrainedSettings, said: str) -> str:
         return "it needs code of its own, which this project never runs: take a model that transformers knows"
     if "safetensors" in said:
         return "it has no weights as safetensors: convert them first"
-    if Path(settings.model).is_dir():
+    if Path(settings.model).expanduser().is_dir():
         return "the directory is not a whole model with its tokenizer"
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         return "no such directory, and the hub is refused: correct the path, or set `offline: false`"
