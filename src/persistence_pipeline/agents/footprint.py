@@ -1,0 +1,207 @@
+"""Memory and arithmetic of a stage and of a rollout, predicted from the model's shape before anything is loaded.
+
+Of decoders with gated layers (Llama, Qwen2, Qwen3, Phi-3). Bytes of tensors are counted, as
+``torch.cuda.max_memory_allocated`` does: what the allocator keeps beside them, and CUDA's own half a gigabyte,
+come on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GIGABYTE = 2**30
+TILE_TOKENS, TILE_WORDS = 4096, 32_768
+"""Logits that TRL's head lays out at once (``trl/kernels/chunked_logprob.py``)."""
+LAYER_LORA = (49, 12)
+LAYER_FULL = (24, 8)
+"""Bytes that one layer saves for its backward pass, by token: for each hidden unit, for each unit of its MLP.
+Adapters save their inputs in float32, with dropout."""
+BACKWARD_LORA = (6, 10)
+BACKWARD_FULL = (1, 4)
+"""Bytes of gradients that are alive at once while a layer goes backward, by token, likewise. These eight numbers
+are counts of a Qwen2 layer under bfloat16 autocast; ``tests/agents/test_footprint.py`` counts again."""
+ADAM_STATES = 2
+GROWN = 1.25
+"""How much larger than needed a rollout's buffers grow (``rollout/cache.py``)."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What the size of a decoder depends on."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    key_heads: int
+    head_size: int
+    inner: int
+    """Width of the gated MLP."""
+    tied: bool
+    """Whether the head is the embedding."""
+    biased: bool = False
+    """Whether query, key and value have biases."""
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> ModelShape:
+        """From a model's configuration (``config.json``).
+
+        Raises:
+            ValueError: it is not that of a decoder with gated layers.
+        """
+        try:
+            heads = config["num_attention_heads"]
+            return cls(
+                vocabulary=config["vocab_size"],
+                hidden=config["hidden_size"],
+                layers=config["num_hidden_layers"],
+                heads=heads,
+                key_heads=config.get("num_key_value_heads") or heads,
+                head_size=config.get("head_dim") or config["hidden_size"] // heads,
+                inner=config["intermediate_size"],
+                tied=bool(config.get("tie_word_embeddings", False)),
+                biased=config.get("model_type") == "qwen2",
+            )
+        except KeyError as missing:
+            raise ValueError(f"no size is predicted for {config.get('model_type')}: no {missing}") from None
+
+    @property
+    def linears(self) -> list[tuple[int, int]]:
+        """Inputs and outputs of the matrices of a layer."""
+        asked, kept = self.heads * self.head_size, self.key_heads * self.head_size
+        attention = [(self.hidden, asked), (self.hidden, kept), (self.hidden, kept), (asked, self.hidden)]
+        return [*attention, (self.hidden, self.inner), (self.hidden, self.inner), (self.inner, self.hidden)]
+
+    @property
+    def embedding(self) -> int:
+        """Parameters of the embedding; of a head of its own as many."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def in_layers(self) -> int:
+        """Parameters of the layers' matrices."""
+        return self.layers * sum(inputs * outputs for inputs, outputs in self.linears)
+
+    @property
+    def parameters(self) -> int:
+        """All of them."""
+        biases = (self.heads + 2 * self.key_heads) * self.head_size if self.biased else 0
+        rest = self.layers * (2 * self.hidden + biases) + self.hidden
+        return self.embedding * (1 if self.tied else 2) + self.in_layers + rest
+
+    def adapters(self, rank: int) -> int:
+        """Parameters of low-rank adapters on all matrices of the layers."""
+        return self.layers * rank * sum(inputs + outputs for inputs, outputs in self.linears)
+
+
+@dataclass(frozen=True)
+class StageSize:
+    """What a stage's memory depends on, beside the model."""
+
+    rows: int
+    """Trajectories at once: two for each pair of a batch."""
+    tokens: int
+    """Of the longest of them."""
+    scored: int
+    """Tokens of a batch that the agent wrote: the others need no logits."""
+    rank: int | None = 16
+    """Of the adapters; None where the model itself is trained."""
+    checkpointing: bool = True
+    weight_bytes: int = 2
+    """Of a parameter as it is loaded: 2 in bfloat16, 4 in float32."""
+    trained_bytes: int = 4
+    """Of a parameter that is trained, of its gradient and of each of Adam's two states: adapters are float32."""
+
+
+def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
+    """Bytes of a DPO stage on one device at its peak, by part, and their sum as ``total``.
+
+    The reference is computed before the first step, by the same weights, so it adds nothing.
+
+    weights      P · weight_bytes; of P parameters
+    trained      of T trained parameters, ``trained_bytes`` each: Adam's two states; of adapters also themselves,
+                 their copy at the start (TRL keeps it) and their gradients; of a whole model a float32 master
+                 where its weights are narrower
+    kept         what is kept from the forward pass: each layer's input, without checkpointing all it saves;
+                 where a whole model is trained its gradients, if they are more: they come as the inputs go
+    at once      the larger of one layer in its backward pass (what it saves, gradients on their way, the mask of a
+                 padded batch) and the head in its own (a tile of logits; the scored tokens' hidden states, and
+                 their gradient in float32; where it is trained its gradient in float32)
+    """
+    tokens = size.rows * size.tokens
+    by_hidden, by_inner = LAYER_LORA if size.rank else LAYER_FULL
+    back_hidden, back_inner = BACKWARD_LORA if size.rank else BACKWARD_FULL
+    mask = size.rows * size.tokens**2 * size.weight_bytes
+    own = tokens * (by_hidden * shape.hidden + by_inner * shape.inner) + mask
+    backward = tokens * (back_hidden * shape.hidden + back_inner * shape.inner)
+    tile = min(size.scored, TILE_TOKENS) * TILE_WORDS * size.weight_bytes
+    head = tile + size.scored * shape.hidden * (4 + size.weight_bytes) + (0 if size.rank else 4 * shape.embedding)
+    inputs = shape.layers * (tokens * shape.hidden * size.weight_bytes if size.checkpointing else own)
+    trained, gradients = _trained(shape, size)
+    parts = {
+        "weights": float(shape.parameters * size.weight_bytes),
+        "trained": float(trained),
+        "kept": float(max(inputs, gradients)),
+        "at once": float(max(backward + (own if size.checkpointing else 0), head)),
+    }
+    return {**parts, "total": sum(parts.values())}
+
+
+def _trained(shape: ModelShape, size: StageSize) -> tuple[int, int]:
+    """Bytes that are held for what is trained, and those of a whole model's gradients."""
+    if size.rank:
+        copies = 3 + ADAM_STATES  # the adapters, their copy at the start, their gradients
+        return shape.adapters(size.rank) * size.trained_bytes * copies, 0
+    copies = ADAM_STATES + (size.trained_bytes > size.weight_bytes)
+    return shape.parameters * size.trained_bytes * copies, shape.parameters * size.trained_bytes
+
+
+@dataclass(frozen=True)
+class RolloutSize:
+    """What a rollout's memory depends on, beside the model."""
+
+    rows: int
+    """Episodes at once."""
+    longest: int
+    """Tokens of the longest of them."""
+    shared: int = 0
+    """Tokens with which episodes begin alike: these are held once."""
+    beginnings: int = 1
+    """How many such beginnings there are."""
+    at_once: int = 4096
+    """Tokens that a step reads beside one of each row (``rollout/reading.py``)."""
+    dtype_bytes: int = 2
+    """Of weights and cache."""
+
+
+def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
+    """Bytes of a rollout in process at its peak, by part, and their sum as ``total``.
+
+    weights   P · dtype_bytes
+    cache     of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each row
+              the rest, whose buffers grow by a quarter; one layer's old ones are held while they do
+    logits    rows · vocabulary · (dtype_bytes + 3 · 8): tokens are drawn in float64 (``rollout/lockstep.py``)
+    reading   the tokens of a step in one layer: 4 hidden states, 3 inner ones
+    """
+    own = size.rows * (size.longest - size.shared)
+    held = size.beginnings * size.shared + own * GROWN * (1 + 1 / (2 * shape.layers))
+    step = size.rows + min(size.at_once, max(size.beginnings * size.shared, own))
+    parts = {
+        "weights": float(shape.parameters * size.dtype_bytes),
+        "cache": held * 2 * shape.layers * shape.key_heads * shape.head_size * size.dtype_bytes,
+        "logits": float(size.rows * shape.vocabulary * (size.dtype_bytes + 3 * 8)),
+        "reading": float(step * (4 * shape.hidden + 3 * shape.inner) * size.dtype_bytes),
+    }
+    return {**parts, "total": sum(parts.values())}
+
+
+def operations_per_token(shape: ModelShape, lora: bool, scored_share: float = 1.0) -> float:
+    """Floating-point operations that training takes per token: 4N with adapters, 6N of a model trained itself.
+
+    N counts what is multiplied: the layers' matrices, and the head for the share of tokens that is scored. Forward
+    2N, backward through the activations 2N, through the weights 2N more where they are trained. What recomputation
+    repeats (2N) is not counted, nor are attention over the transcript and the adapters themselves.
+    """
+    return (4 if lora else 6) * (shape.in_layers + scored_share * shape.embedding)
