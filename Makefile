@@ -60,7 +60,7 @@ audit: $(VENV)/installed-dev ## Look the dependencies up in an index of vulnerab
 bench: $(VENV)/installed-dev ## Measure what docs/performance.md claims (a quarter of an hour on a quiet machine)
 	$(BIN)/python -m bench
 
-bundle: $(VENV)/installed ## All that a machine without a network needs (PY=3.12 INSTALLED_THERE=freeze.txt STUDY=gpu PART_MB=1024)
+bundle: $(VENV)/installed ## Gather what a machine without a network needs (docs/no-network.md)
 	$(BIN)/python -m bundle $(PY:%=--python=%) $(PLATFORM:%=--platform=%) $(INSTALLED_THERE:%=--installed=%) \
 		$(STUDY:%=--study=%) $(PART_MB:%=--part-mb=%) $(INTO:%=--into=%) $(EXTRAS:%=--extras %)
 

@@ -22,7 +22,11 @@ ONE_THREAD = {
 
 
 def main() -> None:
-    """Measure the named parts, or all of them."""
+    """Measure the named parts, or all of them; ``gpu`` is a script of its own."""
+    if sys.argv[1:2] == ["gpu"]:
+        from bench.gpu.__main__ import main as on_gpu
+
+        sys.exit(on_gpu(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeats", type=int, default=3)
