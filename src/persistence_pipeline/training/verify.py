@@ -125,7 +125,9 @@ def check_rows(rows: Sequence[Row], tokenizer: Any, config: StageConfig) -> dict
         StageFault: all pairs are of that kind, and ``allow_unchanged`` is not set.
     """
     sides = [(row[f"{side}_ids"], row[f"{side}_mask"]) for row in rows for side in ("chosen", "rejected")]
-    n_equal = sum(row["chosen_ids"] == row["rejected_ids"] for row in rows)
+    n_equal = sum(
+        all(row[f"chosen_{part}"] == row[f"rejected_{part}"] for part in ("ids", "mask")) for row in rows
+    )
     written = [token for ids, mask in sides for token, mine in zip(ids, mask, strict=True) if mine]
     control = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id} | {tokenizer.eos_token_id}
     words = [token for token in written if token not in control]
