@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Faults = Iterator[tuple[Place, str]]
 FACTORS = {"objective", "beta", "seed", "reference", "loss"}
 """What a cell adds to the settings of its stage."""
+LONGEST_PROMPT = 12
+"""Tokens of the longest compact request with what opens and closes it."""
 AGAIN = ": the tables are written from study.yml by `make cells`"
 
 
@@ -123,6 +125,13 @@ def _sources(parameters: Parameters) -> Faults:
                 f"source {source} is trained from scratch and knows the compact phrasing alone: natural takes a "
                 "`pretrained` source (conf/gpu)",
             )
+        elif settings.model is not None and _plays_itself(parameters):
+            room_for = min(settings.model.context, parameters.rollout.max_length or settings.model.context)
+            if room_for <= LONGEST_PROMPT:
+                yield (
+                    (*place, "model"),
+                    f"an episode of {room_for} tokens has no room for a prompt of {LONGEST_PROMPT}",
+                )
     n_twins = parameters.warm_start.twins_per_group
     fewest = min(room(group, study=False) for group in all_groups())
     if n_twins > fewest:

@@ -32,7 +32,7 @@ def check_needs(parameters: Parameters, inputs: Iterable[str], *, here: bool) ->
     if "published" in wanted:
         _published(parameters)
     if "emulation" in wanted:
-        _emulation(parameters)
+        _emulation(parameters, played="rollout" in wanted)
     if "judging" in wanted:
         _judges(parameters, calibrated="analysis" in wanted and not parameters.study.emulated)
     if here:
@@ -50,7 +50,7 @@ def _published(parameters: Parameters) -> None:
         raise Refused(("published", "root"), f"no directory {root}")
 
 
-def _emulation(parameters: Parameters) -> None:
+def _emulation(parameters: Parameters, *, played: bool) -> None:
     from persistence_pipeline.judging.emulation import EmulationFault, emulator_of, load_cases
 
     try:
@@ -58,6 +58,14 @@ def _emulation(parameters: Parameters) -> None:
         emulator_of(parameters.emulation)
     except EmulationFault as fault:
         raise Refused(("emulation",), str(fault)) from None
+    if played and parameters.rollout.served is None:
+        for source in {cell.source for cell in parameters.own_cells().values()}:
+            if parameters.sources[source].model is not None:
+                raise Refused(
+                    ("rollout", "served"),
+                    f"source {source} is trained from scratch and knows the tool world's words alone: name a "
+                    "server that plays ToolEmu's cases",
+                )
 
 
 def _judges(parameters: Parameters, *, calibrated: bool) -> None:
