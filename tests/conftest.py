@@ -28,6 +28,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return FolderScheduling(config, log)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked ``gpu`` run where there is one, by themselves; before their fixtures are made elsewhere."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU here")
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> Any:
     """One token a word, six special tokens, a template with generation markers."""

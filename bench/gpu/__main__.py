@@ -20,7 +20,8 @@ from pathlib import Path
 from bench.gpu.report import Report, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("card", "stage", "rollouts", "bytes", "pretrained", "more")
+BOXES = {"card": 90, "stage": 120, "rollouts": 120, "bytes": 180, "pretrained": 300, "more": 300}
+"""Seconds of each part, in order of worth."""
 REFUSED, SKIPPED = 3, 4
 """Exit codes of a part's process."""
 ALL = "gpu.json"
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if fault:
         print(f"bench gpu: {fault}", file=sys.stderr)
         return 1
-    states = [_run_part(name, options) for name in options.parts or NAMES]
+    states = [_run_part(name, options) for name in options.parts or BOXES]
     _gather(options)
-    if all(read(options.out / f"{name}.json").get("status") in ("done", "skipped") for name in NAMES):
+    if all(read(options.out / f"{name}.json").get("status") in ("done", "skipped") for name in BOXES):
         shutil.rmtree(options.work, ignore_errors=True)
     return int(any(state not in ("done", "skipped") for state in states))
 
@@ -64,7 +65,7 @@ def _run_part(name: str, options: argparse.Namespace) -> str:
     elif read(path).get("status") == "done":
         print(f"{name}: done already (--again measures anew)")
         return "done"
-    box = options.box or _box(name)
+    box = options.box or BOXES[name]
     log = options.out / f"{name}.log"
     print(f"== {name}, at most {box:.0f} s", flush=True)
     started = time.perf_counter()
@@ -75,12 +76,6 @@ def _run_part(name: str, options: argparse.Namespace) -> str:
     _gather(options)
     print(f"{name}: {status}{f': {reason}' if reason else ''}", flush=True)
     return status
-
-
-def _box(name: str) -> float:
-    from bench.gpu.parts import PARTS
-
-    return PARTS[name].seconds
 
 
 def _run_boxed(command: list[str], log: Path, seconds: float) -> int | None:
@@ -113,14 +108,14 @@ def _outcome(code: int | None, log: Path, box: float) -> tuple[str, str | None]:
 def _child(options: argparse.Namespace) -> int:
     """One part, in this process; its last line says why it was refused or skipped."""
     from bench.gpu.card import Refused, facts, require_card
-    from bench.gpu.parts import PARTS, Setting, Skipped
+    from bench.gpu.parts import MEASURES, Setting, Skipped
 
     report = Report(options.out / f"{options.run}.json")
     setting = Setting(options.device, options.out, options.work, options.pretrained, options.tiny)
     try:
         require_card(options.device)
         report.state(machine=facts(options.device))
-        PARTS[options.run].measure(setting, report)
+        MEASURES[options.run](setting, report)
     except Skipped as reason:
         print(reason)
         return SKIPPED
@@ -132,7 +127,7 @@ def _child(options: argparse.Namespace) -> int:
 
 def _gather(options: argparse.Namespace) -> None:
     """All parts in one file."""
-    found = {name: read(options.out / f"{name}.json") for name in NAMES}
+    found = {name: read(options.out / f"{name}.json") for name in BOXES}
     write(options.out / ALL, {name: content for name, content in found.items() if content})
 
 
@@ -144,7 +139,7 @@ def _passed(options: argparse.Namespace) -> list[str]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench gpu", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*NAMES, []], metavar="PART", help=", ".join(NAMES))
+    parser.add_argument("parts", nargs="*", choices=[*BOXES, []], metavar="PART", help=", ".join(BOXES))
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="sizes at which a CPU rehearses it")
     parser.add_argument("--again", action="store_true", help="measure anew what is done")
@@ -154,7 +149,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--work", type=Path, help="folder for models (in memory where there is room, else in --out)"
     )
     parser.add_argument("--box", type=float, help="seconds of every part, in place of their own")
-    parser.add_argument("--run", choices=NAMES, help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=BOXES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.command = " ".join(["python -m bench gpu", *(sys.argv[1:] if arguments is None else arguments)])
     options.out = options.out.absolute()

@@ -33,10 +33,10 @@ def require_card(device: str) -> None:
     Raises:
         Refused: no CUDA, a driver older than torch's CUDA, no card to be seen, or a card without bfloat16.
     """
-    import torch
-
     if device == "cpu":
         return
+    import torch
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch would say of an old driver is said below
         seen = torch.cuda.is_available()

@@ -1,4 +1,4 @@
-"""The parts in order of worth, and their boxes of time."""
+"""What each part measures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,21 +127,12 @@ class Skipped(Exception):
     """A part that was not asked for; the message says why."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One part of the measurement."""
-
-    seconds: int
-    """Its box, on a GPU."""
-    measure: Callable[[Setting, Report], None]
-
-
-PARTS = {
-    "card": Part(90, measure_card),
-    "stage": Part(120, measure_stage),
-    "rollouts": Part(120, measure_rollouts),
-    "bytes": Part(180, measure_bytes),
-    "pretrained": Part(300, measure_pretrained),
-    "more": Part(300, measure_more),
+MEASURES = {
+    "card": measure_card,
+    "stage": measure_stage,
+    "rollouts": measure_rollouts,
+    "bytes": measure_bytes,
+    "pretrained": measure_pretrained,
+    "more": measure_more,
 }
-"""In order of worth."""
+"""By the name of the part."""

@@ -139,8 +139,8 @@ def _predict(point: StagePoint, config: StageConfig, rows: list[Row], rate: floa
         tokens=max(row["length"] for row in rows),
         scored=round(share * tokens * point.batch),
         rank=config.lora.r if config.lora else None,
-        weight_bytes=2 if config.dtype == "bfloat16" else 4,
-        trained_bytes=4 if config.lora or config.dtype == "float32" else 2,
+        weight_bytes=2 if config.lora and config.dtype == "bfloat16" else 4,
+        product_bytes=2 if config.dtype == "bfloat16" else 4,
     )
     memory = stage_memory(shape, size)
     counted = operations_per_token(shape, point.lora, share) * tokens * config.effective_batch

@@ -15,11 +15,11 @@ GIGABYTE = 2**30
 TILE_TOKENS, TILE_WORDS = 4096, 32_768
 """Logits that TRL's head lays out at once (``trl/kernels/chunked_logprob.py``)."""
 LAYER_LORA = (49, 12)
-LAYER_FULL = (24, 8)
+LAYER_FULL = (32, 8)
 """Bytes that one layer saves for its backward pass, by token: for each hidden unit, for each unit of its MLP.
-Adapters save their inputs in float32, with dropout."""
+Adapters save their inputs in float32, with dropout; a model that is trained itself is float32 between layers."""
 BACKWARD_LORA = (6, 10)
-BACKWARD_FULL = (1, 4)
+BACKWARD_FULL = (5, 4)
 """Bytes of gradients that are alive at once while a layer goes backward, by token, likewise. These eight numbers
 are counts of a Qwen2 layer under bfloat16 autocast; ``tests/agents/test_footprint.py`` counts again."""
 ADAM_STATES = 2
@@ -110,9 +110,9 @@ class StageSize:
     """Of the adapters; None where the model itself is trained."""
     checkpointing: bool = True
     weight_bytes: int = 2
-    """Of a parameter as it is loaded: 2 in bfloat16, 4 in float32."""
-    trained_bytes: int = 4
-    """Of a parameter that is trained, of its gradient and of each of Adam's two states: adapters are float32."""
+    """Of a parameter as it is loaded: 2 in bfloat16, 4 in float32 and wherever the model itself is trained."""
+    product_bytes: int = 2
+    """Of a number in a matrix product: 2 in bfloat16."""
 
 
 def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
@@ -121,41 +121,47 @@ def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
     The reference is computed before the first step, by the same weights, so it adds nothing.
 
     weights      P · weight_bytes; of P parameters
-    trained      of T trained parameters, ``trained_bytes`` each: Adam's two states; of adapters also themselves,
-                 their copy at the start (TRL keeps it) and their gradients; of a whole model a float32 master
-                 where its weights are narrower
-    kept         what is kept from the forward pass: each layer's input, without checkpointing all it saves;
-                 where a whole model is trained its gradients, if they are more: they come as the inputs go
-    at once      the larger of one layer in its backward pass (what it saves, gradients on their way, the mask of a
-                 padded batch) and the head in its own (a tile of logits; the scored tokens' hidden states, and
-                 their gradient in float32; where it is trained its gradient in float32)
+    trained      of T parameters that are trained, 4 bytes each: gradients (kept from batch to batch of a step) and
+                 Adam's two states; of adapters also themselves, and their copy at the start (TRL keeps it)
+    kept         what is kept from the forward pass: each layer's input, or without checkpointing all that it saves
+    at once      the largest of: a layer in its backward pass (what it saves, gradients on their way, the mask of a
+                 padded batch); the end of the forward pass, where autocast holds all weights in the products' type
+                 if they are wider; the head in its backward pass (a tile of logits, the scored tokens' hidden
+                 states and their gradient in float32; where it is trained its gradient in float32)
     """
     tokens = size.rows * size.tokens
-    by_hidden, by_inner = LAYER_LORA if size.rank else LAYER_FULL
-    back_hidden, back_inner = BACKWARD_LORA if size.rank else BACKWARD_FULL
-    mask = size.rows * size.tokens**2 * size.weight_bytes
-    own = tokens * (by_hidden * shape.hidden + by_inner * shape.inner) + mask
-    backward = tokens * (back_hidden * shape.hidden + back_inner * shape.inner)
-    tile = min(size.scored, TILE_TOKENS) * TILE_WORDS * size.weight_bytes
-    head = tile + size.scored * shape.hidden * (4 + size.weight_bytes) + (0 if size.rank else 4 * shape.embedding)
-    inputs = shape.layers * (tokens * shape.hidden * size.weight_bytes if size.checkpointing else own)
-    trained, gradients = _trained(shape, size)
+    own = tokens * _units(shape, LAYER_LORA if size.rank else LAYER_FULL)
+    own += size.rows * size.tokens**2 * size.product_bytes
+    backward = tokens * _units(shape, BACKWARD_LORA if size.rank else BACKWARD_FULL)
+    narrowed = shape.in_layers * size.product_bytes if size.product_bytes < size.weight_bytes else 0
+    inputs = shape.layers * tokens * shape.hidden * size.weight_bytes
+    saved = shape.layers * own + narrowed
+    layer = backward + (own + narrowed // shape.layers if size.checkpointing else 0)
+    end = backward + narrowed + 4 * tokens * shape.hidden * size.weight_bytes if size.checkpointing else 0
     parts = {
         "weights": float(shape.parameters * size.weight_bytes),
-        "trained": float(trained),
-        "kept": float(max(inputs, gradients)),
-        "at once": float(max(backward + (own if size.checkpointing else 0), head)),
+        "trained": float(_trained(shape, size) * 4),
+        "kept": float(inputs if size.checkpointing else saved),
+        "at once": float(max(layer, end, _head(shape, size))),
     }
     return {**parts, "total": sum(parts.values())}
 
 
-def _trained(shape: ModelShape, size: StageSize) -> tuple[int, int]:
-    """Bytes that are held for what is trained, and those of a whole model's gradients."""
+def _units(shape: ModelShape, by_unit: tuple[int, int]) -> int:
+    return by_unit[0] * shape.hidden + by_unit[1] * shape.inner
+
+
+def _head(shape: ModelShape, size: StageSize) -> int:
+    """Bytes of the head in its backward pass."""
+    tile = min(size.scored, TILE_TOKENS) * TILE_WORDS * size.product_bytes
+    return tile + size.scored * shape.hidden * (4 + size.product_bytes) + (0 if size.rank else 4 * shape.embedding)
+
+
+def _trained(shape: ModelShape, size: StageSize) -> int:
+    """Numbers that are held for what is trained, beside the weights."""
     if size.rank:
-        copies = 3 + ADAM_STATES  # the adapters, their copy at the start, their gradients
-        return shape.adapters(size.rank) * size.trained_bytes * copies, 0
-    copies = ADAM_STATES + (size.trained_bytes > size.weight_bytes)
-    return shape.parameters * size.trained_bytes * copies, shape.parameters * size.trained_bytes
+        return shape.adapters(size.rank) * (3 + ADAM_STATES)  # themselves, their copy, their gradients
+    return shape.parameters * (1 + ADAM_STATES)
 
 
 @dataclass(frozen=True)
