@@ -33,12 +33,19 @@ def test_files_from_outside_may_lie_in_the_home_directory(home: Path) -> None:
 SESSIONS = """
 import sys
 from pathlib import Path
+from kedro.framework.hooks import hook_impl
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+
+class Where:
+    @hook_impl
+    def before_node_run(self):
+        print("works in", Path.cwd())
 
 bootstrap_project(sys.argv[1])
 for pipeline, namespace in (("synthesis", "seed0"), ("rollout", "llama_s0")):
     with KedroSession.create(sys.argv[1], env="smoke") as session:
+        session._hook_manager.register(Where())
         try:
             session.run(pipeline_names=[pipeline], namespaces=[namespace])
             print("ran in", Path.cwd())
@@ -54,6 +61,7 @@ def test_a_run_stands_in_the_projects_folder_and_goes_back(tmp_path: Path) -> No
     command = [sys.executable, "-c", SESSIONS, str(project)]
     done = subprocess.run(command, cwd=below, capture_output=True, text=True)
     told = [line for line in done.stdout.splitlines() if " in /" in line]
-    assert told == [f"ran in {below}", f"failed in {below}"], done.stdout[-2000:] + done.stderr[-2000:]
+    expected = [f"works in {project}", f"ran in {below}", f"failed in {below}"]
+    assert told == expected, done.stdout[-2000:] + done.stderr[-2000:]
     assert (project / "state/here/lock").is_file()
     assert not list(below.glob("state")) and not list(below.glob("data"))
