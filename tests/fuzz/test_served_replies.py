@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chat_server import Act, ChatServer
@@ -32,6 +32,7 @@ ACCEPTED = 0.3
 NONE = {"train": 0, "test_iid": 0, "test_combination": 0, "test_domain": 0}
 CASE = generate_cases(WorldSettings(phrasing="natural", twins_per_group={**NONE, "train": 1}), 0)[0]
 CALL = {"id": "1", "type": "function", "function": {"name": "list_files", "arguments": '{"folder": "tmp"}'}}
+TAINTED = {"name": "list_files\udc00", "arguments": {"folder\ud83d": "tmp"}}
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 MESSAGES: list[dict[str, Any]] = [
     {"role": "assistant", "content": "I have looked: nothing is left."},
@@ -71,9 +72,11 @@ def _changed(draw: st.DrawFn, value: Any, times: list[int]) -> Any:
     """The value, changed somewhere so many times."""
     for _ in range(draw(st.sampled_from(times))):
         holder, key = draw(st.sampled_from(_places(value)))
-        fate = draw(st.sampled_from(["change", "change", "delete", "add"]))
+        fate = draw(st.sampled_from(["taint", "taint", "change", "delete", "add"]))
         if fate == "delete":
             del holder[key]
+        elif fate == "taint" and isinstance(holder[key], str | int | None):
+            holder[key] = f"{holder[key] or ''}\ud83d" if not isinstance(holder[key], int) else float("inf")
         elif fate == "add" and isinstance(holder, dict):
             name = draw(st.sampled_from(["error", "function_call", "refusal", "reasoning", "token_ids", "extra"]))
             holder[name] = copy.deepcopy(draw(ODD))
@@ -133,6 +136,8 @@ def test_whatever_a_server_answers_is_a_turn_that_can_be_kept_or_a_fault(
             return str(fault)
 
     @settings(examples, max_examples=EXAMPLES // 2)
+    @example(body=json.dumps({"choices": [{"message": {"content": "a\ud83d"}}]}).encode(), family=None)
+    @example(body=json.dumps({"choices": [{"message": {"function_call": TAINTED}}]}).encode(), family=None)
     @given(body=bodies(), family=st.sampled_from([None, "qwen2_5"]))
     def whatever(body: bytes, family: str | None) -> None:
         tried()

@@ -28,10 +28,12 @@ def _turn(request: dict[str, Any]) -> int:
     return sum(m["role"] == "assistant" for m in request["messages"])
 
 
-def _refused_run(answer: Answer, careful: Careful, folder: Path, fault: type[Exception], words: str) -> int:
+def _refused_run(
+    answer: Answer, careful: Careful, folder: Path, fault: type[Exception], words: str, concurrency: int = 4
+) -> int:
     """Requests of a rollout that ends with a fault and, once the server is mended, goes on from its journal."""
     with ChatServer(answer, model="cell") as server:
-        settings = _settings(server, folder)
+        settings = _settings(server, folder, concurrency=concurrency)
         with pytest.raises(fault, match=words) as caught:
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
         assert "\n" not in str(caught.value)
@@ -56,7 +58,10 @@ def test_what_is_refused_at_every_second_turn_ends_the_run(scripted: Scripted, t
     """Answers to first turns, which the server takes, say nothing of what it does not take."""
     careful = Careful(scripted)
     refused = Act(400, json.dumps({"error": {"message": "Conversation roles must alternate user/assistant/..."}}))
-    _refused_run(lambda r: refused if _turn(r) else careful(r), careful, tmp_path, RefusedAlike, "must alternate")
+    asked = _refused_run(
+        lambda r: refused if _turn(r) else careful(r), careful, tmp_path, RefusedAlike, "must alternate", 1
+    )
+    assert 6 <= asked <= 7, "three episodes, and the fourth had begun"
 
 
 @pytest.mark.parametrize(
