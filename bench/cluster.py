@@ -96,8 +96,8 @@ def _seconds(work: Callable[[], Any]) -> float:
 def measure_driver() -> dict[str, float]:
     """A study of 1,000 cells before its first task: seconds to build, to check and to pack; bytes of a task."""
     from persistence_pipeline.pipelines import compose
+    from persistence_pipeline.provenance.recorded import declared
     from persistence_pipeline.runners.ray_runner import only, refuse_ephemeral
-    from persistence_pipeline.runners.recorded import declared
     from persistence_pipeline.study.spec import StudySpec, expand
 
     cells = expand(StudySpec(**FACTORS), dict.fromkeys(FACTORS["sources"]))

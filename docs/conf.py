@@ -58,6 +58,7 @@ def write_api_pages() -> None:
         "persistence_pipeline.records",
         "persistence_pipeline.schemas",
         "persistence_pipeline.hooks",
+        "persistence_pipeline.session",
     ]
     for name, modules in pages.items():
         text = "\n".join(

@@ -19,6 +19,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from persistence_pipeline.report.paper import OUTDATED
+
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 REPORT = ROOT / "data/08_reporting/report.html"
@@ -94,6 +96,10 @@ def main() -> None:
 
     if not REPORT.is_file():
         raise SystemExit(f"error: {REPORT}: no such file; run the default study first (kedro run)")
+    if (REPORT.parent / OUTDATED).is_file():
+        raise SystemExit(
+            f"error: {REPORT.parent / OUTDATED}: {(REPORT.parent / OUTDATED).read_text('utf-8').strip()}"
+        )
     IMAGES.mkdir(exist_ok=True)
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
     with sync_playwright() as driver:

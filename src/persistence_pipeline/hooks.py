@@ -27,6 +27,8 @@ from kedro.pipeline.node import Node
 
 from persistence_pipeline.collecting import collect_and_set_aside
 from persistence_pipeline.locks import DataLock
+from persistence_pipeline.provenance import command
+from persistence_pipeline.provenance.recorded import is_parameter
 from persistence_pipeline.study import StudyError
 from persistence_pipeline.suggestions import explain
 
@@ -183,10 +185,13 @@ class ErrorHooks:
 
     def __init__(self) -> None:
         self._node = ""
+        self.again = ""
+        """The command that continues this run; empty where none has begun."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Take the place of the interpreter's last word, before anything can go wrong."""
+        self._study = Path(context.project_path), context.env or "base"
         if os.environ.get("PERSISTENCE_TRACEBACK") != "1" and not isinstance(sys.excepthook, _Excepthook):
             sys.excepthook = _Excepthook(self, sys.excepthook)
         if threading.current_thread() is threading.main_thread():
@@ -196,15 +201,27 @@ class ErrorHooks:
                 stream.reconfigure(errors="replace")  # a terminal without Δ must not end a study
 
     @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Take down what was typed; from now on Ctrl-C is answered too."""
+        self.again = command.advice(command.typed(run_params), *self._study)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._stop)
+
+    @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Remember where it happens."""
         self._node = node.name
 
-    def _stop(self, *_: object) -> None:
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """There is nothing to continue."""
+        self.again = ""
+
+    def _stop(self, number: int, _: object) -> None:
         """End an asked-for stop in good order: temporary files go, what is finished stays."""
         where = f" in {self._node}" if self._node else ""
-        print(f"stopped{where}; `kedro run --only-missing-outputs` continues", file=sys.stderr)  # noqa: T201
-        raise SystemExit(128 + signal.SIGTERM)
+        print(f"stopped{where}{self.again and f'; `{self.again}` continues'}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(128 + number)
 
     def message(self, error: BaseException) -> str:
         """The error in one line, with the node it came from."""
@@ -226,6 +243,8 @@ class _Excepthook:
             print(self._hooks.message(error), file=sys.stderr)  # noqa: T201
         else:
             self._otherwise(kind, error, trace)
+        if self._hooks.again and "kedro run" not in str(error):
+            print(f"once that is mended, `{self._hooks.again}` continues", file=sys.stderr)  # noqa: T201
 
 
 def is_input_error(error: BaseException) -> bool:
@@ -286,11 +305,6 @@ class LockHooks:
     def _release(self) -> None:
         if self._lock is not None:
             self._lock.release()
-
-
-def is_parameter(name: str) -> bool:
-    """Whether a dataset's name is that of a parameter."""
-    return name == "parameters" or name.startswith("params:")
 
 
 class ProgressHooks:

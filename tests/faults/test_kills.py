@@ -78,7 +78,8 @@ def test_a_study_killed_in_every_long_step_ends_with_the_same_bytes(
         assert code in (-number, 128 + number), (place, output[-3000:])
         if name == "SIGTERM":
             assert re.search(
-                rf"stopped in \S*{re.escape(doing)}\S*; `kedro run --only-missing-outputs` continues", output
+                rf"stopped in \S*{re.escape(doing)}\S*; `kedro run --env=smoke --only-missing-outputs` continues",
+                output,
             )
         kept = hashes(project)
         assert all(whole[path] == digest for path, digest in kept.items() if not _debris(path)), place

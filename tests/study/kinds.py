@@ -17,7 +17,13 @@ EMULATION = {
     "analysis": {"split": "test_iid"},
 }
 PUBLISHED = {"published": {"root": "/elsewhere/clone", "pairs": {"toolkits": "/elsewhere/toolkits.json"}}}
-KINDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+OWN = {
+    "safety": "/elsewhere/safe.jsonl",
+    "helpfulness": "/elsewhere/useful.jsonl",
+    "both": "/elsewhere/both.jsonl",
+}
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "own": ({"pairs": "own", "own_pairs": OWN}, {}),
     "toolemu": ({"cases": "toolemu"}, EMULATION),
     "published": ({"pairs": "published"}, PUBLISHED),
     "toolemu_published": ({"cases": "toolemu", "pairs": "published"}, {**EMULATION, **PUBLISHED}),

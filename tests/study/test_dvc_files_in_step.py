@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 from kedro.pipeline import Pipeline
-from tests.study.kinds import KINDS, ROOT, Place
+from tests.study.kinds import KINDS, OWN, ROOT, Place
 
 from persistence_pipeline.study import Cell, parse_cells
 from persistence_pipeline.study.dvc import CODE
@@ -31,6 +31,7 @@ OUTSIDE = {
     "published": {
         "published": {f"/elsewhere/{name}" for name in ("clone/data/raw_data_by_eval", "clone/results")}
     },
+    "own": {"take_pairs": set(OWN.values())},
 }
 """Files from outside that a stage of each kind reads; beside the toolkits, which both name alike."""
 """Begins the names of the stages that make one file of the code of another."""
@@ -198,10 +199,10 @@ def test_stages_declare_what_their_slices_read_and_write(
     stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
     outside = OUTSIDE["toolemu"] if kedro.design.emulated else {}
-    outside |= OUTSIDE["published"] if kedro.design.pairs == "published" else {}
+    outside = outside | OUTSIDE.get(kedro.design.pairs, {})
     for name, stage in stages.items():
         files = outside.get(name.partition("@")[0], set())
-        toolkits = {"/elsewhere/toolkits.json"} if files else set()
+        toolkits = {"/elsewhere/toolkits.json"} if files and kedro.design.pairs != "own" else set()
         assert kedro.paths(set(slices[name].inputs())) | files | toolkits == stage.reads, name
         assert kedro.paths(set(slices[name].all_outputs())) == stage.writes, name
 

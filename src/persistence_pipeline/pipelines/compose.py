@@ -9,6 +9,7 @@ from kedro.pipeline import Pipeline
 from persistence_pipeline.pipelines import (
     frontier,
     grid,
+    own_pairs,
     published_training,
     reporting,
     rollout,
@@ -19,7 +20,11 @@ from persistence_pipeline.pipelines import (
 )
 from persistence_pipeline.study import Cell
 
-TO_CHECKPOINTS = {"candidates": (synthesis, validation, training), "published": (published_training,)}
+TO_CHECKPOINTS = {
+    "candidates": (synthesis, validation, training),
+    "published": (published_training,),
+    "own": (own_pairs,),
+}
 """By where the pairs come from."""
 TO_REPORT = (rollout, scoring, frontier, reporting)
 

@@ -31,6 +31,8 @@ PNG_SCALE = 3
 """Pixels of a PNG per point of the figure: about 300 dots an inch at 6 inches."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TIME_LIMIT = 120
+OUTDATED = "OUTDATED.txt"
+"""Lies beside a report while it may be older than what it is made from."""
 
 
 class PaperError(ValueError):
@@ -92,10 +94,13 @@ def write_paper(reporting: Path, target: Path) -> list[Path]:
         target: Where the files go.
 
     Raises:
-        PaperError: the study is not there, or there is no browser.
+        PaperError: the study is not there, or not up to date, or there is no browser.
     """
     if not (reporting / "summary.json").is_file():
         raise PaperError(f"{reporting / 'summary.json'}: no such file; run the study first (kedro run)")
+    notice = reporting / OUTDATED
+    if notice.is_file():
+        raise PaperError(f"{notice}: {notice.read_text('utf-8').strip()}")
     summary = json.loads((reporting / "summary.json").read_text("utf-8"))
     target.mkdir(parents=True, exist_ok=True)
     calibration = _calibration(reporting)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from persistence_pipeline.runners import recorded
+from persistence_pipeline.provenance import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
 from persistence_pipeline.study.dvc import CODE, StudyDvc
 from persistence_pipeline.study.outside import require_fit

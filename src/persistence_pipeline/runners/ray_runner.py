@@ -18,10 +18,11 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
 
+from persistence_pipeline.provenance.note import desk_of_run
+from persistence_pipeline.provenance.recorded import declared
 from persistence_pipeline.runners import cluster
 from persistence_pipeline.runners.launches import check_launches
 from persistence_pipeline.runners.outcome import Outcome, RunFault, describe, placements, shares
-from persistence_pipeline.runners.recorded import declared
 from persistence_pipeline.runners.settings import RaySettings, Resources, ray_settings
 from persistence_pipeline.runners.worker import Setting, Told, execute
 
@@ -122,11 +123,14 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
     graph = TopologicalSorter(pipeline.node_dependencies)
     graph.prepare()
     running: dict[Any, Node] = {}
+    desk = desk_of_run()
     digests: dict[str, str] = {}
     while True:
         for node in sorted(graph.get_ready(), key=lambda node: node.name):
             claim = task.options(name=node.name, max_retries=settings.max_retries, **_claim(node, settings))
             known = {name: digests[name] for name in node.inputs if name in digests}
+            if desk:
+                desk.started(node.name, known)
             running[claim.remote(node, only(node, catalog), setting, known)] = node
         if not running:
             return
@@ -138,7 +142,10 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
             outcome.left.discard(node)
             if _note(answer, node, outcome):
                 graph.done(node)
-                digests |= outcome.done[node]["inputs"] | outcome.done[node]["outputs"]
+                inputs, outputs = outcome.done[node]["inputs"], outcome.done[node]["outputs"]
+                digests |= inputs | outputs
+                if desk:
+                    desk.finished(node.name, inputs, outputs)
 
 
 def _claim(node: Node, settings: RaySettings) -> dict[str, Any]:

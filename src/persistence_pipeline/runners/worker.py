@@ -18,7 +18,8 @@ from typing import Any
 
 from kedro.pipeline.node import Node
 
-from persistence_pipeline.runners.recorded import digests
+from persistence_pipeline.provenance import note
+from persistence_pipeline.provenance.recorded import digests
 
 PROJECT = __name__.partition(".")[0]
 
@@ -58,6 +59,7 @@ def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]
     from persistence_pipeline.suggestions import explain
 
     started, clock = time(), perf_counter()
+    os.environ.pop(note.VARIABLE, None)  # the driver keeps the records
     for name, value in setting.keys.items():
         os.environ.setdefault(name, value)
     if Path(setting.project).is_dir():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, model_validator
 
+from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Refused, Strict, parse
 from persistence_pipeline.study.cells import StudyError
 
@@ -17,8 +18,21 @@ class StudyDesign(Strict):
 
     cases: Literal["tool_world", "toolemu"] = "tool_world"
     """``toolemu``: cases in ToolEmu's format, their tools played by an emulator, episodes scored by judges."""
-    pairs: Literal["candidates", "published"] = "candidates"
-    """``published``: pairs of the published study in place of pairs from episodes of this one."""
+    pairs: Literal["candidates", "published", "own"] = "candidates"
+    """In place of pairs from episodes of this study, ``published``: those of the published one; ``own``: those in
+    the files of ``own_pairs``."""
+    own_pairs: dict[Objective, str] = Field(default_factory=dict)
+    """Files of pairs by objective, JSON lines of ``records.PreferencePair``."""
+
+    @model_validator(mode="after")
+    def _files_where_they_are_read(self) -> StudyDesign:
+        if (self.pairs == "own") != bool(self.own_pairs):
+            raise ValueError("own_pairs names files of pairs where pairs is 'own', and only there")
+        return self
+
+    def written(self) -> dict[str, Any]:
+        """What tells this kind of study from others, as files can say it."""
+        return self.model_dump(exclude=set() if self.own_pairs else {"own_pairs"})
 
     @property
     def emulated(self) -> bool:

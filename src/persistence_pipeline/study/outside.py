@@ -47,6 +47,8 @@ def outside_files(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
         found["EMULATION_FILES"] = [str(Path(path).expanduser()) for path in named]
     if design.pairs == "published":
         found["PUBLISHED_FILES"] = _clone(parameters)
+    if design.pairs == "own":
+        found["OWN_PAIRS"] = list(dict.fromkeys(design.own_pairs.values()))
     return found
 
 
@@ -82,7 +84,7 @@ def variables(conf: Path, env: str, parameters: Mapping[str, Any], data: str) ->
         StudyError: the kind of study needs something that the parameters do not name.
     """
     outside = list(chain.from_iterable(outside_files(parameters).values()))
-    design = parse_design(parameters["study"]).model_dump()
+    design = parse_design(parameters["study"]).written()
     found = {"env": env, "data": data, "study": design, **({"outside": outside} if outside else {})}
     return {**found, "keys": _keys(conf, env)}
 
@@ -125,7 +127,7 @@ def check_fits(dvc: StudyDvc, parameters: Mapping[str, Any], data: str) -> None:
         StudyError: it was not; names what differs and the command that writes it anew.
     """
     now = variables(dvc.project / "conf", dvc.env, parameters, data)
-    unsaid = {"study": StudyDesign().model_dump(), "keys": now["keys"]}  # by files of earlier versions
+    unsaid = {"study": StudyDesign().written(), "keys": now["keys"]}  # by files of earlier versions
     difference = _difference({**unsaid, **_recorded(dvc.project / dvc.file)}, now)
     if difference:
         raise StudyError(

@@ -22,6 +22,8 @@ def template_of(design: StudyDesign) -> dict[str, Stage]:
         stages = _changed(stages, _read("stages_toolemu.yml", design))
     if design.pairs == "published":
         stages = _changed(stages, _read("stages_published.yml", design))
+    if design.pairs == "own":
+        stages = _changed(stages, _read("stages_own.yml", design))
     return {name: stage for name, stage in stages.items() if stage is not None}
 
 

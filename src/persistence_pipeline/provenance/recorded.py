@@ -1,6 +1,6 @@
-"""What a node on the cluster was made from: digests of its data, its parameters and its code, kept with its place.
+"""Digests of what a node works with: its data, its parameters and its code.
 
-``commit.py`` compares them with what there is now.
+For nodes on a cluster they are kept with their place; ``runners/commit.py`` compares them with what there is now.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from persistence_pipeline.hooks import is_parameter
 from persistence_pipeline.study.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
 
 SHORT = 16
@@ -32,12 +31,18 @@ def declared(pipeline: Pipeline, catalog: Any) -> dict[str, dict[str, Any]]:
     """By node: digests of the code and of the ``parameters`` that it is given, as they are now."""
     parameters = catalog.load("parameters")
     return {
-        node.name: {"code": _code_of(node, catalog), "parameters": _parameters_of(node, parameters)}
+        node.name: {"code": _code_of(node, catalog), "parameters": parameters_of(node, parameters)}
         for node in pipeline.nodes
     }
 
 
-def _parameters_of(node: Node, parameters: Mapping[str, Any]) -> dict[str, str]:
+def is_parameter(name: str) -> bool:
+    """Whether a dataset's name is that of a parameter."""
+    return name == "parameters" or name.startswith("params:")
+
+
+def parameters_of(node: Node, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of those of all ``parameters`` that change what a node makes."""
     names = {name for name in node.inputs if is_parameter(name)} - set(WITHOUT_EFFECT) | {EVERYWHERE}
     return {
         name: _short(json.dumps(_value(parameters, name), sort_keys=True, default=str)) for name in sorted(names)
@@ -53,20 +58,27 @@ def _value(parameters: Mapping[str, Any], name: str) -> Any:
 
 def _code_of(node: Node, catalog: Any) -> str:
     """Of the files that the node's function and datasets stand on, and of how its data are written."""
-    names = [name for name in (*node.inputs, *node.outputs) if not is_parameter(name)]
-    entries = [catalog.config_resolver.resolve_pattern(name) for name in names]
-    named = {str(entry.get(field, "")) for entry in entries for field in CODE_FIELDS}
-    modules = frozenset(name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}."))
-    shapes = [{key: value for key, value in entry.items() if key not in PLACE_FIELDS} for entry in entries]
-    code = _code(node.func.__module__, node.func.__name__, modules)
+    shapes = [{k: v for k, v in entry.items() if k not in PLACE_FIELDS} for entry in _entries(node, catalog)]
+    code = "".join(f"{path} {_of_file(str(ROOT.parent / path))}\n" for path in code_files(node, catalog))
     return _short(code + json.dumps(shapes, sort_keys=True, default=str))
 
 
+def _entries(node: Node, catalog: Any) -> list[dict[str, Any]]:
+    names = [name for name in (*node.inputs, *node.outputs) if not is_parameter(name)]
+    return [catalog.config_resolver.resolve_pattern(name) for name in names]
+
+
+def code_files(node: Node, catalog: Any) -> tuple[Path, ...]:
+    """Files of the package that a node's function and datasets stand on, relative to the package's parent."""
+    named = {str(entry.get(field, "")) for entry in _entries(node, catalog) for field in CODE_FIELDS}
+    modules = frozenset(name.rpartition(".")[0] for name in named if name.startswith(f"{PACKAGE}."))
+    return _code_files(node.func.__module__, node.func.__name__, modules)
+
+
 @cache
-def _code(module: str, function: str, modules: frozenset[str]) -> str:
+def _code_files(module: str, function: str, modules: frozenset[str]) -> tuple[Path, ...]:
     own = module.partition(".")[0] == PACKAGE
-    files = files_behind([(module, function)] if own else [], modules)
-    return "".join(f"{path} {_of_file(str(ROOT.parent / path))}\n" for path in files)
+    return tuple(files_behind([(module, function)] if own else [], modules))
 
 
 @cache
@@ -77,7 +89,7 @@ def _of_file(path: str) -> str:
 def digests(names: Iterable[str], catalog: Any) -> dict[str, str]:
     """Of each dataset's content, by its name; parameters and what lies in no files are left out."""
     places = {name: place(catalog.get(name)) for name in names if not is_parameter(name)}
-    return {name: _files(*there) for name, there in places.items() if there}
+    return {name: listing_digest(*there, listing(*there)) for name, there in places.items() if there}
 
 
 def place(dataset: Any) -> tuple[Any, str] | None:
@@ -90,11 +102,16 @@ def place(dataset: Any) -> tuple[Any, str] | None:
     return (files, str(files._strip_protocol(str(path)))) if files and path else None
 
 
-def _files(files: Any, path: str) -> str:
-    """Of a file or a directory; an object store's own tag stands for the content of an object."""
+def listing(files: Any, path: str) -> dict[str, dict[str, Any]]:
+    """The file, or all files of the directory, and what the file system says of each; empty where nothing is."""
     files.invalidate_cache()
+    return dict(sorted(files.find(path, detail=True).items()))
+
+
+def listing_digest(files: Any, path: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Of the content of a listing's files; an object store's own tag stands for the content of an object."""
     digest = hashlib.sha256()
-    for name, about in sorted(files.find(path, detail=True).items()):
+    for name, about in found.items():
         digest.update(name.removeprefix(path).encode())
         if "file" in files.protocol:
             with Path(name).open("rb") as file:
