@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.projects import hashes
 
@@ -94,13 +95,15 @@ def test_a_part_of_a_study_made_anew_is_not_shown_as_the_study(spoiled: Path) ->
 
 
 def test_an_error_names_the_command_too(spoiled: Path) -> None:
+    scores = spoiled / "data/smoke/04_feature/llama_s0/candidate_scores.parquet"
+    pd.read_parquet(scores).assign(safety=1.0).to_parquet(scores)
     code, output = _typed(
-        spoiled, "kedro", "run", "--nodes=llama_s0.make_pairs_safety", "--params=pairing.safety.min_gap=3.5"
+        spoiled, "kedro", "run", "--nodes=llama_s0.make_pairs_safety", "--params=pairing.safety.max_per_case=1"
     )
     assert code == 1 and "error: llama_s0.make_pairs_safety: " in output
     assert _advised(output)[2:] == [
         "--nodes=llama_s0.make_pairs_safety",
-        "--params=pairing.safety.min_gap=3.5",
+        "--params=pairing.safety.max_per_case=1",
         "--env=smoke",
         "--only-missing-outputs",
     ]
