@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.perf_counter()
         target = Target.of(options.python, options.platform, options.installed)
         manifest = make_bundle(ROOT, options.into, target, options.extras, options.study, options.part_mb)
-    except BundleFault as fault:
+    except (BundleFault, OSError) as fault:  # no room, no access
         print(f"bundle: {fault}", file=sys.stderr)
         return 1
     size = sum(part["bytes"] for part in manifest["parts"]) / MEGABYTE

@@ -42,7 +42,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         install(HERE, options.into.absolute())
-    except InstallFault as fault:
+    except (InstallFault, OSError) as fault:  # no room after all, no access
         print(f"install: {fault}", file=sys.stderr)
         return 1
     return 0
