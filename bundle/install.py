@@ -18,7 +18,9 @@ import sys
 import sysconfig
 import tarfile
 import venv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 FORMAT = 1
@@ -35,7 +37,7 @@ class InstallFault(Exception):
     """The bundle cannot be installed here; the message is one line."""
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Check everything, then unpack and install; one line says what is wrong."""
     parser = argparse.ArgumentParser(prog="install", description=__doc__)
     parser.add_argument("--into", type=Path, default=Path("persistence"), help="new folder (%(default)s)")
@@ -48,7 +50,7 @@ def main(arguments=None):
     return 0
 
 
-def install(bundle, into):
+def install(bundle: Path, into: Path) -> None:
     """Install a bundle's folder into a new folder.
 
     Raises:
@@ -72,10 +74,10 @@ def install(bundle, into):
     print(f"Installed. Each time: . {into}/env.sh && cd {into}/project")
 
 
-def read_facts(bundle):
+def read_facts(bundle: Path) -> dict[str, Any]:
     """What ``bundle.json`` says."""
     try:
-        facts = json.loads((bundle / "bundle.json").read_text("utf-8"))
+        facts: dict[str, Any] = json.loads((bundle / "bundle.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InstallFault(f"{bundle / 'bundle.json'}: not a bundle ({error})") from None
     if facts.get("format") != FORMAT:
@@ -83,7 +85,7 @@ def read_facts(bundle):
     return facts
 
 
-def check_machine(facts):
+def check_machine(facts: dict[str, Any]) -> None:
     """See that wheels for the bundle's Python and platform run here."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python != facts["python"]:
@@ -102,7 +104,7 @@ def check_machine(facts):
         )
 
 
-def check_relied_on(facts):
+def check_relied_on(facts: dict[str, Any]) -> None:
     """See that what the bundle does not carry is there."""
     lacking = [name for name in facts["relied_on"] if version_here(name) is None]
     if lacking:
@@ -112,7 +114,7 @@ def check_relied_on(facts):
         )
 
 
-def version_here(name):
+def version_here(name: str) -> str | None:
     """A package's version in the Python that runs this; None where there is none."""
     try:
         return importlib.metadata.version(name)
@@ -120,7 +122,7 @@ def version_here(name):
         return None
 
 
-def installed_cuda():
+def installed_cuda() -> str | None:
     """CUDA's version that the machine's torch is built for, by what was installed with it; None where none was."""
     local = (version_here("torch") or "").partition("+cu")[2]
     if local:
@@ -129,7 +131,7 @@ def installed_cuda():
     return next((version for version in runtimes if version), None) if version_here("torch") else None
 
 
-def read_driver():
+def read_driver() -> str | None:
     """The NVIDIA driver's version; None where there is none."""
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -139,7 +141,7 @@ def read_driver():
     return done.stdout.split("\n")[0].strip() if done.returncode == 0 else None
 
 
-def check_driver(cuda, driver):
+def check_driver(cuda: str | None, driver: str | None) -> None:
     """See that the driver is not older than torch's CUDA needs.
 
     Args:
@@ -160,7 +162,7 @@ def check_driver(cuda, driver):
         )
 
 
-def check_parts(bundle, facts):
+def check_parts(bundle: Path, facts: dict[str, Any]) -> None:
     """See that every part is there and whole."""
     for part in facts["parts"]:
         path = bundle / part["name"]
@@ -176,7 +178,7 @@ def check_parts(bundle, facts):
             raise InstallFault(f"{path}: damaged, its SHA-256 is not that of bundle.json; copy it again")
 
 
-def check_folder(into, room):
+def check_folder(into: Path, room: int) -> None:
     """See that the folder is new, or left by an installation that did not finish, and that there is room."""
     if (into / UNFINISHED).exists():
         shutil.rmtree(into)
@@ -192,19 +194,19 @@ def check_folder(into, room):
 class Joined(io.RawIOBase):
     """Files read one after another, as one stream."""
 
-    def __init__(self, paths):
+    def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = list(paths)
-        self._file = None
+        self._file: Any = None
 
-    def readable(self):
+    def readable(self) -> bool:
         """It is."""
         return True
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         """Fill the buffer from the present file, or from the next."""
         while self._file or self._paths:
             self._file = self._file or self._paths.pop(0).open("rb")
-            count = self._file.readinto(buffer)
+            count: int = self._file.readinto(buffer)
             if count:
                 return count
             self._file.close()
@@ -212,7 +214,7 @@ class Joined(io.RawIOBase):
         return 0
 
 
-def unpack(bundle, facts, into):
+def unpack(bundle: Path, facts: dict[str, Any], into: Path) -> None:
     """The archive in the parts, into a folder; nothing outside it is written."""
     stream = io.BufferedReader(Joined(bundle / part["name"] for part in facts["parts"]), BLOCK)
     with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -223,7 +225,7 @@ def unpack(bundle, facts, into):
             archive.extract(entry, into, set_attrs=True)
 
 
-def make_environment(into):
+def make_environment(into: Path) -> Path:
     """A virtual environment that sees the packages of this Python; returns its Python.
 
     A link, not ``--system-site-packages``: where this Python is itself a virtual environment that would show those
@@ -245,7 +247,7 @@ def make_environment(into):
     return python
 
 
-def install_wheels(python, into, facts):
+def install_wheels(python: Path, into: Path, facts: dict[str, Any]) -> None:
     """What is carried, and the project, from the bundle's wheels alone."""
     wheels = into / "wheels"
     with ZipFile(next(wheels.glob("pip-*.whl"))) as archive:
@@ -273,14 +275,14 @@ def install_wheels(python, into, facts):
             print(f"note: another package of this machine: {line}")
 
 
-def reason(said):
+def reason(said: str) -> str:
     """What pip says went wrong, in one line."""
     lines = [line.strip() for line in said.splitlines()]
     wrong = [line for line in lines if line.startswith("ERROR") or " depends on " in line or "requested" in line]
     return "; ".join(wrong or lines[-1:]) or "failed without a word"
 
 
-def write_shell_file(into, facts):
+def write_shell_file(into: Path, facts: dict[str, Any]) -> None:
     """``env.sh``: the environment, and no asking for models outside."""
     lines = [f". {str(into)!r}/project/.venv/bin/activate", "export HF_HUB_OFFLINE=1"]
     if any(model["from_hub"] for model in facts["models"]):
@@ -292,7 +294,7 @@ def write_shell_file(into, facts):
     (into / "env.sh").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def verify(python):
+def verify(python: Path) -> str:
     """Import what a study needs, in the new environment; returns a line with the versions."""
     code = (
         "import importlib.metadata as m, importlib.util as u, sys\n"

@@ -94,7 +94,7 @@ def read_installed(path: Path) -> dict[str, Version]:
         raise BundleFault(f"{path}: {error.strerror or error}") from None
     if text.lstrip().startswith("["):
         return _from_json(path, text)
-    found = {}
+    found: dict[str, Version] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith(("#", "-")) or line.split()[:2] == ["Package", "Version"]:
