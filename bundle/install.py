@@ -261,6 +261,7 @@ def install_wheels(python: Path, into: Path, facts: dict[str, Any]) -> None:
         "--no-index",
         f"--find-links={wheels}",
         "--no-cache-dir",
+        "--no-compile",
         "--quiet",
     ]
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHONPATH"))}
