@@ -160,24 +160,29 @@ def play(checkpoint: Path, episodes: Sequence[Episode], settings: RolloutSetting
     logger.info("%s: %d episodes in %.1f s", policy, len(episodes), perf_counter() - started)
     played = [episode.trajectory() for episode in episodes]
     journal: Path | None = getattr(player, "passing_journal", None)
-    whole = _is_whole(played, policy)
+    whole = _is_whole(episodes, policy)
     return Played(played, [journal] if journal and whole else [])
 
 
-def _is_whole(played: Sequence[Trajectory], policy: str) -> bool:
-    """Whether every episode was played to an end of its own; one that was not is missing, with its reason."""
-    unplayed = [trajectory for trajectory in played if trajectory.stop_reason == "error"]
+def _is_whole(episodes: Sequence[Episode], policy: str) -> bool:
+    """Whether every episode was played to an end of its own; one that was not is missing, with its reason.
+
+    Raises:
+        RolloutFault: the agent could not be asked in any of several episodes.
+    """
+    unplayed = [episode for episode in episodes if episode.stop_reason == "error"]
     if not unplayed:
         return True
-    reason = unplayed[-1].flags.get("error", "the episode broke off")
-    if len(unplayed) == len(played) > 1:
-        raise RolloutFault(f"{policy}: none of {len(played)} episodes could be played; the last: {reason}")
+    reason = unplayed[-1].trajectory().flags.get("error", "the episode broke off")
+    by_world = [episode for episode in unplayed if episode.environment.stop_reason == "error"]
+    if len(unplayed) == len(episodes) > 1 and not by_world:
+        raise RolloutFault(f"{policy}: none of {len(episodes)} episodes could be played; the last: {reason}")
     logger.warning(
-        "%s: %d of %d episodes could not be played and have no score; the last: %s. Run this step again to play "
-        "them; replies of a server to the others are kept until then",
+        "%s: %d of %d episodes could not be played and have no score; the last: %s. Replies to the agent "
+        "are kept: run this step again to play what its server refused",
         policy,
         len(unplayed),
-        len(played),
+        len(episodes),
         reason,
     )
     return False
