@@ -120,14 +120,14 @@ def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
 
     The reference is computed before the first step, by the same weights, so it adds nothing.
 
-    weights      P · weight_bytes; of P parameters
-    trained      of T parameters that are trained, 4 bytes each: gradients (kept from batch to batch of a step) and
-                 Adam's two states; of adapters also themselves, and their copy at the start (TRL keeps it)
-    kept         what is kept from the forward pass: each layer's input, or without checkpointing all that it saves
-    at once      the largest of: a layer in its backward pass (what it saves, gradients on their way, the mask of a
-                 padded batch); the end of the forward pass, where autocast holds all weights in the products' type
-                 if they are wider; the head in its backward pass (a tile of logits, the scored tokens' hidden
-                 states and their gradient in float32; where it is trained its gradient in float32)
+    - ``weights``: P · weight_bytes; of P parameters.
+    - ``trained``: of T parameters that are trained, 4 bytes each: gradients (kept from batch to batch of a step)
+      and Adam's two states; of adapters also themselves, and their copy at the start (TRL keeps it).
+    - ``kept``: kept from the forward pass: each layer's input, or without checkpointing all that it saves.
+    - ``at once``: the largest of: a layer in its backward pass (what it saves, gradients on their way, the mask of
+      a padded batch); the end of the forward pass, where autocast holds all weights in the products' type if they
+      are wider; the head in its backward pass (a tile of logits, the scored tokens' hidden states and their
+      gradient in float32; where it is trained its gradient in float32).
     """
     tokens = size.rows * size.tokens
     own = tokens * _units(shape, LAYER_LORA if size.rank else LAYER_FULL)
@@ -185,11 +185,11 @@ class RolloutSize:
 def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
     """Bytes of a rollout in process at its peak, by part, and their sum as ``total``.
 
-    weights   P · dtype_bytes
-    cache     of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each row
-              the rest, whose buffers grow by a quarter; one layer's old ones are held while they do
-    logits    rows · vocabulary · (dtype_bytes + 3 · 8): tokens are drawn in float64 (``rollout/lockstep.py``)
-    reading   the tokens of a step in one layer: 4 hidden states, 3 inner ones
+    - ``weights``: P · dtype_bytes.
+    - ``cache``: of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each
+      row the rest, whose buffers grow by a quarter; one layer's old ones are held while they do.
+    - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): tokens are drawn in float64 (``rollout/lockstep.py``).
+    - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones.
     """
     own = size.rows * (size.longest - size.shared)
     held = size.beginnings * size.shared + own * GROWN * (1 + 1 / (2 * shape.layers))

@@ -12,7 +12,7 @@ Interval = Mapping[str, Any]
 
 def number(value: float | None, spec: str = ".2f") -> str:
     """A number by a format specification; a dash where there is none."""
-    if value is None or value != value:  # noqa: PLR0124: NaN
+    if value is None or value != value:  # NaN
         return DASH
     text = format(value, spec)
     return f"−{text[1:]}" if text.startswith("-") else text
