@@ -98,11 +98,11 @@ class StudyHooks:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
         from persistence_pipeline.parameters import read_parameters
 
+        _refuse_other_stages(context)  # first: parameters of another kind of study are wrong in many ways
         self._session = read_parameters(context.config_loader, sys.argv[1:])
         parameters = self._session.parameters.model_dump(mode="json")
         context.config_loader["parameters"] = parameters  # read once, and whole: with what files leave out
         self._refuse_remote_state(parameters)
-        _refuse_other_stages(context, parameters)
         self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
@@ -138,7 +138,7 @@ class StudyHooks:
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\..*")
 
 
-def _refuse_other_stages(context: KedroContext, parameters: Mapping[str, Any]) -> None:
+def _refuse_other_stages(context: KedroContext) -> None:
     """As a stage of DVC: see that the stages are those of the study that the parameters describe."""
     if "DVC_STAGE" not in os.environ or context.config_loader.runtime_params:
         return
@@ -147,7 +147,7 @@ def _refuse_other_stages(context: KedroContext, parameters: Mapping[str, Any]) -
 
     dvc = StudyDvc(Path(context.project_path), context.env or "base")
     if (dvc.project / dvc.file).is_file():
-        check_fits(dvc, parameters, str(context.config_loader["globals"]["data"]))
+        check_fits(dvc, context.config_loader["parameters"], str(context.config_loader["globals"]["data"]))
 
 
 def _state_at_urls(parameters: Mapping[str, Any], within: str = "") -> Iterator[str]:

@@ -50,7 +50,13 @@ def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
     assert summary["frontier"]["ols"]["n"] == 5
     (persistence,) = summary["persistence"]
     assert {"safety", "helpfulness"} <= set(persistence)
-    assert [row["set"] for row in summary["audits"]["pairs"]] == ["pool", "both", "helpfulness", "safety"]
+    assert [row["set"] for row in summary["audits"]["pairs"]] == [
+        "pool",
+        "both",
+        "helpfulness",
+        "safety",
+        "turns in compact",
+    ]
     assert summary["run"]["seeds"] == [0] and summary["run"]["commit"]
     assert summary["frontier"]["attainable"][0]["safety"] == 3
 

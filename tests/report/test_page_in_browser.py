@@ -74,16 +74,25 @@ def _counts(page: Any) -> tuple[int, int]:
 # -- opening ---------------------------------------------------------------------------------------------
 
 
+SPIN = """() => {
+  const start = performance.now();
+  let sum = 0;
+  for (let i = 0; i < 2e8; i++) sum += i % 7;
+  return sum ? performance.now() - start : 0;
+}"""
+
+
 def test_it_opens_at_once_and_is_small(open_page: Open, scripted_study: Study) -> None:
+    """In units of a loop that takes about a quarter of a second: other work on the machine slows both alike."""
     assert scripted_study.page.stat().st_size < 15_000_000
-    seconds = []
+    ratios = []
     for _ in range(5):
         page = open_page()
         page.wait_for_selector("#plot-frontier .main-svg")
-        seconds.append(page.evaluate("performance.now()") / 1000)
-        if seconds[-1] < 2:
+        ratios.append(page.evaluate("performance.now()") / page.evaluate(SPIN))
+        if ratios[-1] < 8:
             break
-    assert min(seconds) < 2, seconds
+    assert min(ratios) < 8, ratios
 
 
 def test_the_first_screen_holds_answer_frontier_and_persistence(open_page: Open) -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from persistence_pipeline.json_values import storable, storable_text
+from persistence_pipeline.json_values import storable
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 
 StopReason = Literal["finish", "max_turns", "token_limit", "error"]
@@ -149,7 +149,7 @@ def _turn(step: Any, number: int, counts: dict[str, int]) -> tuple[str, list[Mes
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    return storable_text(value)
+    return value
 
 
 def parse_arguments(text: str) -> dict[str, Any] | None:

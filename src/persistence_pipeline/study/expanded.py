@@ -49,8 +49,9 @@ def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
             f"move the spec to an environment of its own, conf/NAME/{SPEC}, and run with --env=NAME"
         )
     spec = _changed(load_spec(conf / env / SPEC), changes)
-    base = expand(load_spec(conf / "base" / SPEC), _sources(conf, "base"))
-    return Expansion(spec, expand(spec, _sources(conf, env)), base)
+    cells = expand(spec, _sources(conf, env))
+    base = cells if env == "base" else expand(load_spec(conf / "base" / SPEC), _sources(conf, "base"))
+    return Expansion(spec, cells, base)
 
 
 def check_expanded(conf: Path, env: str) -> None:
