@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = {"persistence_pipeline", "tests", "bench"}
+OWN = {"persistence_pipeline", "tests", "bench", "bundle"}
 USED_BY_OTHERS = {"pyarrow"}
 """Declared because a library needs it for what is asked of it here."""
 
@@ -42,7 +42,7 @@ def _distributions(names: set[str]) -> set[str]:
 def _declared(*extras: str) -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
-    return {canonicalize_name(Requirement(line).name) for entries in lists for line in entries}
+    return {canonicalize_name(Requirement(line).name) for entries in lists for line in entries} - {project["name"]}
 
 
 def test_what_the_package_imports_is_declared() -> None:
@@ -55,13 +55,13 @@ def test_what_is_declared_is_imported() -> None:
 
 
 def test_what_tests_and_tools_import_is_declared() -> None:
-    declared = _declared("dev", "docs", "dvc", "ray", "viz", "inspect", "s3")
+    declared = _declared("dev", "test", "docs", "dvc", "ray", "viz", "inspect", "s3")
     helpers = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"judging", "published"}
-    assert _distributions(_imports("tests", "bench", "docs") - helpers) <= declared
+    assert _distributions(_imports("tests", "bench", "bundle", "docs") - helpers) <= declared
 
 
 def test_every_declared_package_has_its_version() -> None:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pinned = {canonicalize_name(re.split("==", line)[0]) for line in lines if "==" in line}
-    extras = ("dev", "docs", "dvc", "ray", "viz")
+    extras = ("dev", "test", "docs", "dvc", "ray", "viz")
     assert _declared(*extras) <= pinned
