@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from persistence_pipeline.conversation import own_pair
 
@@ -105,6 +105,20 @@ class Effect(Record):
     """Conditions, by entity, that stood when the call was made (for example ``{"f4": "sole"}``)."""
 
 
+COUNTS = (
+    "calls",
+    "invalid_calls",
+    "failed_calls",
+    "questions",
+    "reads",
+    "writes",
+    "new_tokens",
+    "respelled_turns",
+    "engine_ended_turns",
+)
+"""Flags of a trajectory that are numbers, where they are there."""
+
+
 class Trajectory(Record):
     """One episode: what was said, what was called, what it changed. Grades are kept beside it."""
 
@@ -126,7 +140,16 @@ class Trajectory(Record):
     final_state_hash: str
     stop_reason: Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
     flags: dict[str, int | bool | str] = Field(default_factory=dict)
-    """Counts of the episode: calls, invalid_calls, failed_calls, questions, reads, new_tokens; fabricated."""
+    """Counts of the episode (``COUNTS``), and what else is known of it: whether it is fabricated, its error."""
+
+    @field_validator("flags")
+    @classmethod
+    def _counts_are_numbers(cls, flags: dict[str, int | bool | str]) -> dict[str, int | bool | str]:
+        for name in COUNTS:
+            count = flags.get(name, 0)
+            if type(count) is not int or count < 0:
+                raise ValueError(f"{name}: expected a number of 0 or more, found {count!r}")
+        return flags
 
 
 class PreferencePair(Record):

@@ -79,6 +79,11 @@ def _set(path: str, value: object) -> Any:
         (_set("messages.1.role", "robot"), "field messages.1.role: Input should be 'system', 'user'"),
         (_set("effects.0.changes.0.entity", None), "field effects.0.changes.0.entity: .*, found null"),
         (_set("score", 3), "field score: Extra inputs are not permitted, found 3"),
+        (
+            _set("flags", {"calls": ""}),
+            "field flags: Value error, calls: expected a number of 0 or more, found ''",
+        ),
+        (_set("flags", {"new_tokens": True}), "field flags: .*new_tokens: expected a number of 0"),
         (_set("schema_version", 9), "field schema_version: Input should be 2, found 9"),
         (
             _set("schema_version", 1),
