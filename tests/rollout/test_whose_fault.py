@@ -115,7 +115,7 @@ def test_bodies_without_a_reply_are_no_turns(scripted: Scripted, tmp_path: Path,
 
 def test_odd_episodes_that_are_refused_at_once_do_not_end_the_run(scripted: Scripted, tmp_path: Path) -> None:
     """Refusals come before the answers that were asked for earlier: those are waited for."""
-    careful, odd = Careful(scripted), {case.instruction for case in CASES[:4]}
+    careful, odd = Careful(scripted), {case.instruction for case in CASES[-4:]}
 
     def answer(request: dict[str, Any]) -> Any:
         if next(m["content"] for m in request["messages"] if m["role"] == "user") in odd:
@@ -126,7 +126,7 @@ def test_odd_episodes_that_are_refused_at_once_do_not_end_the_run(scripted: Scri
     with ChatServer(answer, model="cell") as server:
         settings = _settings(server, tmp_path, concurrency=len(CASES))
         played = roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
-    assert [t.stop_reason for t in played] == ["error"] * 4 + ["finish"] * (len(CASES) - 4)
+    assert [t.stop_reason for t in played] == ["finish"] * (len(CASES) - 4) + ["error"] * 4
 
 
 def test_a_rollout_without_a_single_episode_says_why(tmp_path: Path) -> None:
