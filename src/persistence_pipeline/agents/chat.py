@@ -52,17 +52,29 @@ def neutralise_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase, *, 
     chat template writes, in any Unicode form that the tokenizer may fold into one. Text without them is returned
     unchanged.
     """
-    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) and not special_only else ""
-    pattern = _control_pattern(tokenizer, len(tokenizer), template)
-    text = _broken_up(pattern, text)
+    return break_up(text, _control_tokens(tokenizer, special_only))
+
+
+def break_up(text: str, control: re.Pattern[str]) -> str:
+    """The text with every match of ``control``, in any Unicode form that folds into one, broken up by a space."""
+    while control.search(text):
+        text = control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return _broken_up(pattern, folded) if pattern.search(folded) else text
+    return break_up(folded, control) if control.search(folded) else text
 
 
-def _broken_up(pattern: re.Pattern[str], text: str) -> str:
-    while pattern.search(text):
-        text = pattern.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
-    return text
+def break_up_in(value: Any, control: re.Pattern[str]) -> Any:
+    """A JSON value whose texts and keys are broken up as by ``break_up``."""
+    if isinstance(value, str):
+        return break_up(value, control)
+    if isinstance(value, dict):
+        return {break_up(key, control): break_up_in(item, control) for key, item in value.items()}
+    return [break_up_in(item, control) for item in value] if isinstance(value, list) else value
+
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase, special_only: bool) -> re.Pattern[str]:
+    template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) and not special_only else ""
+    return _control_pattern(tokenizer, len(tokenizer), template)
 
 
 @lru_cache(maxsize=16)
@@ -94,16 +106,5 @@ def _to_template_message(message: Message, tokenizer: PreTrainedTokenizerBase) -
 
 
 def _to_template_call(call: ToolCall, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    name = neutralise_special_tokens(call.name, tokenizer)
-    return {"type": "function", "function": {"name": name, "arguments": _neutral(call.arguments, tokenizer)}}
-
-
-def _neutral(value: Any, tokenizer: PreTrainedTokenizerBase) -> Any:
-    """A JSON value without control tokens in its texts and keys."""
-    if isinstance(value, str):
-        return neutralise_special_tokens(value, tokenizer)
-    if isinstance(value, dict):
-        return {neutralise_special_tokens(k, tokenizer): _neutral(item, tokenizer) for k, item in value.items()}
-    if isinstance(value, list):
-        return [_neutral(item, tokenizer) for item in value]
-    return value
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"type": "function", "function": break_up_in(function, _control_tokens(tokenizer, special_only=False))}

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.chat import TemplateFault, break_up, break_up_in
 from persistence_pipeline.agents.compact import ParseFault
 from persistence_pipeline.json_values import JsonFault, storable_text, strict_json
 from persistence_pipeline.records import Message, ToolCall
@@ -170,12 +169,9 @@ def recorded_family(tokenizer: PreTrainedTokenizerBase) -> Family | None:
     return FAMILIES[match[1]]
 
 
-def broken_up(text: str, control: re.Pattern[str] = _CONTROL) -> str:
+def broken_up(text: str) -> str:
     """The text with whatever reads as a control token of any family broken up; for text from users and tools."""
-    while control.search(text):
-        text = control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return broken_up(folded, control) if control.search(folded) else text
+    return break_up(text, _CONTROL)
 
 
 def made_safe(message: Message) -> Message:
@@ -187,23 +183,15 @@ def made_safe(message: Message) -> Message:
     if message.role == "system":
         return message
     changes: dict[str, Any] = {
-        "content": broken_up(message.content, _SPECIAL if message.role == "assistant" else _CONTROL),
+        "content": break_up(message.content, _SPECIAL if message.role == "assistant" else _CONTROL),
         "tool_calls": tuple(
-            ToolCall(name=broken_up(call.name), arguments=_broken_up_in(call.arguments))
+            ToolCall(name=broken_up(call.name), arguments=break_up_in(call.arguments, _CONTROL))
             for call in message.tool_calls
         ),
     }
     if message.name is not None:
         changes["name"] = broken_up(message.name)
     return message.model_copy(update=changes)
-
-
-def _broken_up_in(value: Any) -> Any:
-    if isinstance(value, str):
-        return broken_up(value)
-    if isinstance(value, dict):
-        return {broken_up(key): _broken_up_in(item) for key, item in value.items()}
-    return [_broken_up_in(item) for item in value] if isinstance(value, list) else value
 
 
 def read_call(name: str, arguments: str) -> ToolCall:

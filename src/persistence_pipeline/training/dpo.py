@@ -36,6 +36,7 @@ from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.training.settings import LoraSettings, StageConfig
 from persistence_pipeline.training.verify import (
     Apart,
+    Values,
     check_moved,
     check_policy,
     check_reference,
@@ -144,14 +145,15 @@ def run_stage(job: StageJob, state: StageScratch) -> tuple[pd.DataFrame, dict[st
     tokenizer = _load_tokenizer(job.parent)
     with _quiet_libraries(), memory_advice(config):
         trainer = _make_trainer(job, tokenizer, state)
-        before = _watch_start(trainer, job)
+        probed = trainer.scorer.probed
+        tokens = count_tokens([job.rows[pair] for pair in probed])
+        before = _watch_start(trainer, job, tokens)
         trainer.train(resume_from_checkpoint=state.last_saved())
         trained = trainer.policy_logps(trainer.scorer.probes, training=False)
         log = _log_table(trainer.state.log_history)
         _save(trainer, job, tokenizer, state.checkpoint)
         after = _logps_on_disk(trainer, state.checkpoint, config, trainer.scorer.batches)
-        probed = trainer.scorer.probed
-        difference = check_saved(trained[:, probed], after[:, probed], count_tokens(job.rows)[:, probed], config)
+        difference = check_saved(trained[:, probed], after[:, probed], tokens, config)
     return log, _report(log, before, after, difference, job)
 
 
@@ -279,14 +281,16 @@ def _check_loss(step: int, loss: float, config: StageConfig) -> None:
         )
 
 
-def _watch_start(trainer: StagedDPOTrainer, job: StageJob) -> Logps:
-    """Have reference and policy checked before the first step; returns log-probabilities under the parent."""
+def _watch_start(trainer: StagedDPOTrainer, job: StageJob, tokens: Values) -> Logps:
+    """Have reference and policy checked before the first step; returns log-probabilities under the parent.
+
+    ``tokens`` counts the agent's in the completions of the probed pairs.
+    """
     import numpy as np
 
     from persistence_pipeline.training.trainer import StartWatch
 
     config, scorer, probed = job.config, trainer.scorer, trainer.scorer.probed
-    tokens = count_tokens(job.rows)[:, probed]
     dataset, from_source = trainer.train_dataset, config.reference == "source"
     computed = None
     if config.precompute_reference:

@@ -5,7 +5,7 @@ Checks compare log-probabilities, or weights, with those of checkpoints as they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,13 +69,14 @@ def check_reference(found: Values, named: Values, tokens: Values, path: Path, co
     Raises:
         StageFault: it is not.
     """
-    difference, tolerance = apart(found, named, tokens), SAME[config.dtype]
-    if not difference.within(tolerance):
-        raise StageFault(
-            f"stage on {config.objective}: the reference is not {path} ({config.reference}): {_told(difference)}, "
-            f"{_allowed(config, tolerance)}: it is another checkpoint (reloaded from the model's config?), its "
-            "log-probabilities are stale (another mask?), or dropout is on"
-        )
+    _require(
+        apart(found, named, tokens),
+        SAME,
+        config,
+        f"the reference is not {path} ({config.reference})",
+        ": it is another checkpoint (reloaded from the model's config?), its log-probabilities are stale (another "
+        "mask?), or dropout is on",
+    )
 
 
 def check_policy(found: Values, parent: Values, tokens: Values, path: Path, config: StageConfig) -> None:
@@ -84,12 +85,13 @@ def check_policy(found: Values, parent: Values, tokens: Values, path: Path, conf
     Raises:
         StageFault: it is not.
     """
-    difference, tolerance = apart(found, parent, tokens), SAME[config.dtype]
-    if not difference.within(tolerance):
-        raise StageFault(
-            f"stage on {config.objective}: the policy before the first step is not {path}: {_told(difference)}, "
-            f"{_allowed(config, tolerance)}: other weights were loaded, or dropout is on"
-        )
+    _require(
+        apart(found, parent, tokens),
+        SAME,
+        config,
+        f"the policy before the first step is not {path}",
+        ": other weights were loaded, or dropout is on",
+    )
 
 
 def check_saved(policy: Values, saved: Values, tokens: Values, config: StageConfig) -> Apart:
@@ -98,21 +100,21 @@ def check_saved(policy: Values, saved: Values, tokens: Values, config: StageConf
     Raises:
         StageFault: it is another.
     """
-    difference, tolerance = apart(policy, saved, tokens), SAVED[config.dtype]
-    if not difference.within(tolerance):
-        raise StageFault(
-            f"stage on {config.objective}: the saved checkpoint is not the policy that was trained: "
-            f"{_told(difference)}, {_allowed(config, tolerance)}"
-        )
+    difference = apart(policy, saved, tokens)
+    _require(difference, SAVED, config, "the saved checkpoint is not the policy that was trained")
     return difference
 
 
-def _told(difference: Apart) -> str:
-    return f"log-probabilities differ by {difference.mean:.2g} nats per token, by {difference.most:.2g} at most"
-
-
-def _allowed(config: StageConfig, tolerance: Tolerance) -> str:
-    return f"where {config.dtype} explains {tolerance.mean:g} and {tolerance.most:g}"
+def _require(
+    difference: Apart, tolerances: Mapping[str, Tolerance], config: StageConfig, fault: str, causes: str = ""
+) -> None:
+    tolerance = tolerances[config.dtype]
+    if not difference.within(tolerance):
+        raise StageFault(
+            f"stage on {config.objective}: {fault}: log-probabilities differ by {difference.mean:.2g} nats per "
+            f"token, by {difference.most:.2g} at most, where {config.dtype} explains {tolerance.mean:g} and "
+            f"{tolerance.most:g}{causes}"
+        )
 
 
 def check_rows(rows: Sequence[Row], tokenizer: Any, config: StageConfig) -> dict[str, int]:
