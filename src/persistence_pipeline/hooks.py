@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack, chdir, suppress
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -29,6 +29,7 @@ from persistence_pipeline.collecting import collect_and_set_aside
 from persistence_pipeline.locks import DataLock
 from persistence_pipeline.provenance import command
 from persistence_pipeline.provenance.recorded import is_parameter
+from persistence_pipeline.session import reporting_folder
 from persistence_pipeline.study import StudyError
 from persistence_pipeline.suggestions import explain
 
@@ -96,14 +97,17 @@ class StudyHooks:
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
+        loader = context.config_loader
+        with suppress(Exception):  # whatever is wrong with them, read_parameters names it
+            loader["parameters"] = loader["parameters"]  # a large table of cells is read once
+            self._set_environment(loader["parameters"])  # before NumPy is loaded, which reads its threads once
+        _refuse_other_stages(context)  # first: parameters of another kind of study are wrong in many ways
         from persistence_pipeline.parameters import read_parameters
 
-        _refuse_other_stages(context)  # first: parameters of another kind of study are wrong in many ways
-        self._session = read_parameters(context.config_loader, sys.argv[1:])
+        self._session = read_parameters(loader, sys.argv[1:])
         parameters = self._session.parameters.model_dump(mode="json")
-        context.config_loader["parameters"] = parameters  # read once, and whole: with what files leave out
+        loader["parameters"] = parameters  # whole: with what files leave out
         self._refuse_remote_state(parameters)
-        self._set_environment(parameters)
         from persistence_pipeline.pipelines import grid
 
         grid.active_cells()  # refused here, where a study is wrong
@@ -140,7 +144,7 @@ class StudyHooks:
 
 def _refuse_other_stages(context: KedroContext) -> None:
     """As a stage of DVC: see that the stages are those of the study that the parameters describe."""
-    if "DVC_STAGE" not in os.environ or context.config_loader.runtime_params:
+    if not command.in_dvc() or context.config_loader.runtime_params:
         return
     from persistence_pipeline.study.dvc import StudyDvc
     from persistence_pipeline.study.outside import check_fits
@@ -318,8 +322,7 @@ class ProgressHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Find the folder of this environment's reports: a path or a URL."""
-        data = context.config_loader["globals"]["data"]
-        self._reporting = f"{data if '://' in data else Path(context.project_path, data)}/08_reporting"
+        self._reporting = reporting_folder(context)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:

@@ -16,6 +16,12 @@ DEFAULT_STUDY = ("base", "local")
 """Environments of the default study: ``local`` holds this machine's own settings."""
 
 
+def reporting_folder(context: KedroContext) -> str:
+    """Where the session's environment keeps its reports: a path or a URL."""
+    data = context.config_loader["globals"]["data"]
+    return f"{data if '://' in data else Path(context.project_path, data)}/08_reporting"
+
+
 class StudyConfigLoader(OmegaConfigLoader):
     """Gives each environment a data folder of its own: ``data/<env>``, unless its globals.yml names one."""
 

@@ -10,11 +10,6 @@ from pathlib import Path
 from typing import Any
 
 ONLY_MISSING = "--only-missing-outputs"
-SELECTING = (
-    *("--pipeline", "-p", "--pipelines", "--nodes", "-n", "--tags", "-t", "--namespaces", "-ns"),
-    *("--from-nodes", "--to-nodes", "--from-inputs", "--to-outputs"),
-)
-"""Options that choose a part of a study."""
 OPTIONS = {
     "pipeline_names": "--pipelines",
     "tags": "--tags",
@@ -26,6 +21,13 @@ OPTIONS = {
     "to_outputs": "--to-outputs",
 }
 """Options of ``kedro run`` by what Kedro's sessions call them."""
+SELECTING = ("--pipeline", "-p", "-n", "-t", "-ns", *OPTIONS.values())
+"""Options that choose a part of a study."""
+
+
+def in_dvc() -> bool:
+    """Whether this run is a stage of DVC."""
+    return "DVC_STAGE" in os.environ
 
 
 def typed(run: Mapping[str, Any], arguments: Sequence[str] = ()) -> list[str]:
@@ -73,7 +75,7 @@ def advice(words: Sequence[str], project: Path, env: str) -> str:
     """The command that goes on, which is DVC's where this run is one of its stages."""
     from persistence_pipeline.study.dvc import StudyDvc
 
-    return f"dvc repro {StudyDvc(project, env).file}" if "DVC_STAGE" in os.environ else continuing(words)
+    return f"dvc repro {StudyDvc(project, env).file}" if in_dvc() else continuing(words)
 
 
 def whole(words: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from persistence_pipeline.provenance.notice import Notice
 from persistence_pipeline.provenance.outdated import Books, Standing, data_of, roots, told
 from persistence_pipeline.provenance.pairs import refuse_foreign_pairs
 from persistence_pipeline.provenance.recorded import PLACE_FIELDS
+from persistence_pipeline.session import reporting_folder
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +74,7 @@ class OutdatedHooks:
         """Find the records of this environment's data: beside the trainers' state, in files always."""
         self._parameters = context.config_loader["parameters"]
         self._scratch = Path(context.project_path) / self._parameters["scratch"]
-        data = context.config_loader["globals"]["data"]
-        self._notice = Notice(f"{data if '://' in data else Path(context.project_path, data)}/08_reporting")
+        self._notice = Notice(reporting_folder(context))
         self._project, self._env = Path(context.project_path), context.env or "base"
 
     @hook_impl
@@ -105,7 +104,7 @@ class OutdatedHooks:
             standings = books.examine(nodes)
             nodes = [node for node in nodes if standings[node.name].kind in ("outdated", "missing")]
             count_as_missing(nodes, standings, catalog)
-        if not in_dvc():
+        if not command.in_dvc():
             for killed in cut_off(self._scratch / "runs"):
                 this = ": this run does" if killed == again else ""
                 _say([f"A run was killed; `{killed}` continues it{this}."])
@@ -125,7 +124,7 @@ class OutdatedHooks:
         """Compare what is there now with what it was made from."""
         self._take_down_unseen(catalog)
         self._close()
-        if in_dvc():  # which keeps its own books
+        if command.in_dvc():  # which keeps its own books
             if graph.RESULT in pipeline.all_outputs():
                 self._notice.clear()
             return
@@ -141,11 +140,13 @@ class OutdatedHooks:
 
     def _take_down_unseen(self, catalog: Any) -> None:
         """Kedro's ParallelRunner runs nodes in processes that need not know of hooks; the run has ended well."""
-        desk = desk_of_run()
-        digests = self._books(catalog).digests
+        desk = desk_of_run() if self._unseen else None
+        if desk is None:
+            return
+        digests = Digests(catalog, desk.ledger)
         for node in self._unseen:
-            record = desk.ledger.read(node.name) if desk else None
-            if desk and not (record and record.finished):
+            record = desk.ledger.read(node.name)
+            if not (record and record.finished):
                 desk.finished(node.name, digests.of(data_of(node)), digests.of(node.outputs))
 
     @hook_impl
@@ -164,11 +165,6 @@ def _say(lines: Sequence[str]) -> None:
 
     if lines:
         Console().print("\n".join(lines), style="yellow", soft_wrap=True, markup=False, highlight=False)
-
-
-def in_dvc() -> bool:
-    """Whether this run is a stage of DVC."""
-    return "DVC_STAGE" in os.environ
 
 
 def count_as_missing(nodes: Sequence[Node], standings: Mapping[str, Standing], catalog: Any) -> None:

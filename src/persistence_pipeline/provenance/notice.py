@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from persistence_pipeline.report.paper import OUTDATED
+OUTDATED = "OUTDATED.txt"
+"""Lies beside a report while it may be older than what it is made from."""
 
 
 class Notice:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from persistence_pipeline.provenance.notice import OUTDATED
 from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
 from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
@@ -31,8 +32,6 @@ PNG_SCALE = 3
 """Pixels of a PNG per point of the figure: about 300 dots an inch at 6 inches."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TIME_LIMIT = 120
-OUTDATED = "OUTDATED.txt"
-"""Lies beside a report while it may be older than what it is made from."""
 
 
 class PaperError(ValueError):
