@@ -62,7 +62,7 @@ bench: $(VENV)/installed-dev ## Measure what docs/performance.md claims (a quart
 
 bundle: $(VENV)/installed ## Gather what a machine without a network needs (docs/no-network.md)
 	$(BIN)/python -m bundle $(PY:%=--python=%) $(PLATFORM:%=--platform=%) $(INSTALLED_THERE:%=--installed=%) \
-		$(STUDY:%=--study=%) $(PART_MB:%=--part-mb=%) $(INTO:%=--into=%) $(EXTRAS:%=--extras %)
+		$(STUDY:%=--study=%) $(PART_MB:%=--part-mb=%) $(INTO:%=--into=%) $(if $(CARRIED),--extras $(CARRIED))
 
 viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
 	@echo "Overview: http://127.0.0.1:4141/?types=nodes (a box opens with its + sign; datasets: Filters, bottom left)"

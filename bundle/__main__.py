@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bundle.models import Model, models_of
-from bundle.parts import MEGABYTE, commit_of, project_files, write_bundle
+from bundle.parts import MEGABYTE, project_files, write_bundle
 from bundle.target import BundleFault, Target
 from bundle.wheels import Index, Selection, needed_glibc, project_requirements, read_constraints, select
+from persistence_pipeline.report.manifest import commit_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,7 +69,7 @@ def _facts(
     root: Path, target: Target, extras: Sequence[str], selection: Selection, models: Sequence[Model]
 ) -> dict[str, Any]:
     return {
-        "commit": commit_of(root),
+        "commit": commit_of(root / "src/persistence_pipeline/report/manifest.py"),
         "python": target.python,
         "machine": target.machine,
         "cuda": _cuda(selection.carried),

@@ -34,10 +34,9 @@ def models_of(project: Path, env: str) -> list[Model]:
     """
     if not (project / "conf" / env).is_dir():
         raise BundleFault(f"study {env!r}: there is no conf/{env}")
-    from kedro.config import OmegaConfigLoader
+    from persistence_pipeline.study.outside import configuration
 
-    loader = OmegaConfigLoader(str(project / "conf"), base_env="base", default_run_env=env)
-    parameters = loader["parameters"]
+    parameters = configuration(project / "conf", env)["parameters"]
     used = sorted({arm["source"] for arm in parameters["arms"].values() if arm})
     pretrained = {name: parameters["sources"][name].get("pretrained") for name in used}
     return [_model(project, name, settings) for name, settings in pretrained.items() if settings]

@@ -90,15 +90,6 @@ def project_files(root: Path) -> Iterator[tuple[str, Path]]:
             yield f"project/{path.relative_to(root).as_posix()}", path
 
 
-def commit_of(root: Path) -> str | None:
-    """The commit that the project stands on, with a ``+`` where files differ from it; None outside Git."""
-    asked = [["git", "rev-parse", "HEAD"], ["git", "status", "--porcelain"]]
-    done = [subprocess.run(command, cwd=root, capture_output=True, text=True, check=False) for command in asked]
-    if any(one.returncode for one in done):
-        return None
-    return done[0].stdout.strip() + ("+" if done[1].stdout.strip() else "")
-
-
 def write_bundle(
     folder: Path, files: Iterable[tuple[str, Path]], part_megabytes: int, facts: dict[str, Any]
 ) -> dict[str, Any]:

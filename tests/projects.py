@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -40,14 +42,28 @@ def start_kedro(project: Path, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="session")
 def smoke_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two copies in which the whole smoke study ran, side by side."""
-    projects = [copy_project(tmp_path_factory.mktemp("projects") / name) for name in ("first", "second")]
+    """Two copies in which the whole smoke study ran, side by side; the workers of one run of tests share them."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
+    shared.mkdir(exist_ok=True)
+    projects = [shared / name for name in ("first", "second")]
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the second worker waits, and finds them
+        if not (shared / "made").exists():
+            _run_smoke_studies(projects)
+            (shared / "made").touch()
+    return projects
+
+
+def _run_smoke_studies(projects: list[Path]) -> None:
+    for project in projects:
+        shutil.rmtree(project, ignore_errors=True)  # of a worker that failed here
+        copy_project(project)
     started = [start_kedro(project) for project in projects]
-    for process in started:
+    for project, process in zip(projects, started, strict=True):
         output, _ = process.communicate(timeout=HANGS)
         assert process.returncode == 0, output[-3000:]
-        (projects[started.index(process)] / "output.txt").write_text(output)
-    return projects
+        (project / "output.txt").write_text(output)
 
 
 @pytest.fixture

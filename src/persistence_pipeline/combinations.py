@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,13 @@ from persistence_pipeline.study import check_cells, seed_name, stage_row
 from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.training.faults import StageFault
 from persistence_pipeline.training.launch import read_launch
-from persistence_pipeline.training.settings import StageConfig
+from persistence_pipeline.training.settings import FACTORS, StageConfig, with_factors
 from persistence_pipeline.world.splits import all_groups, room
 
 if TYPE_CHECKING:
     from persistence_pipeline.parameters import Parameters
 
 Faults = Iterator[tuple[Place, str]]
-FACTORS = {"objective", "beta", "seed", "reference", "loss"}
 """What a cell adds to the settings of its stage."""
 LONGEST_PROMPT = 12
 """Tokens of the longest compact request with what opens and closes it."""
@@ -83,13 +83,14 @@ def _tables(parameters: Parameters) -> Faults:
 
 def _stages(parameters: Parameters) -> Faults:
     """The settings of each cell's stage with the factors of the cell."""
+    launch_of = cache(read_launch)  # the cells of an objective share one file
     for name, cell in parameters.own_cells().items():
         settings = getattr(parameters.training, cell.objective)
         group = ("training", cell.objective)
         try:
-            config = parse(StageConfig, {**settings.model_dump(), **cell.model_dump(include=FACTORS)})
+            config = parse(StageConfig, with_factors(settings, cell))
             if config.launch is not None:
-                read_launch(Path(config.launch)).divide(config)
+                launch_of(Path(config.launch)).divide(config)
         except Refused as refused:
             of_cell = refused.path[:1] and refused.path[0] in FACTORS
             yield (("cells", name) if of_cell else group) + refused.path, f"{refused.message} (cell {name})"

@@ -7,7 +7,7 @@ where there is nothing. Only shapes are changed here; what a field must hold, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from persistence_pipeline.json_values import strict_json
@@ -16,7 +16,7 @@ OF_MESSAGES = frozenset({"role", "content", "tool_calls", "name", "sampled", "to
 """Fields that a message may have, here or there; another one that is null is taken as absent."""
 
 
-def own_pair(fields: Mapping[str, Any], sides: Sequence[str] = ("chosen", "rejected")) -> dict[str, Any]:
+def own_pair(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a preference pair with its conversations in our shape; records among them stay as they are.
 
     Raises:
@@ -26,7 +26,7 @@ def own_pair(fields: Mapping[str, Any], sides: Sequence[str] = ("chosen", "rejec
     calls: dict[str, str] = {}
     if "prompt" in own:
         own["prompt"] = _messages(own["prompt"], "prompt", calls)
-    for side in sides:
+    for side in ("chosen", "rejected"):
         if side in own:
             own[side] = _messages(own[side], side, dict(calls))
     if "tools" in own:

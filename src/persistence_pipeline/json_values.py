@@ -92,9 +92,25 @@ def storable(value: Any, max_depth: int = MAX_DEPTH) -> None:
 
 def storable_text(text: str) -> str:
     """The text with U+FFFD for each half of a surrogate pair; everything else stays as it is."""
-    if _encodable(text):
+    if is_text(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut to ``most`` characters with an ellipsis as its last."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def is_text(text: str) -> bool:
+    """Whether the text can be written as UTF-8: it holds no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _object(items: list[tuple[str, Any]], refuse: Callable[[str], _Refused]) -> dict[str, Any]:
@@ -145,7 +161,7 @@ def _check_leaf(value: Any, kind: type) -> None:
         if value.bit_length() > 3 * MAX_DIGITS and abs(value) >= 10**MAX_DIGITS:
             raise JsonFault("", f"an integer of more than {MAX_DIGITS} digits")
     elif kind is str:
-        if not _encodable(value):
+        if not is_text(value):
             raise JsonFault("", "half of a surrogate pair, which is not text")
     elif kind is float:
         if not math.isfinite(value):
@@ -160,20 +176,10 @@ def _check_keys(value: dict[Any, Any]) -> None:
     for key in value:
         if type(key) is not str:
             raise JsonFault("", f"a key that is no text: {key!r}")
-        if not _encodable(key):
+        if not is_text(key):
             raise JsonFault("", f"a key with half of a surrogate pair, which is not text: {key!a}")
-
-
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _short(text: str) -> str:
     text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return shortened(text, SHOWN)

@@ -8,14 +8,13 @@ trained, is the ordering of no stages.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any
 
-from persistence_pipeline.records import Objective
+from persistence_pipeline.records import OBJECTIVES, Objective
 
 SOURCE = "source"
 """The ordering of models before any stage."""
 NEXT = ">"
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 COLOURS = {
     "safety": ("#0072B2", "#56B4E9"),
     "helpfulness": ("#D55E00", "#E69F00"),

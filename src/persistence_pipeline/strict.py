@@ -12,6 +12,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from persistence_pipeline.json_values import shortened
+
 Path = tuple[str | int, ...]
 """Where a value stands: names of groups and places in lists, from the outside inwards."""
 SHOWN = 60
@@ -105,7 +107,7 @@ def _refused(fault: Any, model: type[BaseModel], fields: object) -> Refused:
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return shortened(text, SHOWN)
 
 
 def _present(location: Sequence[str | int], fields: object, *, missing: bool) -> Path:

@@ -245,8 +245,13 @@ def test_every_view_can_be_linked_to(open_page: Open) -> None:
 def test_a_point_of_the_frontier_leads_to_its_trajectories(open_page: Open) -> None:
     page = open_page()
     page.wait_for_selector("#plot-frontier .main-svg")
-    click = "emit('plotly_click', { points: [{ customdata: ['llama', 0.1, 'safety'] }] })"
-    page.evaluate(f"document.getElementById('plot-frontier').{click}")
+    page.evaluate(
+        """() => {
+          const plot = document.getElementById("plot-frontier");
+          const drawn = plot.data.find((trace) => trace.name === "safety");
+          plot.emit("plotly_click", { points: [{ customdata: drawn.customdata[0] }] });
+        }"""
+    )
     page.wait_for_selector("#view-trajectories:not([hidden])")
     assert f"cells={S}" in page.evaluate("location.hash")
 

@@ -6,30 +6,32 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from persistence_pipeline.training.dpo import StageConfig, StageResult, train_stage
 from tiny import make_pairs
 
+BASE = {
+    "objective": "safety",
+    "beta": 0.1,
+    "learning_rate": 1e-3,
+    "batch_size": 8,
+    "max_length": 64,
+    "rendered_turns": True,
+}
+
+
+def stage(**change: Any) -> StageConfig:
+    """One short stage on safety, with these changes."""
+    return StageConfig.model_validate({**BASE, **change})
+
 
 def config(lora: bool) -> StageConfig:
     """Two epochs of six steps, the trainer's state saved every four."""
     fields = {"lora": {"r": 4, "alpha": 8, "dropout": 0.1}} if lora else {}
-    return StageConfig.model_validate(
-        {
-            "objective": "safety",
-            "beta": 0.1,
-            "learning_rate": 1e-3,
-            "epochs": 2,
-            "batch_size": 8,
-            "max_length": 64,
-            "rendered_turns": True,
-            "save_every": 4,
-            "seed": 3,
-            **fields,
-        }
-    )
+    return stage(epochs=2, save_every=4, seed=3, **fields)
 
 
 def run(source: Path, scratch: Path, lora: bool = False) -> StageResult:

@@ -13,24 +13,12 @@ from typing import Any
 
 import _stage
 import pytest
+from _stage import stage
 
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, PreferencePair
-from persistence_pipeline.training.dpo import StageConfig, StageFault, train_stage
+from persistence_pipeline.training.dpo import StageFault, train_stage
 from tiny import call, make_pair, make_pairs, tool
-
-BASE = {
-    "objective": "safety",
-    "beta": 0.1,
-    "learning_rate": 1e-3,
-    "batch_size": 8,
-    "max_length": 64,
-    "rendered_turns": True,
-}
-
-
-def stage(**change: Any) -> StageConfig:
-    return StageConfig.model_validate({**BASE, **change})
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,22 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _stage import stage
 
 from persistence_pipeline.training.dpo import StageFault, train_stage
 from persistence_pipeline.training.faults import memory_advice
-from persistence_pipeline.training.settings import StageConfig
 from tiny import make_pairs
 
-CONFIG = StageConfig.model_validate(
-    {
-        "objective": "safety",
-        "beta": 0.1,
-        "learning_rate": 1e-3,
-        "batch_size": 8,
-        "max_length": 64,
-        "rendered_turns": True,
-    }
-)
+CONFIG = stage()
 
 
 def test_the_allocator_of_the_host_is_understood() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import _stage
 import numpy as np
 import psutil
 import pytest
@@ -21,20 +22,11 @@ from persistence_pipeline.training.settings import StageConfig
 from tiny import make_pairs
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "gpu"
-STAGE = {
-    "objective": "safety",
-    "beta": 0.1,
-    "learning_rate": 1e-3,
-    "epochs": 2,
-    "batch_size": 8,
-    "max_length": 64,
-    "rendered_turns": True,
-    "lora": {"r": 4, "alpha": 8, "dropout": 0.0},
-}
+TWICE = {"epochs": 2, "lora": {"r": 4, "alpha": 8, "dropout": 0.0}}
 
 
 def stage(**change: Any) -> StageConfig:
-    return StageConfig.model_validate({**STAGE, **change})
+    return _stage.stage(**{**TWICE, **change})
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
-from persistence_pipeline.json_values import storable_text
+from persistence_pipeline.json_values import is_text
 from persistence_pipeline.records import ToolCall
 from persistence_pipeline.world.tools import Tool
 
@@ -63,6 +63,6 @@ def _typed(word: str, kind: type) -> str | int:
         if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):
             raise ParseFault(f"expected a number, got {word!r}")
         return int(word)
-    if word in SPECIAL_TOKENS or storable_text(word) != word:
+    if word in SPECIAL_TOKENS or not is_text(word):
         raise ParseFault(f"{word!r} is not a value")
     return word

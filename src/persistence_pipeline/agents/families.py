@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from persistence_pipeline.agents.chat import TemplateFault, break_up, break_up_in
 from persistence_pipeline.agents.compact import ParseFault
-from persistence_pipeline.json_values import JsonFault, storable_text, strict_json
+from persistence_pipeline.json_values import JsonFault, is_text, strict_json
 from persistence_pipeline.records import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Family:
         Raises:
             ParseFault: the turn is not exactly one call.
         """
-        match = self._form.fullmatch(turn)
+        match = (_TAGGED if self.tagged else _BARE).fullmatch(turn)
         if match is None:
             where = (
                 "between <tool_call> and </tool_call>"
@@ -71,10 +71,6 @@ class Family:
             )
             raise ParseFault(f"expected one call {where}")
         return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
-
-    @property
-    def _form(self) -> re.Pattern[str]:
-        return _TAGGED if self.tagged else _BARE
 
     def attempts_call(self, turn: str) -> bool:
         """Whether the turn holds the beginning of a call."""
@@ -200,7 +196,7 @@ def read_call(name: str, arguments: str) -> ToolCall:
     Raises:
         ParseFault: the arguments are not one JSON object that can be kept, or the name is no text.
     """
-    if storable_text(name) != name:
+    if not is_text(name):
         raise ParseFault("half of a surrogate pair in the name of a call")
     return ToolCall(name=name, arguments=parse_arguments(arguments))
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-GIGABYTE = 2**30
 TILE_TOKENS, TILE_WORDS = 4096, 32_768
 """Logits that TRL's head lays out at once (``trl/kernels/chunked_logprob.py``)."""
 LAYER_LORA = (49, 12)

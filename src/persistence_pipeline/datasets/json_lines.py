@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from persistence_pipeline.datasets._location import Location
 from persistence_pipeline.json_values import MAX_DEPTH as VALUE_DEPTH
-from persistence_pipeline.json_values import JsonFault, strict_json
+from persistence_pipeline.json_values import JsonFault, shortened, strict_json
 
 PREVIEWED = 3
 MAX_DEPTH = VALUE_DEPTH + 16
@@ -141,7 +141,7 @@ def describe_fault(error: ValidationError, cut_off: bool = False) -> str:
         fault["input"] if isinstance(fault["input"], bytes) else json.dumps(fault["input"], default=str).encode()
     )
     shown = found.decode(errors="replace").strip()
-    shown = shown if len(shown) <= SHOWN else f"{shown[: SHOWN - 1]}…"
+    shown = shortened(shown, SHOWN)
     if not field:
         hint = "; the file seems to be cut off here" if cut_off else ""
         return f"expected one JSON object, found {shown} ({fault['msg']}{hint})"

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from persistence_pipeline.json_values import storable_text
+from persistence_pipeline.json_values import shortened, storable_text
 from persistence_pipeline.serving import ChatReply
 
 LEVELS = 4
@@ -86,4 +86,4 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     text = " ".join(str(value).split())
-    return repr(text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…")
+    return repr(shortened(text, SHOWN))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 from urllib.parse import quote
 
@@ -120,7 +121,7 @@ def package_files() -> dict[str, str]:
 
 def _put(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(path)
 
@@ -149,8 +150,10 @@ class Digests:
         if "file" not in there[0].protocol or sum(about["size"] for about in files.values()) < LARGE:
             return listing_digest(*there, files)
         seen = _signature(files)
-        digest = self._ledger.seen(name, seen) or listing_digest(*there, files)
-        self._ledger.saw(name, seen, digest)
+        digest = self._ledger.seen(name, seen)
+        if digest is None:
+            digest = listing_digest(*there, files)
+            self._ledger.saw(name, seen, digest)
         return digest
 
 

@@ -58,7 +58,7 @@ def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
         error_y=error_bars(y, **THIN),
         name=label(ordering),
         marker=marker(ordering, 13),
-        customdata=[[row["source"], row["beta"]] for row in rows],
+        customdata=[[row["source"], row["beta"], ordering] for row in rows],
         hovertemplate=(
             f"<b>{label(ordering)}</b><br>%{{customdata[0]}}, beta %{{customdata[1]}}"
             "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"

@@ -165,7 +165,7 @@ class ChatClient:
             reply = self._ask(request)
         except RequestRefused as fault:
             if isinstance(fault, UnreadableCall):
-                self._refusals.accepted(number, request.turn)
+                self._refusals.accepted(request.turn)
             if fault.personal:
                 raise
             case = request.about or self.request_key(request)
@@ -176,10 +176,11 @@ class ChatClient:
                 f"{fault}; it refuses {alike} cases alike and accepted none meanwhile, so the cause is the server "
                 "or what it is asked for: mend that, and run again to go on from the journal"
             ) from None
+        else:
+            self._refusals.accepted(request.turn)
+            return reply
         finally:
             self._refusals.end(number)
-        self._refusals.accepted(number, request.turn)
-        return reply
 
     def answers(self) -> bool:
         """Whether the model answers the shortest request of all, asked once."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 from pydantic import SecretStr
 
-from persistence_pipeline.json_values import storable_text
+from persistence_pipeline.json_values import MAX_DIGITS, shortened, storable_text
 from persistence_pipeline.serving import words
 from persistence_pipeline.serving.faults import (
     BrokenReply,
@@ -46,8 +46,6 @@ SHOWN = 300
 """Characters of an answer that an error shows."""
 RETRIED = (408, 409, 424, 425, 429)
 """Statuses below 500 that may be others the next time."""
-LONGEST_DIGITS = 4300
-"""Digits of an integer that Python reads."""
 SECRET = 8
 """Characters from which a key is struck out of what is said; shorter ones, such as EMPTY, are words."""
 FOREVER = 1e9
@@ -326,7 +324,7 @@ class Exchange:
 
     def _short(self, text: str) -> str:
         text = " ".join(storable_text(self.cleaned(text)).split())
-        return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+        return shortened(text, SHOWN)
 
 
 def _described(error: httpx.RequestError) -> str:
@@ -351,7 +349,7 @@ def _require_sendable(key: SecretStr | None, settings: ServerSettings) -> None:
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_DIGITS else float("inf")
+    return int(digits) if len(digits) <= MAX_DIGITS else float("inf")
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

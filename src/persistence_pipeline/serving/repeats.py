@@ -41,14 +41,13 @@ class Refusals:
             return self._begun
 
     def end(self, number: int) -> None:
-        """A request has ended in a way that says nothing of others."""
+        """A request has ended, and what its outcome says of others has been told."""
         with self._lock:
             self._under_way.discard(number)
 
-    def accepted(self, number: int, turn: int) -> None:
+    def accepted(self, turn: int) -> None:
         """A request was answered: what was refused at this turn or before was not refused to all."""
         with self._lock:
-            self._under_way.discard(number)
             for refusals in self._alike.values():
                 for case in [case for case, refusal in refusals.items() if refusal.turn <= turn]:
                     del refusals[case]

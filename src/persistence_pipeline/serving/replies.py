@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from persistence_pipeline.json_values import storable_text
+from persistence_pipeline.json_values import shortened, storable_text
 
 Clean = Callable[[str], str]
 
@@ -223,4 +223,4 @@ def _ids(value: Any) -> tuple[int, ...] | None:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return shortened(text, 80)

@@ -33,7 +33,7 @@ from persistence_pipeline.training.launch import (
 from persistence_pipeline.training.models import load_model, loading_dtype, on_cpu, stage_seed, with_adapters
 from persistence_pipeline.training.saving import save_checkpoint, whole_model
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
-from persistence_pipeline.training.settings import LoraSettings, StageConfig
+from persistence_pipeline.training.settings import FACTORS, LoraSettings, StageConfig
 from persistence_pipeline.training.verify import (
     Apart,
     Values,
@@ -297,7 +297,8 @@ def _watch_start(trainer: StagedDPOTrainer, job: StageJob, tokens: Values) -> Lo
         computed = np.array([dataset["ref_chosen_logps"], dataset["ref_rejected_logps"]])
     known = computed is not None and not from_source
     parent = _logps_on_disk(trainer, job.parent, config, scorer.probes if known else scorer.batches)
-    named = _logps_on_disk(trainer, job.source, config, scorer.probes) if from_source else parent
+    other = from_source and job.source != job.parent
+    named = _logps_on_disk(trainer, job.source, config, scorer.probes) if other else parent
 
     def check() -> None:
         reference = trainer.reference_logps(scorer.probes) if computed is None else computed
@@ -340,7 +341,7 @@ def _log_table(history: list[dict[str, Any]]) -> pd.DataFrame:
 def _report(log: pd.DataFrame, before: Logps, after: Logps, difference: Apart, job: StageJob) -> dict[str, Any]:
     last = log.tail(max(1, len(log) // 10)).mean()
     report = {
-        **job.config.model_dump(include={"objective", "beta", "loss", "reference", "seed"}),
+        **job.config.model_dump(include=FACTORS),
         "n_pairs": len(job.rows),
         **job.counts,
         "n_steps": len(log),

@@ -66,16 +66,17 @@ def encode_pairs(
 def _encode_sides(pairs: Sequence[PreferencePair], transcript: Transcript) -> list[Sides]:
     """Both sides of every pair, whole with the prompt; equal conversations are one object."""
     by_tools: dict[str, dict[str, Conversation]] = {}
+    keyed: list[tuple[str, list[str]]] = []
     for pair in pairs:
-        named = by_tools.setdefault(json.dumps(pair.tools), {})
-        named.update({_key(conversation): conversation for conversation in _conversations(pair)})
+        tools, conversations = json.dumps(pair.tools), _conversations(pair)
+        keys = [_key(conversation) for conversation in conversations]
+        by_tools.setdefault(tools, {}).update(zip(keys, conversations, strict=True))
+        keyed.append((tools, keys))
     encoded = {
         tools: dict(zip(named, transcript.encode(list(named.values()), json.loads(tools)), strict=True))
         for tools, named in by_tools.items()
     }
-    shown = [encoded[json.dumps(pair.tools)] for pair in pairs]
-    keys = [[_key(conversation) for conversation in _conversations(pair)] for pair in pairs]
-    return [(known[chosen], known[rejected]) for known, (chosen, rejected) in zip(shown, keys, strict=True)]
+    return [(encoded[tools][chosen], encoded[tools][rejected]) for tools, (chosen, rejected) in keyed]
 
 
 def _conversations(pair: PreferencePair) -> tuple[Conversation, Conversation]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Seed, Strict
-from persistence_pipeline.study import Reference
+from persistence_pipeline.study import Cell, Reference
 
 LOSSES = (
     "sigmoid",
@@ -158,6 +158,15 @@ class StageConfig(StageSettings):
         if self.loss in SORTED and self.batch_size == 1:
             raise ValueError(f"loss {self.loss} sorts the pairs of a batch, but batch_size is 1")
         return self
+
+
+FACTORS = set(StageConfig.model_fields) - set(StageSettings.model_fields)
+"""What the cell says of a stage."""
+
+
+def with_factors(settings: StageSettings, cell: Cell) -> dict[str, Any]:
+    """The fields of a ``StageConfig``: the parameters of a stage, and the factors of its cell."""
+    return {**settings.model_dump(), **cell.model_dump(include=FACTORS)}
 
 
 def _known(field: str, value: str, known: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, field_validator
 
+from persistence_pipeline.agents import compact
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.agents.transcript import encode_conversations
@@ -118,7 +119,7 @@ def _texts(demonstrations: Sequence[Trajectory], vocabulary: Sequence[str]) -> I
         for message in trajectory.messages:
             yield message.content
             for call in message.tool_calls:
-                yield " ".join([call.name, *map(str, call.arguments.values())])
+                yield " ".join(compact.words(call))
 
 
 def _fit(

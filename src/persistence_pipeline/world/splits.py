@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -57,12 +58,12 @@ class WorldSettings(Strict):
         for group in self.held_out_combinations:
             if group.startswith(f"{self.held_out_domain}/"):
                 raise ValueError(f"held_out_combinations: {group} is held out with its domain already")
-        for split in self.twins_per_group:
-            for group in self.groups(split):
-                wanted = sum(n for other, n in self.twins_per_group.items() if group in self.groups(other))
-                most = room(group, study=True)
-                if wanted > most:
-                    raise ValueError(f"twins_per_group: {wanted} twin pairs of {group}, of which there are {most}")
+        groups = {split: self.groups(split) for split in self.twins_per_group}
+        for group in dict.fromkeys(chain.from_iterable(groups.values())):
+            wanted = sum(n for split, n in self.twins_per_group.items() if group in groups[split])
+            most = room(group, study=True)
+            if wanted > most:
+                raise ValueError(f"twins_per_group: {wanted} twin pairs of {group}, of which there are {most}")
         return self
 
     def n_cases(self, split: Split) -> int:

@@ -30,9 +30,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
                 f"parameter study.own_pairs.{objective}: expected the path of a file of pairs, for cells are "
                 f"trained on {objective}; files are named for {', '.join(named) or 'no objective'}"
             )
-    origins = {f"{source}.checkpoint" for source, _ in arms.values()}
-    origins |= {grid.cases_of(seed) for _, seed in arms.values()}
-    made = synthesis.create_pipeline(cells).to_outputs(*sorted(origins))
+    made = synthesis.origins(cells)
     taken = [_arm(arm, list(named)) for arm in arms]
     return Pipeline([made, *taken, training.create_pipeline(cells)], tags="own_pairs")
 

@@ -24,9 +24,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     cells = grid.active_cells() if cells is None else cells
     arms = grid.arms(cells)
     imported = published.create_pipeline().to_outputs(*(f"published.{name}" for name in TABLES))
-    origins = {f"{source}.checkpoint" for source, _ in arms.values()}
-    origins |= {grid.cases_of(seed) for _, seed in arms.values()}
-    made = synthesis.create_pipeline(cells).to_outputs(*sorted(origins))
+    made = synthesis.origins(cells)
     taken = [_arm(arm) for arm in arms]
     return Pipeline([imported, made, *taken, training.create_pipeline(cells)], tags="published_training")
 

@@ -23,6 +23,14 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
     return Pipeline(parts, tags="synthesis")
 
 
+def origins(cells: Mapping[str, Cell]) -> Pipeline:
+    """The sources and the cases of these cells alone, for studies whose pairs come from elsewhere."""
+    arms = grid.arms(cells)
+    names = {f"{source}.checkpoint" for source, _ in arms.values()}
+    names |= {grid.cases_of(seed) for _, seed in arms.values()}
+    return create_pipeline(cells).to_outputs(*sorted(names))
+
+
 def _cases(seed: int) -> Pipeline:
     if grid.active_design().emulated:
         return emulated_cases(seed)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.study import Cell
-from persistence_pipeline.training.settings import StageConfig, StageSettings
+from persistence_pipeline.training.settings import StageConfig, StageSettings, with_factors
 
 
 def train_cell(
@@ -28,7 +28,6 @@ def train_cell(
     """
     from persistence_pipeline.training.dpo import train_stage
 
-    factors = cell.model_dump(include={"objective", "beta", "seed", "reference", "loss"})
-    config = StageConfig.model_validate({**settings.model_dump(), **factors})
+    config = StageConfig.model_validate(with_factors(settings, cell))
     result = train_stage(pairs, parent, source, config, Path(scratch) / cell.name)
     return result.checkpoint, result.log, result.report
