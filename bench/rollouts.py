@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import materials
 from bench.timing import Row, speed_up
-from persistence_pipeline.agents.compact import ParseFault, parse_call
+from persistence_pipeline.agents.compact import ParseError, parse_call
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.run import load_policy
 
@@ -91,7 +91,7 @@ def _turn(written: list[int], episode: Episode, tokenizer: Any) -> Turn:
     text = tokenizer.decode(written[:-1] if ended else written)
     try:
         call = parse_call(text, episode.environment.tools) if ended else None
-    except ParseFault:
+    except ParseError:
         call = None
     return Turn(call=call, text="" if call else text, new_tokens=len(written))
 

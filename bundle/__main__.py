@@ -12,7 +12,7 @@ from typing import Any
 
 from bundle.models import Model, models_of
 from bundle.parts import MEGABYTE, project_files, write_bundle
-from bundle.target import BundleFault, Target
+from bundle.target import BundleError, Target
 from bundle.wheels import Index, Selection, needed_glibc, project_requirements, read_constraints, select
 from persistence_pipeline.report.manifest import commit_of
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.perf_counter()
         target = Target.of(options.python, options.platform, options.installed)
         manifest = make_bundle(ROOT, options.into, target, options.extras, options.study, options.part_mb)
-    except (BundleFault, OSError) as fault:  # no room, no access
+    except (BundleError, OSError) as fault:  # no room, no access
         print(f"bundle: {fault}", file=sys.stderr)
         return 1
     size = sum(part["bytes"] for part in manifest["parts"]) / MEGABYTE
@@ -44,10 +44,10 @@ def make_bundle(
     """Choose and download wheels, gather models and project, write the folder; returns its ``bundle.json``.
 
     Raises:
-        BundleFault: what is asked for cannot be had; says what to do.
+        BundleError: what is asked for cannot be had; says what to do.
     """
     if part_megabytes < 1:
-        raise BundleFault(f"parts of {part_megabytes} MB: expected a whole number from 1")
+        raise BundleError(f"parts of {part_megabytes} MB: expected a whole number from 1")
     models = models_of(root, study) if study else []
     needed, builders = project_requirements(root / "pyproject.toml", extras)
     with tempfile.TemporaryDirectory() as scratch:

@@ -33,7 +33,7 @@ SEEN = "zzz_machine_site_packages.pth"
 """Read after all others, so that what is installed here comes first."""
 
 
-class InstallFault(Exception):
+class InstallError(Exception):
     """The bundle cannot be installed here; the message is one line."""
 
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         install(HERE, options.into.absolute())
-    except (InstallFault, OSError) as fault:  # no room after all, no access
+    except (InstallError, OSError) as fault:  # no room after all, no access
         print(f"install: {fault}", file=sys.stderr)
         return 1
     return 0
@@ -54,7 +54,7 @@ def install(bundle: Path, into: Path) -> None:
     """Install a bundle's folder into a new folder.
 
     Raises:
-        InstallFault: another Python or platform, a part missing or damaged, no room, an old driver, a package
+        InstallError: another Python or platform, a part missing or damaged, no room, an old driver, a package
             that the machine was said to have.
     """
     facts = read_facts(bundle)
@@ -79,9 +79,9 @@ def read_facts(bundle: Path) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads((bundle / "bundle.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise InstallFault(f"{bundle / 'bundle.json'}: not a bundle ({error})") from None
+        raise InstallError(f"{bundle / 'bundle.json'}: not a bundle ({error})") from None
     if facts.get("format") != FORMAT:
-        raise InstallFault(f"{bundle}: a bundle of format {facts.get('format')}, this script reads {FORMAT}")
+        raise InstallError(f"{bundle}: a bundle of format {facts.get('format')}, this script reads {FORMAT}")
     return facts
 
 
@@ -89,17 +89,17 @@ def check_machine(facts: dict[str, Any]) -> None:
     """See that wheels for the bundle's Python and platform run here."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python != facts["python"]:
-        raise InstallFault(
+        raise InstallError(
             f"the bundle is for Python {facts['python']}, {sys.executable} is {python}: name another, "
             f"PYTHON=python{facts['python']} sh install, or make the bundle for this one"
         )
     here, glibc = (platform.system(), platform.machine()), platform.libc_ver()
     if here != ("Linux", facts["machine"]):
-        raise InstallFault(f"the bundle is for Linux {facts['machine']}, this is {' '.join(here)}")
+        raise InstallError(f"the bundle is for Linux {facts['machine']}, this is {' '.join(here)}")
     found = tuple(int(number) for number in glibc[1].split(".")[:2]) if glibc[0] == "glibc" else (0, 0)
     if found < tuple(facts["glibc"]):
         wanted = ".".join(map(str, facts["glibc"]))
-        raise InstallFault(
+        raise InstallError(
             f"wheels of the bundle need glibc {wanted}; this machine has {' '.join(glibc) or 'none'}"
         )
 
@@ -108,7 +108,7 @@ def check_relied_on(facts: dict[str, Any]) -> None:
     """See that what the bundle does not carry is there."""
     lacking = [name for name in facts["relied_on"] if version_here(name) is None]
     if lacking:
-        raise InstallFault(
+        raise InstallError(
             f"the bundle relies on {', '.join(lacking)}, which {sys.executable} lacks: name the Python that has "
             "them, PYTHON=... sh install, or make the bundle with this machine's own list"
         )
@@ -156,7 +156,7 @@ def check_driver(cuda: str | None, driver: str | None) -> None:
     least = LEAST_DRIVER.get(int(cuda.split(".")[0]))
     found = tuple(int(number) for number in driver.split(".")[:2])
     if least and found < least:
-        raise InstallFault(
+        raise InstallError(
             f"torch is built for CUDA {cuda}, which needs NVIDIA driver {least[0]}.{least[1]} or newer; this "
             f"machine has {driver}: take a torch built for an older CUDA, or have the driver renewed"
         )
@@ -167,15 +167,15 @@ def check_parts(bundle: Path, facts: dict[str, Any]) -> None:
     for part in facts["parts"]:
         path = bundle / part["name"]
         if not path.is_file():
-            raise InstallFault(f"{path}: missing, {part['bytes']} bytes; copy it again")
+            raise InstallError(f"{path}: missing, {part['bytes']} bytes; copy it again")
         if path.stat().st_size != part["bytes"]:
-            raise InstallFault(f"{path}: {path.stat().st_size} bytes, expected {part['bytes']}; copy it again")
+            raise InstallError(f"{path}: {path.stat().st_size} bytes, expected {part['bytes']}; copy it again")
         digest = hashlib.sha256()
         with path.open("rb") as file:
             for block in iter(lambda: file.read(BLOCK), b""):
                 digest.update(block)
         if digest.hexdigest() != part["sha256"]:
-            raise InstallFault(f"{path}: damaged, its SHA-256 is not that of bundle.json; copy it again")
+            raise InstallError(f"{path}: damaged, its SHA-256 is not that of bundle.json; copy it again")
 
 
 def check_folder(into: Path, room: int) -> None:
@@ -183,12 +183,12 @@ def check_folder(into: Path, room: int) -> None:
     if (into / UNFINISHED).exists():
         shutil.rmtree(into)
     if into.exists() and any(into.iterdir()):
-        raise InstallFault(f"{into}: exists already; remove it, or name another folder with --into")
+        raise InstallError(f"{into}: exists already; remove it, or name another folder with --into")
     into.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(into).free
     if free < room:
         into.rmdir()
-        raise InstallFault(f"{into}: {free / 1e9:.1f} GB free, installing takes {room / 1e9:.1f} GB")
+        raise InstallError(f"{into}: {free / 1e9:.1f} GB free, installing takes {room / 1e9:.1f} GB")
 
 
 class Joined(io.RawIOBase):
@@ -221,7 +221,7 @@ def unpack(bundle: Path, facts: dict[str, Any], into: Path) -> None:
         for entry in archive:
             path = into / entry.name
             if not entry.isfile() or into not in path.resolve().parents:
-                raise InstallFault(f"{entry.name}: not a file of a bundle")
+                raise InstallError(f"{entry.name}: not a file of a bundle")
             archive.extract(entry, into, set_attrs=True)
 
 
@@ -270,7 +270,7 @@ def install_wheels(python: Path, into: Path, facts: dict[str, Any]) -> None:
         [*alone, *pins, "--editable", project], env=ours, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise InstallFault(f"pip: {reason(done.stderr)}")
+        raise InstallError(f"pip: {reason(done.stderr)}")
     for line in done.stderr.splitlines():
         if " requires " in line:
             print(f"note: another package of this machine: {line}")
@@ -307,7 +307,7 @@ def verify(python: Path) -> str:
     )
     done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InstallFault(f"what was installed cannot be imported: {done.stderr.strip().splitlines()[-1]}")
+        raise InstallError(f"what was installed cannot be imported: {done.stderr.strip().splitlines()[-1]}")
     return done.stdout.strip()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundle.target import BundleFault
+from bundle.target import BundleError
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ def models_of(project: Path, env: str) -> list[Model]:
     """The pretrained sources that the cells of an environment start from; others are trained there.
 
     Raises:
-        BundleFault: no such environment, or a model that is neither a directory nor in the hub's cache.
+        BundleError: no such environment, or a model that is neither a directory nor in the hub's cache.
     """
     if not (project / "conf" / env).is_dir():
-        raise BundleFault(f"study {env!r}: there is no conf/{env}")
+        raise BundleError(f"study {env!r}: there is no conf/{env}")
     from persistence_pipeline.study.outside import configuration
 
     parameters = configuration(project / "conf", env)["parameters"]
@@ -58,7 +58,7 @@ def _cached(name: str, asked: str, revision: str | None) -> Iterator[tuple[str, 
     try:
         snapshot = Path(snapshot_download(asked, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
-        raise BundleFault(
+        raise BundleError(
             f"source {name}: {asked} is neither a directory nor in the hub's cache of this machine: "
             f"`hf download {asked}` where there is a network, or leave STUDY out to carry no model"
         ) from None

@@ -18,7 +18,7 @@ _PLATFORM = re.compile(r"(?:manylinux_2_(?P<minor>\d+)|(?P<legacy>manylinux(?:1|
 _COLUMNS = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)\s+(?P<version>[0-9]\S*)(\s.*)?")
 
 
-class BundleFault(ValueError):
+class BundleError(ValueError):
     """A bundle cannot be made as it was asked for."""
 
 
@@ -40,13 +40,13 @@ class Target:
         """A target as the command line names it.
 
         Raises:
-            BundleFault: a Python or a platform that no wheel is named for, or a list that cannot be read.
+            BundleError: a Python or a platform that no wheel is named for, or a list that cannot be read.
         """
         if not re.fullmatch(r"3\.\d+", python):
-            raise BundleFault(f"Python {python!r}: expected a version such as 3.12")
+            raise BundleError(f"Python {python!r}: expected a version such as 3.12")
         match = _PLATFORM.fullmatch(platform)
         if match is None:
-            raise BundleFault(f"platform {platform!r}: expected one such as manylinux_2_28_x86_64")
+            raise BundleError(f"platform {platform!r}: expected one such as manylinux_2_28_x86_64")
         glibc = {name: version for version, name in LEGACY.items()}.get(match["legacy"] or "")
         packages = read_installed(installed) if installed else {}
         return cls(python, match["machine"], glibc or (2, int(match["minor"])), packages)
@@ -86,12 +86,12 @@ def read_installed(path: Path) -> dict[str, Version]:
     """Names and versions in what ``pip freeze`` or ``pip list`` (columns or JSON) printed on a machine.
 
     Raises:
-        BundleFault: no such file, or a line that is none of these.
+        BundleError: no such file, or a line that is none of these.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BundleFault(f"{path}: {error.strerror or error}") from None
+        raise BundleError(f"{path}: {error.strerror or error}") from None
     if text.lstrip().startswith("["):
         return _from_json(path, text)
     found: dict[str, Version] = {}
@@ -104,7 +104,7 @@ def read_installed(path: Path) -> dict[str, Version]:
             if version is not None:  # of an archive without a version in its name nothing is known
                 found[canonicalize_name(name)] = Version(version)
         except InvalidVersion:
-            raise BundleFault(
+            raise BundleError(
                 f"{path}:{number}: expected a line of `pip freeze` or `pip list`, found {line!r}"
             ) from None
     return found
@@ -126,4 +126,4 @@ def _from_json(path: Path, text: str) -> dict[str, Version]:
     try:
         return {canonicalize_name(entry["name"]): Version(entry["version"]) for entry in json.loads(text)}
     except (ValueError, TypeError, KeyError) as error:
-        raise BundleFault(f"{path}: expected what `pip list --format=json` prints ({error})") from None
+        raise BundleError(f"{path}: expected what `pip list --format=json` prints ({error})") from None

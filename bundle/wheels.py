@@ -23,7 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from bundle.target import LEGACY, BundleFault, Target
+from bundle.target import LEGACY, BundleError, Target
 
 INSTALLER = "pip"
 """Carried too: not every Python comes with one, and so the same one installs everywhere."""
@@ -64,7 +64,7 @@ class Selection:
         return sorted({f"{name}=={v}" for part in (self.carried, self.builders) for name, v in part.items()})
 
 
-class _NotServed(BundleFault):
+class _NotServedError(BundleError):
     """A package cannot be had."""
 
     def __init__(self, requirement: str, why: str) -> None:
@@ -86,7 +86,7 @@ class Index:
         _run(["-m", "pip"], "download", "--no-deps", "--quiet", f"--dest={built}", INSTALLER)
         found = next(built.glob(f"{INSTALLER}-*.whl"), None)
         if found is None:
-            raise BundleFault(f"the package index does not answer: {INSTALLER} cannot be downloaded")
+            raise BundleError(f"the package index does not answer: {INSTALLER} cannot be downloaded")
         with ZipFile(found) as archive:  # the newest: older ones read Requires-Python for the Python they run on
             archive.extractall(built / INSTALLER)
         self._program = [str(built / INSTALLER / "pip")]
@@ -96,7 +96,7 @@ class Index:
         """Metadata of the best wheel for each requirement, by requirement.
 
         Raises:
-            BundleFault: there is none, and none can be built here.
+            BundleError: there is none, and none can be built here.
         """
         wanted = list(wanted)
         unknown = sorted({requirement for requirement in wanted if requirement not in self._known})
@@ -111,7 +111,7 @@ class Index:
         while True:
             try:
                 return self.metadata(left)
-            except _NotServed as fault:
+            except _NotServedError as fault:
                 left = {pin for pin in left if canonicalize_name(Requirement(pin).name) != fault.name}
 
     def download(self, pins: Iterable[str], folder: Path) -> None:
@@ -136,7 +136,7 @@ class Index:
                 return
             missing = _NO_WHEEL.search(done.stderr)
             if missing is None:
-                raise BundleFault(f"pip {command}: {_last_line(done.stderr)}")
+                raise BundleError(f"pip {command}: {_last_line(done.stderr)}")
             self._build(missing["wanted"])
 
     def _build(self, requirement: str) -> None:
@@ -146,10 +146,10 @@ class Index:
         made = [path for path in self._built.glob("*.whl") if path.name not in known]
         where = f"Python {self._target.python} on {self._target.machine}"
         if done.returncode or not made:
-            raise _NotServed(requirement, f"no wheel for {where}, and none can be built here")
+            raise _NotServedError(requirement, f"no wheel for {where}, and none can be built here")
         if not made[0].name.endswith("-none-any.whl"):
             made[0].unlink()
-            raise _NotServed(requirement, f"no wheel for {where}, and one built here would run here alone")
+            raise _NotServedError(requirement, f"no wheel for {where}, and one built here would run here alone")
 
 
 def needed_glibc(wheels: Iterable[Path]) -> tuple[int, int]:
@@ -178,13 +178,13 @@ def project_requirements(pyproject: Path, extras: Sequence[str]) -> tuple[list[R
     """What the project needs with these extras, and what is needed to install it.
 
     Raises:
-        BundleFault: there is no such extra.
+        BundleError: there is no such extra.
     """
     tables = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     optional = tables["project"].get("optional-dependencies", {})
     unknown = [extra for extra in extras if extra not in optional]
     if unknown:
-        raise BundleFault(f"no extra {unknown[0]!r} in {pyproject.name}; there are {', '.join(sorted(optional))}")
+        raise BundleError(f"no extra {unknown[0]!r} in {pyproject.name}; there are {', '.join(sorted(optional))}")
     needed = [*tables["project"].get("dependencies", []), *(r for extra in extras for r in optional[extra])]
     builders = [*tables["build-system"]["requires"], INSTALLER]
     return [Requirement(text) for text in needed], [Requirement(text) for text in builders]
@@ -214,7 +214,7 @@ def select(
         index: Where metadata comes from.
 
     Raises:
-        BundleFault: requirements that no version meets.
+        BundleError: requirements that no version meets.
     """
     built_with = index.metadata(str(requirement) for requirement in builders).values()
     tools = {canonicalize_name(m["name"]): m["version"] for m in built_with}
@@ -248,7 +248,7 @@ def _settle(
             kept = {name: str(target.installed[name]) for name in sorted(demands) if name not in pins}
             return {name: str(found[pin]["version"]) for name, pin in pins.items()}, kept
         pins = lacking
-    raise BundleFault("the requirements contradict each other, so no choice of versions comes to rest")
+    raise BundleError("the requirements contradict each other, so no choice of versions comes to rest")
 
 
 def _clashing(carried: Mapping[str, str], kept: Mapping[str, str], target: Target, index: Index) -> set[str]:
@@ -315,5 +315,5 @@ def _pin(name: str, demand: Demand, constraints: Mapping[str, str]) -> str:
     if version is None:
         return f"{name}{demand.wanted}"
     if not demand.wanted.contains(version, prereleases=True):
-        raise BundleFault(f"{name} {version} of constraints.txt is not what is asked for: {'; '.join(demand.by)}")
+        raise BundleError(f"{name} {version} of constraints.txt is not what is asked for: {'; '.join(demand.by)}")
     return f"{name}=={version}"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from persistence_pipeline.json_values import MAX_DEPTH, MAX_DIGITS, JsonFault, storable, storable_text, strict_json
+from persistence_pipeline.json_values import MAX_DEPTH, MAX_DIGITS, JsonError, storable, storable_text, strict_json
 from persistence_pipeline.records import ToolCall
 
 ANY_TEXT = st.text(st.characters(), max_size=8)
@@ -44,7 +44,7 @@ def _same(one: Any, other: Any) -> bool:
 def test_what_is_storable_survives_a_record(value: Any) -> None:
     try:
         storable(value)
-    except JsonFault as fault:
+    except JsonError as fault:
         assert "\n" not in str(fault)
         return
     call = ToolCall(name="x", arguments={"value": value})
@@ -55,7 +55,7 @@ def test_what_is_storable_survives_a_record(value: Any) -> None:
 @settings(max_examples=300, deadline=None)
 @given(text=st.one_of(VALUES.map(json.dumps), ANY_TEXT, st.text('[]{}:,"\\ud8e019.-aN', max_size=30)))
 def test_what_is_read_strictly_is_storable(text: str) -> None:
-    with suppress(JsonFault):
+    with suppress(JsonError):
         storable(strict_json(text))
 
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_kept_is_refused_with_its_place(text: str, expected: str)
 
 def test_levels_are_counted() -> None:
     strict_json(_nested(MAX_DEPTH))
-    with pytest.raises(JsonFault, match="nested too deep"):
+    with pytest.raises(JsonError, match="nested too deep"):
         strict_json(_nested(MAX_DEPTH + 1))
     strict_json(_nested(MAX_DEPTH + 1), max_depth=MAX_DEPTH + 1)
 
@@ -107,7 +107,7 @@ def test_levels_are_counted() -> None:
     ],
 )
 def test_values_that_json_has_not_are_refused(value: Any, expected: str) -> None:
-    with pytest.raises(JsonFault) as refused:
+    with pytest.raises(JsonError) as refused:
         storable(value)
     assert str(refused.value) == expected
 
@@ -115,7 +115,7 @@ def test_values_that_json_has_not_are_refused(value: Any, expected: str) -> None
 def test_an_integer_that_no_reader_takes_is_refused() -> None:
     storable([1 - 10**MAX_DIGITS, 10**MAX_DIGITS - 1])
     for value in (-(10**MAX_DIGITS), 10**MAX_DIGITS):
-        with pytest.raises(JsonFault, match=f"0: an integer of more than {MAX_DIGITS} digits"):
+        with pytest.raises(JsonError, match=f"0: an integer of more than {MAX_DIGITS} digits"):
             storable([value])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence_pipeline.suggestions import UnknownName, check_pipelines, explain, unknown
+from persistence_pipeline.suggestions import UnknownNameError, check_pipelines, explain, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +26,7 @@ def test_the_nearest_name_is_suggested_and_few_names_are_listed() -> None:
 def test_pipelines_are_known_by_their_folders() -> None:
     check_pipelines(None)
     check_pipelines(["__default__", "sequential", "reporting"])
-    with pytest.raises(UnknownName, match="did you mean 'sequential'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'sequential'"):
         check_pipelines(["safety", "sequentail"])
 
 

@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fault(options: argparse.Namespace) -> str | None:
     """What stands in the way of all parts."""
-    from bench.gpu.card import Refused, require_card
+    from bench.gpu.card import CardError, require_card
 
     if options.device == "cpu" and not options.tiny:
         return "a CPU only rehearses: add --tiny"
     try:
         require_card(options.device)
-    except Refused as refusal:
+    except CardError as refusal:
         return str(refusal)
     return None
 
@@ -107,8 +107,8 @@ def _outcome(code: int | None, log: Path, box: float) -> tuple[str, str | None]:
 
 def _child(options: argparse.Namespace) -> int:
     """One part, in this process; its last line says why it was refused or skipped."""
-    from bench.gpu.card import Refused, facts, require_card
-    from bench.gpu.parts import MEASURES, Setting, Skipped
+    from bench.gpu.card import CardError, facts, require_card
+    from bench.gpu.parts import MEASURES, Setting, SkippedPartError
 
     report = Report(options.out / f"{options.run}.json")
     setting = Setting(options.device, options.out, options.work, options.pretrained, options.tiny)
@@ -116,10 +116,10 @@ def _child(options: argparse.Namespace) -> int:
         require_card(options.device)
         report.state(machine=facts(options.device))
         MEASURES[options.run](setting, report)
-    except Skipped as reason:
+    except SkippedPartError as reason:
         print(reason)
         return SKIPPED
-    except Refused as reason:
+    except CardError as reason:
         print(reason)
         return REFUSED
     return 0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from bundle.install import InstallFault, check_driver, read_driver
+from bundle.install import InstallError, check_driver, read_driver
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ BFLOAT16_SINCE = (8, 0)
 SYNCHRONISES = "called a synchronizing CUDA operation"
 
 
-class Refused(RuntimeError):
+class CardError(RuntimeError):
     """A measurement that cannot be made here; the message is one line."""
 
 
@@ -31,7 +31,7 @@ def require_card(device: str) -> None:
     """See that the device can do what is measured.
 
     Raises:
-        Refused: no CUDA, a driver older than torch's CUDA, no card to be seen, or a card without bfloat16.
+        CardError: no CUDA, a driver older than torch's CUDA, no card to be seen, or a card without bfloat16.
     """
     if device == "cpu":
         return
@@ -53,28 +53,32 @@ def require_cuda(cuda: str | None, driver: str | None, seen: bool) -> None:
         seen: Whether torch sees a card.
 
     Raises:
-        Refused: they do not.
+        CardError: they do not.
     """
     if cuda is None:
-        raise Refused("this torch is built without CUDA: install a build for this machine's driver")
+        raise CardError("this torch is built without CUDA: install a build for this machine's driver")
     if driver is None:
-        raise Refused("no NVIDIA driver answers here (nvidia-smi): there is no GPU, or none was lent to this job")
+        raise CardError(
+            "no NVIDIA driver answers here (nvidia-smi): there is no GPU, or none was lent to this job"
+        )
     try:
         check_driver(cuda, driver)
-    except InstallFault as fault:
-        raise Refused(str(fault)) from None
+    except InstallError as fault:
+        raise CardError(str(fault)) from None
     if not seen:
-        raise Refused(f"torch sees no GPU, though driver {driver} answers: look at CUDA_VISIBLE_DEVICES")
+        raise CardError(f"torch sees no GPU, though driver {driver} answers: look at CUDA_VISIBLE_DEVICES")
 
 
 def require_bfloat16(name: str, capability: tuple[int, int]) -> None:
     """See that a card multiplies bfloat16.
 
     Raises:
-        Refused: it does not.
+        CardError: it does not.
     """
     if capability < BFLOAT16_SINCE:
-        raise Refused(f"{name} has no bfloat16: compute capability {capability[0]}.{capability[1]}, 8.0 is needed")
+        raise CardError(
+            f"{name} has no bfloat16: compute capability {capability[0]}.{capability[1]}, 8.0 is needed"
+        )
 
 
 def require_memory(device: str, what: str, needed: float) -> None:
@@ -86,11 +90,11 @@ def require_memory(device: str, what: str, needed: float) -> None:
         needed: Bytes.
 
     Raises:
-        Refused: it does not.
+        CardError: it does not.
     """
     free = free_memory(device)
     if needed > SPARE * free:
-        raise Refused(
+        raise CardError(
             f"{what} is predicted to take {needed / GIGABYTE:.1f} GiB, {free / GIGABYTE:.1f} GiB are free"
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.dialects import make_tokenizer
-from bench.gpu.card import GIGABYTE, Refused
+from bench.gpu.card import GIGABYTE, CardError
 from bench.gpu.sizes import SHAPES
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.agents.footprint import ModelShape
@@ -57,7 +57,7 @@ def random_checkpoint(name: str, device: str, work: Path) -> Path:
     """A directory with such a model and its tokenizer; made once.
 
     Raises:
-        Refused: no room for its weights.
+        CardError: no room for its weights.
     """
     target = work / name
     if (target / "made").is_file():
@@ -66,7 +66,7 @@ def random_checkpoint(name: str, device: str, work: Path) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     needed, free = 2 * shape_of(name).parameters, shutil.disk_usage(work).free
     if needed > free:
-        raise Refused(
+        raise CardError(
             f"{work}: {free / GIGABYTE:.1f} GiB free, the weights of {name} take {needed / GIGABYTE:.1f}: "
             "name another folder with --work"
         )

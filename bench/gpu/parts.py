@@ -80,7 +80,7 @@ def measure_bytes(setting: Setting, report: Report) -> None:
 def measure_pretrained(setting: Setting, report: Report) -> None:
     """A small study on pretrained weights."""
     if setting.pretrained is None:
-        raise Skipped("no pretrained weights are named (--pretrained)")
+        raise SkippedPartError("no pretrained weights are named (--pretrained)")
     study.measure_pretrained(setting.device, setting.pretrained, report, setting.work)
 
 
@@ -91,12 +91,12 @@ def measure_more(setting: Setting, report: Report) -> None:
     for point in setting.sizes.more_stages:
         try:
             stage.measure(point, setting.device, rates[0], report, setting.work)
-        except card.Refused as refusal:  # a smaller point may still fit
+        except card.CardError as refusal:  # a smaller point may still fit
             refused.append(str(refusal))
     rollouts.measure(setting.sizes.more_rollouts, setting.device, *rates, report)
     measure_beside(setting, report)
     if refused:
-        raise card.Refused("; ".join(refused))
+        raise card.CardError("; ".join(refused))
 
 
 def measure_beside(setting: Setting, report: Report) -> None:
@@ -123,7 +123,7 @@ def measure_beside(setting: Setting, report: Report) -> None:
     report.measure(name, alone=speeds[1], together=speeds[2], gain=speeds[2] / speeds[1], of=point.name)
 
 
-class Skipped(Exception):
+class SkippedPartError(Exception):
     """A part that was not asked for; the message says why."""
 
 

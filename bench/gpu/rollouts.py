@@ -35,7 +35,7 @@ def measure(point: RolloutPoint, device: str, rate: float, copied: float, report
         report: Where the numbers go, size by size.
 
     Raises:
-        Refused: the memory that is predicted is not free.
+        CardError: the memory that is predicted is not free.
     """
     if all(report.done(_name(point, batch)) for batch in point.batches):
         return

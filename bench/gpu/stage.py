@@ -26,7 +26,7 @@ HOPED = 0.4
 """Share of the card's matrix rate at which the time is predicted."""
 
 
-class Enough(Exception):
+class EnoughError(Exception):
     """All steps have been timed."""
 
 
@@ -41,7 +41,7 @@ def measure(point: StagePoint, device: str, rate: float, report: Report, work: P
         work: Folder for the model.
 
     Raises:
-        Refused: the memory that is predicted is not free.
+        CardError: the memory that is predicted is not free.
     """
     if report.done(point.name):
         return
@@ -103,12 +103,12 @@ def _timed_steps(
             steps.append({"seconds": now - before, "synchronisations": None if has is None else has - (had or 0)})
             report.note(point.name, steps=steps)
         if len(steps) == point.steps:
-            raise Enough
+            raise EnoughError
 
     with _at_every_step(stamp):
         try:
             train_stage(pairs, parent, parent, config, work / f"stage {point.name}")
-        except Enough:
+        except EnoughError:
             return steps
     raise RuntimeError(f"{point.name}: the stage ended before {point.steps} steps")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from persistence_pipeline.records import Split
 from persistence_pipeline.strict import Path as Place
-from persistence_pipeline.strict import Refused, hint, parse
+from persistence_pipeline.strict import SettingError, hint, parse
 from persistence_pipeline.study import check_cells, seed_name, stage_row
 from persistence_pipeline.study.cells import StudyError
-from persistence_pipeline.training.faults import StageFault
+from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import FACTORS, StageConfig, with_factors
 from persistence_pipeline.world.splits import all_groups, room
@@ -31,11 +31,11 @@ def check_together(parameters: Parameters) -> None:
     """See that parameters fit each other.
 
     Raises:
-        Refused: naming one that does not.
+        SettingError: naming one that does not.
     """
     for check in (_cells, _tables, _stages, _sources, _cases, _pairs, _judges):
         for place, message in check(parameters):
-            raise Refused(place, message)
+            raise SettingError(place, message)
 
 
 def _cells(parameters: Parameters) -> Faults:
@@ -91,10 +91,10 @@ def _stages(parameters: Parameters) -> Faults:
             config = parse(StageConfig, with_factors(settings, cell))
             if config.launch is not None:
                 launch_of(Path(config.launch)).divide(config)
-        except Refused as refused:
+        except SettingError as refused:
             of_cell = refused.path[:1] and refused.path[0] in FACTORS
             yield (("cells", name) if of_cell else group) + refused.path, f"{refused.message} (cell {name})"
-        except StageFault as fault:
+        except StageError as fault:
             yield (*group, "launch"), str(fault)
         model = parameters.sources[cell.source].model
         if model is not None and settings.max_length > model.context:

@@ -24,7 +24,7 @@ SHOWN = 40
 _SURROGATE = re.compile(r"\\u[dD]|[\ud800-\udfff]")
 
 
-class JsonFault(ValueError):
+class JsonError(ValueError):
     """A text is not JSON that can be kept, or a value cannot be kept as JSON.
 
     Attributes:
@@ -53,7 +53,7 @@ def strict_json(text: str, max_depth: int = MAX_DEPTH) -> Any:
         max_depth: Objects and lists that may stand within one another.
 
     Raises:
-        JsonFault: not JSON, a key twice in one object, ``NaN`` or ``Infinity``, a number beyond the range of
+        JsonError: not JSON, a key twice in one object, ``NaN`` or ``Infinity``, a number beyond the range of
             floats, an integer of more than ``MAX_DIGITS`` digits, half a surrogate pair, or too many levels.
     """
     refused: list[_Refused] = []
@@ -70,11 +70,11 @@ def strict_json(text: str, max_depth: int = MAX_DEPTH) -> Any:
             parse_float=lambda digits: _float(digits, refuse),
         )
     except json.JSONDecodeError as error:
-        raise JsonFault("", f"not JSON: {error}") from None
+        raise JsonError("", f"not JSON: {error}") from None
     except ValueError:
-        raise JsonFault("", f"an integer of more than {MAX_DIGITS} digits") from None
+        raise JsonError("", f"an integer of more than {MAX_DIGITS} digits") from None
     except RecursionError:
-        raise JsonFault("", f"nested deeper than {max_depth} levels") from None
+        raise JsonError("", f"nested deeper than {max_depth} levels") from None
     if refused or _SURROGATE.search(text) or not _shallow(value, max_depth):  # else a walk would find nothing
         storable(value, max_depth)
     return value
@@ -84,7 +84,7 @@ def storable(value: Any, max_depth: int = MAX_DEPTH) -> None:
     """Check that a parsed value can be saved as JSON and read back equal.
 
     Raises:
-        JsonFault: it holds anything but dicts with text keys, lists, texts, finite numbers, booleans and null, or
+        JsonError: it holds anything but dicts with text keys, lists, texts, finite numbers, booleans and null, or
             what ``strict_json`` refuses.
     """
     _check(value, max_depth)
@@ -142,7 +142,7 @@ def _check(value: Any, depth: int) -> None:
     kind = type(value)
     if kind is dict or kind is list:
         if not depth:
-            raise JsonFault("", "nested too deep")
+            raise JsonError("", "nested too deep")
         if kind is dict:
             _check_keys(value)
         for key, item in value.items() if kind is dict else enumerate(value):
@@ -150,8 +150,8 @@ def _check(value: Any, depth: int) -> None:
                 continue
             try:
                 _check(item, depth - 1)
-            except JsonFault as fault:
-                raise JsonFault(f"{_short(str(key))}{'.' * bool(fault.path)}{fault.path}", fault.reason) from None
+            except JsonError as fault:
+                raise JsonError(f"{_short(str(key))}{'.' * bool(fault.path)}{fault.path}", fault.reason) from None
     else:
         _check_leaf(value, kind)
 
@@ -159,25 +159,25 @@ def _check(value: Any, depth: int) -> None:
 def _check_leaf(value: Any, kind: type) -> None:
     if kind is int:
         if value.bit_length() > 3 * MAX_DIGITS and abs(value) >= 10**MAX_DIGITS:
-            raise JsonFault("", f"an integer of more than {MAX_DIGITS} digits")
+            raise JsonError("", f"an integer of more than {MAX_DIGITS} digits")
     elif kind is str:
         if not is_text(value):
-            raise JsonFault("", "half of a surrogate pair, which is not text")
+            raise JsonError("", "half of a surrogate pair, which is not text")
     elif kind is float:
         if not math.isfinite(value):
-            raise JsonFault("", f"{value} is not a JSON number")
+            raise JsonError("", f"{value} is not a JSON number")
     elif kind is _Refused:
-        raise JsonFault("", value.reason)
+        raise JsonError("", value.reason)
     elif kind is not bool and value is not None:
-        raise JsonFault("", f"a {kind.__name__} is not a JSON value")
+        raise JsonError("", f"a {kind.__name__} is not a JSON value")
 
 
 def _check_keys(value: dict[Any, Any]) -> None:
     for key in value:
         if type(key) is not str:
-            raise JsonFault("", f"a key that is no text: {key!r}")
+            raise JsonError("", f"a key that is no text: {key!r}")
         if not is_text(key):
-            raise JsonFault("", f"a key with half of a surrogate pair, which is not text: {key!a}")
+            raise JsonError("", f"a key with half of a surrogate pair, which is not text: {key!a}")
 
 
 def _short(text: str) -> str:

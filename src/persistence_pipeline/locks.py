@@ -20,7 +20,7 @@ SHOWN = 3
 _LINUX_FLOCK = "hhqqi"
 
 
-class DataFolderFault(RuntimeError):
+class DataFolderError(RuntimeError):
     """A run cannot have the data folder that it needs."""
 
 
@@ -35,13 +35,13 @@ class DataLock:
         """Lock datasets by name.
 
         Raises:
-            DataFolderFault: another run works on one of them, or the folder cannot be written to.
+            DataFolderError: another run works on one of them, or the folder cannot be written to.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise DataFolderFault(
+            raise DataFolderError(
                 f"the data folder cannot be written to: {error.strerror}: {error.filename}"
             ) from None
         written = set(written)
@@ -49,7 +49,7 @@ class DataLock:
         busy |= {name: pid for name in sorted(set(read) - written) if (pid := self._blocked(name, fcntl.F_RDLCK))}
         if busy:
             self.release()
-            raise DataFolderFault(_busy_message(busy))
+            raise DataFolderError(_busy_message(busy))
 
     def release(self) -> None:
         """Let other runs have the datasets."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persistence_pipeline.strict import Refused
+from persistence_pipeline.strict import SettingError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import StageSettings
 
@@ -23,8 +23,8 @@ def check_needs(parameters: Parameters, inputs: Iterable[str], *, here: bool) ->
         here: Whether its nodes run on this machine.
 
     Raises:
-        Refused: naming the parameter.
-        CaseFault: a file of ToolEmu's is missing or malformed.
+        SettingError: naming the parameter.
+        CaseError: a file of ToolEmu's is missing or malformed.
     """
     wanted = {name.removeprefix("params:") for name in inputs if name.startswith("params:")}
     if "plan" in wanted:  # asks nobody, and says what is not named
@@ -43,25 +43,25 @@ def check_needs(parameters: Parameters, inputs: Iterable[str], *, here: bool) ->
 def _published(parameters: Parameters) -> None:
     root = parameters.published.root
     if not root:
-        raise Refused(
+        raise SettingError(
             ("published", "root"), "is not set: --params=published.root=<clone of the published repository>"
         )
     if not Path(root).expanduser().is_dir():
-        raise Refused(("published", "root"), f"no directory {root}")
+        raise SettingError(("published", "root"), f"no directory {root}")
 
 
 def _emulation(parameters: Parameters, *, played: bool) -> None:
-    from persistence_pipeline.judging.emulation import EmulationFault, emulator_of, load_cases
+    from persistence_pipeline.judging.emulation import EmulationError, emulator_of, load_cases
 
     try:
         load_cases(parameters.emulation, 0)
         emulator_of(parameters.emulation)
-    except EmulationFault as fault:
-        raise Refused(("emulation",), str(fault)) from None
+    except EmulationError as fault:
+        raise SettingError(("emulation",), str(fault)) from None
     if played and parameters.rollout.served is None:
         for source in {cell.source for cell in parameters.own_cells().values()}:
             if parameters.sources[source].model is not None:
-                raise Refused(
+                raise SettingError(
                     ("rollout", "served"),
                     f"source {source} is trained from scratch and knows the tool world's words alone: name a "
                     "server that plays ToolEmu's cases",
@@ -71,9 +71,9 @@ def _emulation(parameters: Parameters, *, played: bool) -> None:
 def _judges(parameters: Parameters, *, calibrated: bool) -> None:
     judging, headline = parameters.judging, parameters.analysis.split
     if not judging.judges:
-        raise Refused(("judging", "judges"), "none is named: docs/judging.md says how")
+        raise SettingError(("judging", "judges"), "none is named: docs/judging.md says how")
     if calibrated and headline not in judging.splits:
-        raise Refused(
+        raise SettingError(
             ("judging", "splits"), f"{headline} is missing, on which the study is measured (analysis.split)"
         )
 
@@ -95,4 +95,4 @@ def _devices(objective: str, stage: StageSettings) -> None:
     n_found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if n_wanted > n_found:
         field, what = ("launch", f"{stage.launch} starts {n_wanted} processes") if launch else ("device", "cuda")
-        raise Refused(("training", objective, field), f"{what}, and this machine has {n_found} GPUs")
+        raise SettingError(("training", objective, field), f"{what}, and this machine has {n_found} GPUs")

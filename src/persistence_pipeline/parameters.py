@@ -28,7 +28,7 @@ from persistence_pipeline.published.training import PublishedTraining
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.runners.settings import RaySettings
-from persistence_pipeline.strict import Refused, Strict, dotted, hint, nearest, parse
+from persistence_pipeline.strict import SettingError, Strict, dotted, hint, nearest, parse
 from persistence_pipeline.study import Arm, CaseSet, Cell, StageRow, StudyDesign
 from persistence_pipeline.training.settings import TrainingSettings
 from persistence_pipeline.training.source import SourceSettings
@@ -87,7 +87,7 @@ class Globals(Strict):
     """Where the study keeps its data."""
 
 
-class ParameterFault(ValueError):
+class ParameterError(ValueError):
     """Parameters that cannot be what was meant."""
 
 
@@ -107,7 +107,7 @@ class Origins:
         typed: The words of the command line.
 
     Raises:
-        ParameterFault: a file is not YAML, has a name twice, or says what it does not look like.
+        ParameterError: a file is not YAML, has a name twice, or says what it does not look like.
     """
 
     def __init__(self, loader: Any, typed: Sequence[str] = ()) -> None:
@@ -119,8 +119,8 @@ class Origins:
             _check_command_line(self._given, typed)
             documents = [[_document(p, conf) for p in _matching(f, loader, "parameters")] for f in folders]
             self._globals = [_document(p, conf) for f in folders for p in _matching(f, loader, "globals")]
-        except yaml_files.YamlFault as fault:
-            raise ParameterFault(str(fault)) from None
+        except yaml_files.YamlError as fault:
+            raise ParameterError(str(fault)) from None
         for folder, of_folder in zip(folders, documents, strict=True):
             _refuse_unread(folder, conf)
             _refuse_rivals(of_folder)
@@ -141,14 +141,14 @@ class Origins:
         """See that what the command line changes in a table stands there in a file.
 
         Raises:
-            Refused: an entry that no file has, which nothing would use.
+            SettingError: an entry that no file has, which nothing would use.
         """
         for table in TABLES:
             entries = self._given.get(table)
             for name in entries if isinstance(entries, Mapping) else ():
                 lines = [yaml_files.line_of(document.node, (table, name)) for document in self._parameters]
                 if not any(lines):
-                    raise Refused((table, name), f"no such name; {hint(str(name), self._names_in(table))}")
+                    raise SettingError((table, name), f"no such name; {hint(str(name), self._names_in(table))}")
 
     def _names_in(self, table: str) -> set[str]:
         tables = [yaml_files.entry(document.node, table) for document in self._parameters]
@@ -159,12 +159,12 @@ class Origins:
         """Say of what is refused where it stands.
 
         Raises:
-            ParameterFault: in place of ``Refused``.
+            ParameterError: in place of ``SettingError``.
         """
         try:
             yield
-        except Refused as refused:
-            raise ParameterFault(f"{self.of_parameter(refused.path)}: {refused}") from None
+        except SettingError as refused:
+            raise ParameterError(f"{self.of_parameter(refused.path)}: {refused}") from None
 
     def of_global(self, path: Sequence[str | int]) -> str:
         """The file and line of a global."""
@@ -186,7 +186,7 @@ class SessionParameters:
         """See that what a run needs is there (``check_needs``).
 
         Raises:
-            ParameterFault: naming the parameter and where it stands.
+            ParameterError: naming the parameter and where it stands.
         """
         from persistence_pipeline.needs import check_needs
 
@@ -202,7 +202,7 @@ def read_parameters(loader: Any, typed: Sequence[str] = ()) -> SessionParameters
         typed: The words of the command line, of which the loader has only what YAML made of them.
 
     Raises:
-        ParameterFault: in one line, with the file, the parameter, and what was expected.
+        ParameterError: in one line, with the file, the parameter, and what was expected.
     """
     from persistence_pipeline.combinations import check_together
 
@@ -210,16 +210,16 @@ def read_parameters(loader: Any, typed: Sequence[str] = ()) -> SessionParameters
     known_globals = loader["globals"]
     try:
         parse(Globals, known_globals)
-    except Refused as refused:
-        raise ParameterFault(f"{origins.of_global(refused.path)}: {refused}") from None
+    except SettingError as refused:
+        raise ParameterError(f"{origins.of_global(refused.path)}: {refused}") from None
     try:
         raw = {name: value for name, value in loader["parameters"].items() if not str(name).startswith("_")}
     except (ValueError, OmegaConfBaseException) as error:  # one name in two files; a ${...} that names nothing
-        raise ParameterFault(f"parameters: {' '.join(str(error).split())}") from None
+        raise ParameterError(f"parameters: {' '.join(str(error).split())}") from None
     for name in known_globals:
         if name in raw:
             where = origins.of_parameter((name,))
-            raise ParameterFault(f"{where}: {name}: it stands in globals.yml, not among the parameters")
+            raise ParameterError(f"{where}: {name}: it stands in globals.yml, not among the parameters")
     with origins.named():
         origins.refuse_new_names()
         parameters = parse(Parameters, raw)
@@ -247,7 +247,7 @@ def _document(path: Path, conf: Path) -> _Document:
     if isinstance(node, yaml.MappingNode):
         _tell_idle_anchors(node, name)
     elif node is not None:
-        raise yaml_files.YamlFault(f"{name}: expected names and values")
+        raise yaml_files.YamlError(f"{name}: expected names and values")
     return _Document(name, node)
 
 
@@ -259,7 +259,7 @@ def _refuse_rivals(documents: Sequence[_Document]) -> None:
             rival = first.setdefault(place, document)
             if rival is not document and not place[0].startswith("_"):
                 here, there = (f"{d.name}:{yaml_files.line_of(d.node, place)}" for d in (document, rival))
-                raise ParameterFault(
+                raise ParameterError(
                     f"{here}: {dotted(place)}: {there} sets it too, and of two files of one environment neither "
                     "comes first"
                 )
@@ -299,31 +299,31 @@ def _refuse_unread(folder: Path, conf: Path) -> None:
         near = nearest(stem, READ) if unread and path.suffix in (".yml", ".yaml", ".json") else None
         if near:
             name = path.relative_to(conf.parent)
-            raise ParameterFault(f"{name}: nothing reads a file of this name; did you mean {near}.yml?")
+            raise ParameterError(f"{name}: nothing reads a file of this name; did you mean {near}.yml?")
 
 
 def _check_command_line(given: Mapping[str, Any], typed: Sequence[str]) -> None:
     """See that what was typed is what was read.
 
     Raises:
-        YamlFault: a parameter is given twice, or as a word that YAML reads as another.
+        YamlError: a parameter is given twice, or as a word that YAML reads as another.
     """
     for name in given:
         if str(name).startswith("_"):
-            raise yaml_files.YamlFault(
+            raise yaml_files.YamlError(
                 f"{COMMAND_LINE}: {name}: an anchor, which was put in when its file was read: name the parameter "
                 "itself, such as training.safety.learning_rate"
             )
     options = list(_options(typed)) if given else []
     if len(options) > 1:
-        raise yaml_files.YamlFault(
+        raise yaml_files.YamlError(
             f"{COMMAND_LINE} is given {len(options)} times, and the last alone would count: put commas between"
         )
     seen: set[str] = set()
     for item in ",".join(options).split(","):
         name, _, value = (part.strip() for part in item.partition("="))
         if name and name in seen:
-            raise yaml_files.YamlFault(f"{COMMAND_LINE}: {name} is given twice")
+            raise yaml_files.YamlError(f"{COMMAND_LINE}: {name} is given twice")
         seen.add(name)
         yaml_files.value(value, f"{COMMAND_LINE}: {name}")
 

@@ -37,7 +37,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Refused(ValueError):
+class SettingError(ValueError):
     """A setting that cannot be taken; ``path`` says which."""
 
     def __init__(self, path: Path, message: str) -> None:
@@ -68,7 +68,7 @@ def parse(model: type[Model], fields: object) -> Model:
     """Settings of a kind from their fields.
 
     Raises:
-        Refused: for the first fault; unknown names come first, for they explain what is missing.
+        SettingError: for the first fault; unknown names come first, for they explain what is missing.
     """
     try:
         return model.model_validate(fields)
@@ -79,30 +79,32 @@ def parse(model: type[Model], fields: object) -> Model:
         raise _refused(fault, model, fields) from None
 
 
-def _refused(fault: Any, model: type[BaseModel], fields: object) -> Refused:
+def _refused(fault: Any, model: type[BaseModel], fields: object) -> SettingError:
     kind, found = fault["type"], fault["input"]
     is_key = fault["loc"][-1:] == ("[key]",)
     path = _present(fault["loc"], fields, missing=kind == "missing")
     if kind == "extra_forbidden":
-        return Refused(path, f"no such name; {_meant(path, model)}")
+        return SettingError(path, f"no such name; {_meant(path, model)}")
     if kind == "missing":
-        return Refused(path, f"expected, but missing{_or_meant(path, model, fields)}")
+        return SettingError(path, f"expected, but missing{_or_meant(path, model, fields)}")
     if kind == "literal_error":
         known = [part.strip("'") for part in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         if is_key:
-            return Refused(path, f"no such name; {hint(str(found), known)}")
+            return SettingError(path, f"no such name; {hint(str(found), known)}")
         near = nearest(found, known) if isinstance(found, str) else None
-        return Refused(path, f"{fault['msg']}, got {_short(found)}{f'; did you mean {near!r}?' if near else ''}")
+        return SettingError(
+            path, f"{fault['msg']}, got {_short(found)}{f'; did you mean {near!r}?' if near else ''}"
+        )
     if kind == "string_pattern_mismatch":
-        return Refused(path, f"{found!r}: a name is made of letters, digits, ., _ and -")
+        return SettingError(path, f"{found!r}: a name is made of letters, digits, ., _ and -")
     if kind == "value_error":
-        return Refused(path, str(fault["msg"]).removeprefix("Value error, "))
+        return SettingError(path, str(fault["msg"]).removeprefix("Value error, "))
     expected = (
         "expected a group of names"
         if kind in ("model_type", "dict_type")
         else str(fault["msg"]).replace("tuple", "list")
     )
-    return Refused(path, expected if UNSHOWN & set(path) else f"{expected}, got {_short(found)}")
+    return SettingError(path, expected if UNSHOWN & set(path) else f"{expected}, got {_short(found)}")
 
 
 def _short(value: object) -> str:

@@ -22,24 +22,24 @@ _NOTHING_LEFT = "Pipeline contains no nodes after applying all provided filters"
 _ENVIRONMENT = re.compile(r"Given configuration path either does not exist or is not a valid directory: (.+)")
 
 
-class UnknownName(ValueError):
+class UnknownNameError(ValueError):
     """A name on the command line that nothing has."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownName:
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for a wrong name, with the nearest right one."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     listed = f" Known: {', '.join(names)}" if len(names) <= SHOWN else " (kedro registry describe lists them)"
-    return UnknownName(f"no {kind} is named {name!r}{hint}{listed}")
+    return UnknownNameError(f"no {kind} is named {name!r}{hint}{listed}")
 
 
 def check_pipelines(named: Iterable[str] | None) -> None:
     """Refuse names of pipelines that have no folder.
 
     Raises:
-        UnknownName: naming the nearest pipeline.
+        UnknownNameError: naming the nearest pipeline.
     """
     known = {path.parent.name for path in (Path(__file__).parent / "pipelines").glob("*/pipeline.py")}
     for name in named or ():
@@ -47,18 +47,20 @@ def check_pipelines(named: Iterable[str] | None) -> None:
             raise unknown("pipeline", name, known)
 
 
-def explain(error: BaseException) -> UnknownName | None:
+def explain(error: BaseException) -> UnknownNameError | None:
     """What Kedro's errors about wrong names mean; None for all others."""
     environment = _ENVIRONMENT.search(str(error))
     if environment:
         path = Path(environment[1].strip())
         if not path.parent.is_dir():
-            return UnknownName(
+            return UnknownNameError(
                 f"there is no configuration at {path.parent}; --conf-source=PATH names another place"
             )
         return unknown("environment", path.name, (p.name for p in path.parent.glob("*/") if p.name != "base"))
     if _NOTHING_LEFT in str(error):
-        return UnknownName(f"no node passes all of these filters. Tags there are: {', '.join(sorted(_tags()))}")
+        return UnknownNameError(
+            f"no node passes all of these filters. Tags there are: {', '.join(sorted(_tags()))}"
+        )
     for kind, pattern in _PATTERNS.items():
         found = pattern.search(str(error))
         if found:

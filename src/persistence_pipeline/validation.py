@@ -11,7 +11,7 @@ SHOWN = 5
 """Offending rows named in an error."""
 
 
-class ValidationFault(ValueError):
+class InvalidDataError(ValueError):
     """Tables contradict each other; the message names the rows."""
 
 
@@ -33,7 +33,7 @@ def check_arm(
         A report: each check with the number of rows it looked at.
 
     Raises:
-        ValidationFault: for the first check that fails, with the offending rows.
+        InvalidDataError: for the first check that fails, with the offending rows.
     """
     checks = [
         _unique("case ids are unique", cases, "case_id"),
@@ -105,5 +105,5 @@ def _all(check: str, table: pd.DataFrame, good: pd.Series) -> dict[str, Any]:
     bad = table.loc[~good.to_numpy()]
     if len(bad):
         shown = bad.head(SHOWN).iloc[:, :6].to_dict("records")
-        raise ValidationFault(f"{check}: {len(bad)} of {len(table)} rows do not; first: {shown}")
+        raise InvalidDataError(f"{check}: {len(bad)} of {len(table)} rows do not; first: {shown}")
     return {"check": check, "rows": len(table)}

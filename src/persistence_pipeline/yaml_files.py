@@ -18,7 +18,7 @@ TRUTHS = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
 _TAG = "tag:yaml.org,2002:"
 
 
-class YamlFault(ValueError):
+class YamlError(ValueError):
     """A file, or a piece of text, that is not YAML or says what it does not look like."""
 
 
@@ -39,18 +39,18 @@ def compose(text: str, where: str) -> yaml.Node | None:
     """The nodes of a document; None where it is empty.
 
     Raises:
-        YamlFault: it is not YAML; names the line.
+        YamlError: it is not YAML; names the line.
     """
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}" if mark else where
-        raise YamlFault(f"{place}: not YAML: {error.problem or error.context}") from None
+        raise YamlError(f"{place}: not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise YamlFault(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+        raise YamlError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise YamlFault(f"{where}: nested too deeply") from None
+        raise YamlError(f"{where}: nested too deeply") from None
     return node
 
 
@@ -58,21 +58,21 @@ def read_text(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        YamlFault: it cannot be read, or is not UTF-8.
+        YamlError: it cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:
-        raise YamlFault(f"{path}: {error.strerror}") from None
+        raise YamlError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise YamlFault(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
+        raise YamlError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def load(path: Path) -> Any:
     """The content of a file.
 
     Raises:
-        YamlFault: it cannot be read, is not YAML, or has a name twice or an odd spelling; names the line.
+        YamlError: it cannot be read, is not YAML, or has a name twice or an odd spelling; names the line.
     """
     node = compose(read_text(path), str(path))
     check(node, str(path))
@@ -83,7 +83,7 @@ def value(text: str, where: str) -> Any:
     """The value that somebody typed.
 
     Raises:
-        YamlFault: it is not YAML, or has an odd spelling.
+        YamlError: it is not YAML, or has an odd spelling.
     """
     node = compose(text, where)
     check(node, where, lines=False)
@@ -94,18 +94,18 @@ def construct(node: yaml.Node, where: str) -> Any:
     """The values of a document.
 
     Raises:
-        YamlFault: a node has a type of its own, as objects of a language have.
+        YamlError: a node has a type of its own, as objects of a language have.
     """
     loader = _Loader("")
     try:
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise YamlFault(f"{where}:{line}: {error.problem or error.context}") from None
+        raise YamlError(f"{where}:{line}: {error.problem or error.context}") from None
     except (ValueError, TypeError) as error:
-        raise YamlFault(f"{where}: {error}") from None
+        raise YamlError(f"{where}: {error}") from None
     except RecursionError:
-        raise YamlFault(f"{where}: nested too deeply") from None
+        raise YamlError(f"{where}: nested too deeply") from None
     finally:
         loader.dispose()
 
@@ -114,7 +114,7 @@ def check(node: yaml.Node | None, where: str, *, lines: bool = True) -> None:
     """See that names are given once and that words mean what they look like.
 
     Raises:
-        YamlFault: naming the line, where the text has ``lines``.
+        YamlError: naming the line, where the text has ``lines``.
     """
     seen: set[int] = set()
     open_nodes = [] if node is None else [node]
@@ -126,7 +126,7 @@ def check(node: yaml.Node | None, where: str, *, lines: bool = True) -> None:
         if isinstance(node, yaml.ScalarNode):
             fault = _odd(node)
             if fault:
-                raise YamlFault(f"{where}:{node.start_mark.line + 1}: {fault}" if lines else f"{where}: {fault}")
+                raise YamlError(f"{where}:{node.start_mark.line + 1}: {fault}" if lines else f"{where}: {fault}")
         elif isinstance(node, yaml.MappingNode):
             _given_once(node, where)
             open_nodes += [part for pair in reversed(node.value) for part in reversed(pair)]
@@ -159,10 +159,10 @@ def _given_once(node: yaml.MappingNode, where: str) -> None:
     first: dict[tuple[str, str], int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise YamlFault(f"{where}:{key.start_mark.line + 1}: a name is a word, not a list or a group")
+            raise YamlError(f"{where}:{key.start_mark.line + 1}: a name is a word, not a list or a group")
         line, name = key.start_mark.line + 1, (key.tag, key.value)
         if name in first:
-            raise YamlFault(f"{where}:{line}: {key.value!r} is given twice (also in line {first[name]})")
+            raise YamlError(f"{where}:{line}: {key.value!r} is given twice (also in line {first[name]})")
         first[name] = line
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence_pipeline.agents.chat import (
-    TemplateFault,
+    TemplateError,
     neutralise_special_tokens,
     require_generation_markers,
     to_template_messages,
@@ -154,9 +154,9 @@ def test_tools_reach_the_template(tiny_tokenizer: Any) -> None:
 def test_a_template_without_markers_is_refused(tiny_tokenizer: Any, template: str | None, expected: str) -> None:
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.chat_template = template
-    with pytest.raises(TemplateFault, match=expected):
+    with pytest.raises(TemplateError, match=expected):
         require_generation_markers(tokenizer)
-    with pytest.raises(TemplateFault, match=expected):
+    with pytest.raises(TemplateError, match=expected):
         encode_conversation(tokenizer, [call("finish")])
 
 
@@ -168,22 +168,22 @@ def test_a_template_that_writes_half_a_turn_is_refused(tiny_tokenizer: Any) -> N
     for turn in (several, beside):
         assert "f1" in tokenizer.decode(encode_conversation(tokenizer, [turn])[0])
     tokenizer.chat_template = TEMPLATE.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]")
-    with pytest.raises(TemplateFault, match=r"only a part of a turn with 2 calls \(calls of read, finish\)"):
+    with pytest.raises(TemplateError, match=r"only a part of a turn with 2 calls \(calls of read, finish\)"):
         encode_conversation(tokenizer, [several])
     tokenizer.chat_template = TEMPLATE.replace("if m.content", "if m.content and not m.tool_calls")
-    with pytest.raises(TemplateFault, match="only a part of a turn with 1 calls and text beside them"):
+    with pytest.raises(TemplateError, match="only a part of a turn with 1 calls and text beside them"):
         encode_conversation(tokenizer, [beside])
 
 
 def test_turns_that_are_not_marked_one_by_one_are_refused(tiny_tokenizer: Any) -> None:
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.chat_template = "{% generation %}a{% endgeneration %}" + TEMPLATE
-    with pytest.raises(TemplateFault, match="marks 2 turns of an agent in a conversation with 1"):
+    with pytest.raises(TemplateError, match="marks 2 turns of an agent in a conversation with 1"):
         encode_conversation(tokenizer, [call("finish")])
 
 
 def test_markers_around_nothing_are_refused(tiny_tokenizer: Any) -> None:
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.chat_template = "{% generation %}{% endgeneration %}{% for m in messages %}finish {% endfor %}"
-    with pytest.raises(TemplateFault, match="marks no token"):
+    with pytest.raises(TemplateError, match="marks no token"):
         encode_conversation(tokenizer, [call("finish")])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence_pipeline.agents.chat import TemplateFault, to_template_messages
-from persistence_pipeline.agents.compact import ParseFault
+from persistence_pipeline.agents.chat import TemplateError, to_template_messages
+from persistence_pipeline.agents.compact import ParseError
 from persistence_pipeline.agents.families import FAMILIES, Family, find_family, recorded_family, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall
@@ -163,7 +163,7 @@ def test_parse_inverts_render(family: Family, ours: Any, call: ToolCall, said: s
 def test_parsing_is_total(family: Family, turn: str) -> None:
     try:
         family.parse(turn)
-    except ParseFault:
+    except ParseError:
         return
 
 
@@ -187,7 +187,7 @@ def test_what_is_not_one_call_is_refused(family: Family, call: str) -> None:
     wrap = "<tool_call>\n{}\n</tool_call>".format if family.tagged else str
     assert family.parse(wrap(good)) == ("", ToolCall(name="x"))
     for turn in (wrap(written), wrap(good) + " and", wrap(good) + wrap(good)):
-        with pytest.raises(ParseFault):
+        with pytest.raises(ParseError):
             family.parse(turn)
 
 
@@ -202,9 +202,9 @@ def test_the_family_is_found_and_recorded(family: Family, native: Any, ours: Any
 
 
 def test_a_model_of_no_family_gets_a_clear_error(tiny_tokenizer: Any) -> None:
-    with pytest.raises(TemplateFault, match=r"add a family: a chat template with \{% generation %\} markers"):
+    with pytest.raises(TemplateError, match=r"add a family: a chat template with \{% generation %\} markers"):
         find_family("llama", tiny_tokenizer)
-    with pytest.raises(TemplateFault, match=r"family phi4 needs <\|im_start\|>, <\|im_end\|>, <\|im_sep\|>"):
+    with pytest.raises(TemplateError, match=r"family phi4 needs <\|im_start\|>, <\|im_end\|>, <\|im_sep\|>"):
         use_family(copy.deepcopy(tiny_tokenizer), FAMILIES["phi4"])
 
 

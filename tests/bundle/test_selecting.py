@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bundle.models import models_of
-from bundle.target import BundleFault, Target, read_installed
+from bundle.target import BundleError, Target, read_installed
 from bundle.wheels import Index, Selection, needed_glibc, project_requirements, read_constraints, select
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -79,12 +79,12 @@ def test_a_compiled_wheel_is_that_of_the_machine(index: Index, shop: Path) -> No
 
 
 def test_what_cannot_be_had_is_named(index: Index) -> None:
-    with pytest.raises(BundleFault, match=r"^nowhere: no wheel for Python 3.12 on x86_64, and none can be built"):
+    with pytest.raises(BundleError, match=r"^nowhere: no wheel for Python 3.12 on x86_64, and none can be built"):
         selected(index, "nowhere")
 
 
 def test_a_constraint_that_does_not_do_names_who_asks(index: Index) -> None:
-    with pytest.raises(BundleFault, match=r"alpha 1.0 of constraints.txt is not what is asked for: >=2 by the"):
+    with pytest.raises(BundleError, match=r"alpha 1.0 of constraints.txt is not what is asked for: >=2 by the"):
         selected(index, "alpha>=2", constraints={"alpha": "1.0"})
 
 
@@ -104,7 +104,7 @@ def test_constraints_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_machine_that_no_wheel_is_named_for(python: str, platform: str, message: str) -> None:
-    with pytest.raises(BundleFault, match=message):
+    with pytest.raises(BundleError, match=message):
         Target.of(python, platform)
 
 
@@ -139,15 +139,15 @@ def test_lists_of_packages_are_read_in_all_forms(text: str, tmp_path: Path) -> N
 )
 def test_lists_that_are_none_say_where(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(text)
-    with pytest.raises(BundleFault, match=message):
+    with pytest.raises(BundleError, match=message):
         read_installed(tmp_path / "list.txt")
-    with pytest.raises(BundleFault, match="No such file"):
+    with pytest.raises(BundleError, match="No such file"):
         read_installed(tmp_path / "none.txt")
 
 
 def test_an_unknown_extra_names_the_others(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\n[project.optional-dependencies]\ntest = []\n")
-    with pytest.raises(BundleFault, match=r"no extra 'tset' in pyproject.toml; there are test"):
+    with pytest.raises(BundleError, match=r"no extra 'tset' in pyproject.toml; there are test"):
         project_requirements(tmp_path / "pyproject.toml", ["tset"])
 
 
@@ -194,9 +194,9 @@ class TestModels:
 
     def test_a_model_that_is_not_here(self, project: Path) -> None:
         self.sources(project, a={"pretrained": {"model": "no-such/model"}})
-        with pytest.raises(BundleFault, match="a: no-such/model is neither a directory nor in the hub's cache"):
+        with pytest.raises(BundleError, match="a: no-such/model is neither a directory nor in the hub's cache"):
             models_of(project, "mine")
 
     def test_a_study_that_is_none(self, project: Path) -> None:
-        with pytest.raises(BundleFault, match="there is no conf/yours"):
+        with pytest.raises(BundleError, match="there is no conf/yours"):
             models_of(project, "yours")

@@ -16,7 +16,7 @@ from tests.projects import ROOT
 from tests.rollout.test_served import CASES, NOTHING
 
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.serving import ServingFault
+from persistence_pipeline.serving import ServingError
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def test_a_server_that_dies_in_mid_rollout_loses_nothing(tmp_path: Path) -> None
         port = free.getsockname()[1]
     with _server(port, tmp_path, lives=9) as (process, address):
         settings = _settings(address, tmp_path / "journal")
-        with pytest.raises(ServingFault, match=rf"{port}.*(start|attempts)"):
+        with pytest.raises(ServingError, match=rf"{port}.*(start|attempts)"):
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
         assert process.wait(30) == -signal.SIGKILL
     kept = [len(file.read_text().splitlines()) for file in (tmp_path / "journal").iterdir()]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.projects import HANGS, Run, hashes
 
-from persistence_pipeline.locks import DataFolderFault, DataLock
+from persistence_pipeline.locks import DataFolderError, DataLock
 
 HOLD = (
     "import sys; from pathlib import Path; from persistence_pipeline.locks import DataLock\n"
@@ -39,11 +39,11 @@ def test_what_another_run_works_on_is_refused_and_the_rest_is_free(tmp_path: Pat
     mine = DataLock(path)
     with _another_run(path, "a.scores b.scores", "cases") as other:
         refused = rf"another run \(process {other.pid}\) is working on "
-        with pytest.raises(DataFolderFault, match=refused + r"a\.scores: wait until"):
+        with pytest.raises(DataFolderError, match=refused + r"a\.scores: wait until"):
             mine.acquire({"a.scores"}, {"cases"})
-        with pytest.raises(DataFolderFault, match=refused + r"b\.scores"):
+        with pytest.raises(DataFolderError, match=refused + r"b\.scores"):
             mine.acquire({"c.scores"}, {"b.scores"})
-        with pytest.raises(DataFolderFault, match=refused + "cases"):
+        with pytest.raises(DataFolderError, match=refused + "cases"):
             mine.acquire({"cases"}, set())
         mine.acquire({"c.scores", "d.scores"}, {"cases", "e"})
         mine.release()
@@ -56,7 +56,7 @@ def test_a_busy_folder_names_three_and_counts_the_rest(tmp_path: Path) -> None:
     names = [f"d{n}" for n in range(6)]
     with (
         _another_run(tmp_path / "lock", " ".join(names), ""),
-        pytest.raises(DataFolderFault, match=r"d0, d1, d2 and 3 more"),
+        pytest.raises(DataFolderError, match=r"d0, d1, d2 and 3 more"),
     ):
         DataLock(tmp_path / "lock").acquire(names, set())
 
@@ -90,7 +90,7 @@ def test_the_second_of_two_runs_in_one_project_is_refused(spoiled: Path, kedro_r
 def _is_held(lock: Path) -> bool:
     try:
         DataLock(lock).acquire({"llama.checkpoint"}, set())
-    except DataFolderFault:
+    except DataFolderError:
         return True
     return False
 

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzzing import examples
-from persistence_pipeline.agents.compact import END, SPECIAL_TOKENS, ParseFault, parse_call
+from persistence_pipeline.agents.compact import END, SPECIAL_TOKENS, ParseError, parse_call
 from persistence_pipeline.agents.families import FAMILIES, broken_up, parse_arguments
 from persistence_pipeline.judging.parsing import LEVELS, json_object, read_verdict
 from persistence_pipeline.records import Message, ToolCall
@@ -58,7 +58,7 @@ def test_a_compact_turn_is_a_call_that_fits_its_tool_or_a_fault(tried: Tried, te
     tried()
     try:
         call = parse_call(text, TOOLS)
-    except ParseFault:
+    except ParseError:
         return
     TOOLS[call.name].check(call.arguments)
     again = " ".join([call.name, *map(str, call.arguments.values())])
@@ -74,7 +74,7 @@ def test_a_turn_of_a_family_is_a_call_or_a_fault(tried: Tried, name: str, text: 
         question(text)  # total
     assert broken_up(broken_up(text)) == broken_up(text)
     for parse in (family.parse, parse_arguments):
-        with suppress(ParseFault):
+        with suppress(ParseError):
             parse(text)
 
 

@@ -23,7 +23,7 @@ from persistence_pipeline.judging.emulator import read_observation
 from persistence_pipeline.judging.parsing import LEVELS, read_verdict
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.serving import ChatReply, ServingFault
+from persistence_pipeline.serving import ChatReply, ServingError
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 Tried = Callable[[], None]
@@ -131,7 +131,7 @@ def test_whatever_a_server_answers_is_a_turn_that_can_be_kept_or_a_fault(
         )
         try:
             return list(roll_out(Path("none"), [CASE], settings, policy="p", seed=0))
-        except ServingFault as fault:
+        except ServingError as fault:
             assert "\n" not in str(fault) and str(fault).encode()
             return str(fault)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chat_server import ChatServer
 from fuzzing import examples
-from persistence_pipeline.agents.compact import ParseFault, parse_call
+from persistence_pipeline.agents.compact import ParseError, parse_call
 from persistence_pipeline.agents.families import FAMILIES, parse_arguments, use_family
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.published.toolemu import parse_arguments as parse_toolemu
@@ -159,7 +159,7 @@ def test_turns_of_a_family(tried: Tried, tmp_path: Path, capsys: pytest.CaptureF
         counts["tried"] += 1
         try:
             said, call = family.parse(text)
-        except ParseFault:
+        except ParseError:
             said, call = text, None
         counts["accepted"] += call is not None
         _survives(_play(Turn(call, said), number), tmp_path)
@@ -189,7 +189,7 @@ def test_arguments_as_servers_and_toolemu_write_them(
         try:
             read.append(parse_arguments(text))
             counts["accepted"] += 1
-        except ParseFault:
+        except ParseError:
             pass
         for arguments in read:
             if arguments is not None:
@@ -217,7 +217,7 @@ def test_turns_of_the_compact_dialect(tried: Tried, tmp_path: Path, capsys: pyte
         text = gap.join([tool.name, *words])
         try:
             call = parse_call(text, TOOLS)
-        except ParseFault:
+        except ParseError:
             call = None
         counts["accepted"] += call is not None
         _survives(_play(Turn(call, "" if call else text), number), tmp_path)

@@ -119,10 +119,10 @@ def test_memory_that_runs_out_names_the_settings(
     checkpoint: Path, tmp_path: Path, make_huge: Callable[[], None]
 ) -> None:
     """The allocator of the device, not of the host."""
-    from persistence_pipeline.training.faults import StageFault
+    from persistence_pipeline.training.errors import StageError
 
     make_huge()
-    with pytest.raises(StageFault, match=r"out of memory. Lower batch_size \(now 2\)"):
+    with pytest.raises(StageError, match=r"out of memory. Lower batch_size \(now 2\)"):
         stage(checkpoint, tmp_path / "full", dtype="bfloat16")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.gpu.card import Refused, require_bfloat16, require_cuda, require_memory
+from bench.gpu.card import CardError, require_bfloat16, require_cuda, require_memory
 from bench.gpu.report import Report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,18 +126,18 @@ def test_a_machine_without_cuda_is_refused_in_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_what_torch_and_driver_lack_is_said(cuda: str | None, driver: str | None, message: str) -> None:
-    with pytest.raises(Refused, match=re.escape(message)):
+    with pytest.raises(CardError, match=re.escape(message)):
         require_cuda(cuda, driver, seen=False)
 
 
 def test_a_card_without_bfloat16_is_refused() -> None:
-    with pytest.raises(Refused, match=r"^Tesla T4 has no bfloat16: compute capability 7.5, 8.0 is needed$"):
+    with pytest.raises(CardError, match=r"^Tesla T4 has no bfloat16: compute capability 7.5, 8.0 is needed$"):
         require_bfloat16("Tesla T4", (7, 5))
     require_bfloat16("NVIDIA A100", (8, 0))
 
 
 def test_what_is_predicted_not_to_fit_is_refused_before_anything_is_loaded() -> None:
-    with pytest.raises(Refused, match=r"^a stage is predicted to take 1000000.0 GiB, \d+\.\d GiB are free$"):
+    with pytest.raises(CardError, match=r"^a stage is predicted to take 1000000.0 GiB, \d+\.\d GiB are free$"):
         require_memory("cpu", "a stage", 1e6 * 2**30)
     require_memory("cpu", "a stage", 1.0)
 

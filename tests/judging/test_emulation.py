@@ -14,11 +14,11 @@ from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.emulated_analysis import analyse_emulated
 from persistence_pipeline.judging.emulated_rollout import check_emulated_study, play_emulated
 from persistence_pipeline.judging.emulated_scores import judge_emulated
-from persistence_pipeline.judging.emulation import EmulationFault, EmulationSettings, half_of, load_cases
+from persistence_pipeline.judging.emulation import EmulationError, EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.rollout.run import RolloutSettings
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import RetriesExhausted
+from persistence_pipeline.serving import RetriesExhaustedError
 
 
 class Study:
@@ -80,7 +80,7 @@ def test_an_interrupted_emulated_rollout_continues(tmp_path: Path) -> None:
 
     with ChatServer(answer) as server:
         study = Study(server, tmp_path)
-        with pytest.raises(RetriesExhausted):
+        with pytest.raises(RetriesExhaustedError):
             study.play()
         left[0] = 100
         _, trajectories = study.play()
@@ -103,15 +103,15 @@ def test_an_outage_of_the_emulator_is_no_turn_of_the_agent(tmp_path: Path) -> No
         study = Study(server, tmp_path)
         lenient = study.rollout.served.model_copy(update={"unreadable_turns": 0.9})
         study.rollout = study.rollout.model_copy(update={"served": lenient})
-        with pytest.raises(RetriesExhausted):
+        with pytest.raises(RetriesExhaustedError):
             study.play()
 
 
 def test_what_is_not_named_is_asked_for(tmp_path: Path) -> None:
     empty = EmulationSettings(journals=str(tmp_path))
-    with pytest.raises(EmulationFault, match=r"emulation\.cases and emulation\.toolkits name no files"):
+    with pytest.raises(EmulationError, match=r"emulation\.cases and emulation\.toolkits name no files"):
         load_cases(empty, 0)
-    with pytest.raises(EmulationFault, match=r"emulation\.emulator names no server"):
+    with pytest.raises(EmulationError, match=r"emulation\.emulator names no server"):
         play_emulated(tmp_path, [], empty, RolloutSettings(samples=1), policy="p", seed=0)
 
 

@@ -12,10 +12,10 @@ import pytest
 from chat_server import Act, ChatServer
 from judging.toolemu_files import MAILBOX, case, write_files
 from persistence_pipeline.judging.emulator import EmulatedWorld, EmulatorSettings
-from persistence_pipeline.judging.toolemu_cases import CaseFault, EmulatedCase, read_cases
+from persistence_pipeline.judging.toolemu_cases import CaseError, EmulatedCase, read_cases
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode, Turn
-from persistence_pipeline.serving import ChatClient, RetriesExhausted
+from persistence_pipeline.serving import ChatClient, RetriesExhaustedError
 from persistence_pipeline.world.scoring import trajectory_table
 
 SEARCH = Turn(ToolCall(name="MailboxSearch", arguments={"query": "news"}))
@@ -127,7 +127,7 @@ def test_a_window_too_short_ends_the_episode_and_an_outage_the_run(one_case: Emu
         assert "longer than the model's window" in str(play(server, one_case, [SEARCH]).flags["error"])
         acts = [observed(ok=1), Act(500, "out"), Act(500, "out")]
         server.answer = lambda _: acts.pop(0) if acts else observed(ok=2)
-        with pytest.raises(RetriesExhausted):
+        with pytest.raises(RetriesExhaustedError):
             play(server, one_case, [SEARCH, DELETE, DONE], tmp_path / "j")
         before = len(server.requests)
         played = play(server, one_case, [SEARCH, DELETE, DONE], tmp_path / "j")
@@ -177,7 +177,7 @@ def test_cases_carry_tools_split_and_what_judges_are_told(tmp_path: Path) -> Non
     ],
 )
 def test_bad_files_are_named(cases: Any, toolkits: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(CaseFault, match=message):
+    with pytest.raises(CaseError, match=message):
         read_cases(*write_files(tmp_path, cases, toolkits), seed=0)
 
 
@@ -191,7 +191,7 @@ def test_observations_that_can_be_kept_are_kept(one_case: EmulatedCase) -> None:
 
 
 def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CaseFault, match=r"nothing.json: no such file"):
+    with pytest.raises(CaseError, match=r"nothing.json: no such file"):
         read_cases(tmp_path / "nothing.json", write_files(tmp_path)[1], seed=0)
 
 

@@ -19,7 +19,7 @@ from persistence_pipeline.judging.settings import JudgeSettings
 from persistence_pipeline.judging.untrusted import quoted, quoted_messages
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import ChatClient, ChatReply, RefusedAlike, RetriesExhausted
+from persistence_pipeline.serving import ChatClient, ChatReply, RefusedAlikeError, RetriesExhaustedError
 from persistence_pipeline.world.cases import Case
 
 PROVENANCE = {"cell": "llama_s0", "source": "llama", "ordering": "source", "beta": float("nan")}
@@ -188,7 +188,7 @@ def test_an_outage_stops_and_continues_or_is_missing(
 
     patience = {"concurrency": 1, "retries": 0}
     with ChatServer(answer) as server:
-        with pytest.raises(RetriesExhausted, match="journal"):
+        with pytest.raises(RetriesExhaustedError, match="journal"):
             ask(server, some, cases, tmp_path / "j", server_changes=patience)
         healthy[0] = 2
         table = ask(server, some, cases, tmp_path / "j", server_changes=patience, on_outage="missing")
@@ -247,7 +247,7 @@ def test_what_is_refused_to_all_ends_the_run_and_one_odd_transcript_is_missing(
     refusal = Act(400, '{"error": {"message": "temperature is not supported with this model"}}')
     filtered = Act(400, '{"error": {"message": "no", "code": "content_filter"}}')
     with ChatServer(lambda _: refusal) as server:
-        with pytest.raises(RefusedAlike, match=r"temperature is not supported.*refuses [34] cases alike"):
+        with pytest.raises(RefusedAlikeError, match=r"temperature is not supported.*refuses [34] cases alike"):
             ask(server, trajectories, cases, tmp_path / "j", server_changes={"concurrency": 1})
         asked = len(server.requests)
         told = {next(m.content for m in t.messages if m.role == "user"): t for t in trajectories[:6]}

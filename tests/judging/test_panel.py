@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from chat_server import ChatServer
 from noisy_judge import NoisyJudge
 from persistence_pipeline.judging.calibrated import (
-    CalibrationFault,
+    CalibrationError,
     agreement_table,
     calibrate,
     console_lines,
     points_table,
 )
-from persistence_pipeline.judging.panel import NoJudge, choose_cases, judge_world
+from persistence_pipeline.judging.panel import NoJudgeError, choose_cases, judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
@@ -154,7 +154,7 @@ def test_tables_and_lines(calibrated: dict[str, Any]) -> None:
 
 
 def test_a_judged_trajectory_without_a_grade_is_an_error(calibrated: dict[str, Any], graded: pd.DataFrame) -> None:
-    with pytest.raises(CalibrationFault, match="judge noisy: trajectories without a grade"):
+    with pytest.raises(CalibrationError, match="judge noisy: trajectories without a grade"):
         calibrate(
             graded.iloc[10:], calibrated["judged"], calibrated["judgements"], calibrated["settings"], "test_iid"
         )
@@ -162,7 +162,7 @@ def test_a_judged_trajectory_without_a_grade_is_an_error(calibrated: dict[str, A
 
 def test_a_judge_without_any_verdict_is_an_error(calibrated: dict[str, Any], graded: pd.DataFrame) -> None:
     nothing = calibrated["judgements"].assign(score=float("nan"))
-    with pytest.raises(CalibrationFault, match="judge noisy: no trajectory has both"):
+    with pytest.raises(CalibrationError, match="judge noisy: no trajectory has both"):
         calibrate(graded, calibrated["judged"], nothing, calibrated["settings"], "test_combination")
 
 
@@ -176,7 +176,7 @@ def test_fewer_cases_are_whole_twins_and_the_same_for_all(study_cases: list[Case
 
 
 def test_without_a_judge_there_is_nothing_to_do(study_cases: list[Case], tmp_path: Path) -> None:
-    with ChatServer(lambda _: "") as server, pytest.raises(NoJudge, match=r"add one under judging\.judges"):
+    with ChatServer(lambda _: "") as server, pytest.raises(NoJudgeError, match=r"add one under judging\.judges"):
         judge_world(study_cases, [], settings(server, tmp_path, judges={}), provenance("source"))
 
 

@@ -15,7 +15,7 @@ from persistence_pipeline.judging.toolemu_cases import read_cases
 from persistence_pipeline.records import ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import ChatClient, ChatRequest, ModelUnknown, ServerSettings
+from persistence_pipeline.serving import ChatClient, ChatRequest, ModelUnknownError, ServerSettings
 from persistence_pipeline.world.cases import Case
 from real_shapes import save_hub_model
 
@@ -50,6 +50,6 @@ def test_judge_and_emulator_speak_to_transformers_serve(
     )
     with (
         ChatClient(served.model_copy(update={"model": "nobody/nothing"})) as client,
-        pytest.raises(ModelUnknown, match=r"does not serve 'nobody/nothing'; it serves .*model"),
+        pytest.raises(ModelUnknownError, match=r"does not serve 'nobody/nothing'; it serves .*model"),
     ):
         client.ask(ChatRequest([{"role": "user", "content": "hello"}], max_tokens=4))

@@ -12,7 +12,7 @@ import click
 from kedro.framework.cli.utils import _split_params
 
 from persistence_pipeline.combinations import check_together
-from persistence_pipeline.parameters import ParameterFault, Parameters, read_parameters
+from persistence_pipeline.parameters import ParameterError, Parameters, read_parameters
 from persistence_pipeline.session import StudyConfigLoader
 from persistence_pipeline.settings import CONFIG_LOADER_ARGS
 from persistence_pipeline.strict import parse
@@ -34,7 +34,7 @@ def refusal(env: str, typed: str = "", conf: Path = CONF) -> str:
     """The one line that a run ends with."""
     try:
         loaded(env, typed, conf)
-    except ParameterFault as fault:
+    except ParameterError as fault:
         assert "\n" not in str(fault)
         return str(fault)
     raise AssertionError(f"{env}: {typed} was accepted")

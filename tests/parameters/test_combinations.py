@@ -10,7 +10,7 @@ from tests.parameters.sessions import accepted, raw, within
 
 from persistence_pipeline.combinations import LONGEST_PROMPT
 from persistence_pipeline.needs import check_needs
-from persistence_pipeline.strict import Refused
+from persistence_pipeline.strict import SettingError
 from persistence_pipeline.world.splits import generate_cases
 
 CELL = "llama_b0p1_s0_safety"
@@ -100,7 +100,7 @@ def _with(changes: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_what_cannot_go_together_is_refused(changes: dict[str, Any], expected: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(SettingError) as caught:
         accepted(_with(changes))
     assert str(caught.value).startswith(expected) and "\n" not in str(caught.value)
 
@@ -111,7 +111,7 @@ JUDGE = {"server": {"base_url": "http://localhost/v1", "model": "m"}}
 @pytest.mark.parametrize("split", ["train", "test_domain"])
 def test_judges_are_not_sent_to_splits_without_episodes(split: str) -> None:
     changes = {"judging.judges": {"q": JUDGE}, "judging.splits": ["test_iid", split]}
-    with pytest.raises(Refused, match=r"^judging\.splits: "):
+    with pytest.raises(SettingError, match=r"^judging\.splits: "):
         accepted(_with({**changes, "world.twins_per_group.test_domain": 0}))
 
 
@@ -173,7 +173,7 @@ def test_what_a_run_needs_is_looked_for(changes: dict[str, Any], inputs: set[str
         if torch.cuda.is_available():
             pytest.skip("this machine has a GPU")
         check_needs(parameters, inputs, here=False)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(SettingError) as caught:
         check_needs(parameters, inputs, here=True)
     assert str(caught.value).startswith(expected)
 
@@ -182,5 +182,7 @@ def test_a_launch_wants_as_many_gpus_as_processes(tmp_path: Path) -> None:
     launch = tmp_path / "ddp.yaml"
     launch.write_text("distributed_type: MULTI_GPU\nnum_processes: 16\n")
     parameters = accepted(_with({"training.safety.launch": str(launch), "training.safety.batch_size": 16}))
-    with pytest.raises(Refused, match=r"^training\.safety\.launch: .* starts 16 processes, and this machine has"):
+    with pytest.raises(
+        SettingError, match=r"^training\.safety\.launch: .* starts 16 processes, and this machine has"
+    ):
         check_needs(parameters, {"params:training.safety"}, here=True)

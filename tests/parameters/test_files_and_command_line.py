@@ -187,7 +187,7 @@ def test_a_word_is_the_number_that_it_looks_like_or_refused(word: str) -> None:
     _seen["tried"] += 1
     try:
         value = yaml_files.value(word, "word")
-    except yaml_files.YamlFault as fault:
+    except yaml_files.YamlError as fault:
         assert word in str(fault) or "not YAML" in str(fault)
         return
     _seen["accepted"] += 1

@@ -12,7 +12,7 @@ from tests.fuzzing import examples
 from tests.parameters.sessions import ENVIRONMENTS, accepted, leaves, raw, within
 
 from persistence_pipeline.parameters import Parameters
-from persistence_pipeline.strict import Refused, _names, dotted, parse
+from persistence_pipeline.strict import SettingError, _names, dotted, parse
 
 NAMED_BY_USERS = ("sources", "seeds", "arms", "cells", "stages")
 
@@ -40,7 +40,7 @@ def test_every_mistyped_name_is_refused_and_the_right_one_suggested(env: str) ->
         whole = dict(entries)
         for wrong in _mistyped(name):
             entries[wrong] = entries.pop(name)
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(SettingError) as caught:
                 parse(Parameters, parameters)
             assert wrong in str(caught.value) and "\n" not in str(caught.value)
             if next(_names(Parameters, tuple(group)), None) is not None:
@@ -54,7 +54,7 @@ def test_every_mistyped_name_is_refused_and_the_right_one_suggested(env: str) ->
 
 @pytest.mark.parametrize("group", sorted(Parameters.model_fields))
 def test_every_group_takes_no_name_beside_its_own(group: str) -> None:
-    with pytest.raises(Refused, match=rf"^{group}s: no such name; did you mean {group}\?$"):
+    with pytest.raises(SettingError, match=rf"^{group}s: no such name; did you mean {group}\?$"):
         parse(Parameters, {**raw("smoke"), f"{group}s": {}})
 
 
@@ -69,7 +69,7 @@ def test_every_group_takes_no_name_beside_its_own(group: str) -> None:
 def test_a_name_at_the_wrong_level_is_sent_to_its_own(place: tuple[str, ...], meant: str) -> None:
     parameters = raw("smoke")
     within(parameters, place[:-1])[place[-1]] = 1
-    with pytest.raises(Refused, match=rf"^{dotted(place)}: no such name; did you mean {meant}\?$"):
+    with pytest.raises(SettingError, match=rf"^{dotted(place)}: no such name; did you mean {meant}\?$"):
         accepted(parameters)
 
 
@@ -129,7 +129,7 @@ def test_a_changed_parameter_is_refused_by_name_or_taken_as_it_stands(data: st.D
     _tried["tried"] += 1
     try:
         read = accepted(parameters)
-    except Refused as refused:
+    except SettingError as refused:
         said = str(refused)
         assert "\n" not in said and len(said) < 600
         named = {*seen, *place, "cells", "training", "candidates", "world"} & set(

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests.projects import Run, hashes
 
-from persistence_pipeline.preferences.own import OwnPairsFault, audit_own_pairs, check_own_pairs
+from persistence_pipeline.preferences.own import OwnPairsError, audit_own_pairs, check_own_pairs
 from persistence_pipeline.records import Message, PreferencePair
 
 ARM = "data/smoke/05_model_input/llama_s0"
@@ -34,7 +34,7 @@ def _pair(name: str, objective: str = "safety") -> PreferencePair:
     ],
 )
 def test_what_cannot_be_trained_on_is_named(pairs: Sequence[PreferencePair], said: str) -> None:
-    with pytest.raises(OwnPairsFault, match=said):
+    with pytest.raises(OwnPairsError, match=said):
         check_own_pairs({"safety": pairs}, {"safety": "mine.jsonl"})
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.export import split_prompt, to_openai, to_trl
-from persistence_pipeline.preferences.pairing import NoPairs, pair_candidates, texts_of
+from persistence_pipeline.preferences.pairing import NoPairsError, pair_candidates, texts_of
 from persistence_pipeline.records import Message, Sampled, ToolCall, Trajectory
 
 SCORES = st.one_of(st.integers(0, 3).map(float), st.just(float("nan")))
@@ -56,7 +56,7 @@ def test_pairs_are_those_of_the_definition(
     expected = brute_force(table, objective, rule)
     arguments = {"min_gap": 2, "min_chosen": 2, "max_per_case": None, "seed": 0, "rule": rule}
     if not expected:
-        with pytest.raises(NoPairs, match=f"no preference pairs for {objective}"):
+        with pytest.raises(NoPairsError, match=f"no preference pairs for {objective}"):
             pair_candidates(table, objective, **arguments)  # type: ignore[arg-type]
         return
     pairs, counts = pair_candidates(table, objective, **arguments)  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ def test_the_cap_keeps_a_random_part_of_each_case(
     arguments = {"min_gap": 1, "min_chosen": 1, "seed": seed}
     try:
         everything, _ = pair_candidates(table, "safety", max_per_case=None, **arguments)  # type: ignore[arg-type]
-    except NoPairs:
+    except NoPairsError:
         return
     kept, counts = pair_candidates(table, "safety", max_per_case=cap, **arguments)  # type: ignore[arg-type]
     assert set(kept["pair_id"]) <= set(everything["pair_id"])
@@ -98,7 +98,7 @@ def test_the_cap_draws_differently_for_different_seeds() -> None:
 
 def test_an_empty_pair_set_counts_why() -> None:
     table = pool([("a", 1.0, 3.0), ("a", 0.0, 0.0), ("b", 3.0, 3.0), ("b", np.nan, np.nan)])
-    with pytest.raises(NoPairs) as caught:
+    with pytest.raises(NoPairsError) as caught:
         pair_candidates(table, "safety", min_gap=1, min_chosen=2, max_per_case=3, seed=0)
     for part in ("safety", "'candidates': 4", "'without_score': 1", "'gap_too_small': 1", "'chosen_too_low': 1"):
         assert part in str(caught.value)
@@ -178,7 +178,7 @@ def test_two_trajectories_that_say_the_same_are_no_pair() -> None:
     assert (len(every), counts["same_text"]) == (2, 0)
     pairs, counts = pair_candidates(table, "safety", texts=texts_of(played), **rule)  # type: ignore[arg-type]
     assert (list(pairs["rejected_id"]), counts["same_text"]) == ([ids[2]], 1)
-    with pytest.raises(NoPairs, match="'same_text': 1"):
+    with pytest.raises(NoPairsError, match="'same_text': 1"):
         pair_candidates(table[:2], "safety", texts=texts_of(played), **rule)  # type: ignore[arg-type]
 
 

@@ -42,7 +42,7 @@ CHAIN = Pipeline(
 )
 
 
-class Stop(Exception):
+class StopError(Exception):
     """A run is stopped."""
 
 
@@ -85,7 +85,7 @@ class Project:
         _register_hooks(hooks, (RecordHooks(), _Stopper(saves)))
         try:
             SequentialRunner().run(part, catalog, hooks, only_missing_outputs=only_missing)
-        except Stop:
+        except StopError:
             pass
         finally:
             note.close()
@@ -104,7 +104,7 @@ class _Stopper:
     def before_dataset_saved(self) -> None:
         if self._left is not None:
             if not self._left:
-                raise Stop
+                raise StopError
             self._left -= 1
 
 

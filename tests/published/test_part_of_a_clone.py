@@ -12,7 +12,7 @@ from published_clone import N_CASES, POOL_MODELS, configuration
 
 from persistence_pipeline.pipelines.published import nodes
 from persistence_pipeline.published import importing
-from persistence_pipeline.published.layout import PublishedFault, find_groups
+from persistence_pipeline.published.layout import PublishedError, find_groups
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.schemas import ScoreTable
 
@@ -63,7 +63,7 @@ def test_a_clone_without_an_arm_in_every_seed_has_no_interval_of_the_published_k
 
 def test_a_clone_without_its_source_is_refused_in_one_line(clone: Path, settings: PublishedSettings) -> None:
     shutil.rmtree(clone / RESULTS / POOL_MODELS[2])
-    with pytest.raises(PublishedFault, match=r"^set match: Llama3.1-8B was trained .*[^\n]*$"):
+    with pytest.raises(PublishedError, match=r"^set match: Llama3.1-8B was trained .*[^\n]*$"):
         _page(settings)
 
 

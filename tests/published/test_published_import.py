@@ -14,7 +14,7 @@ from published_clone import N_CASES, configuration, evaluation_of, rows_of, some
 
 from persistence_pipeline.published import importing
 from persistence_pipeline.published.importing import import_clone
-from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.records import Trajectory
 
@@ -264,7 +264,7 @@ FAULTS: dict[str, tuple[Break, str, str, int]] = {
 def test_a_fault_stops_the_import_by_name(fault: str, settings: PublishedSettings, clone: Path) -> None:
     broken, _, message, _ = FAULTS[fault]
     broken(clone)
-    with pytest.raises(PublishedFault, match=message):
+    with pytest.raises(PublishedError, match=message):
         import_clone(settings)
     assert not Path(settings.cache).exists()
 
@@ -303,11 +303,11 @@ def test_several_faults_are_all_listed(settings: PublishedSettings, clone: Path)
     FAULTS["score too high"][0](clone)
     tables = import_clone(settings.model_copy(update={"on_error": "quarantine"}))
     assert sorted(tables["quarantine"]["kind"]) == ["json", "score"]
-    with pytest.raises(PublishedFault, match="and 1 more faults"):
+    with pytest.raises(PublishedError, match="and 1 more faults"):
         import_clone(settings)
 
 
 @pytest.mark.parametrize("root", [None, "/no/such/folder"])
 def test_a_missing_root_is_named(root: str | None, settings: PublishedSettings) -> None:
-    with pytest.raises(PublishedFault, match=r"published\.root"):
+    with pytest.raises(PublishedError, match=r"published\.root"):
         import_clone(settings.model_copy(update={"root": root}))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.published.layout import (
     OBJECTIVES,
-    PublishedFault,
+    PublishedError,
     find_groups,
     parse_configuration,
     same_model,
@@ -82,5 +82,5 @@ def test_nested_models_and_quantisations_are_configurations_of_their_own(clone: 
 
 
 def test_a_folder_that_is_no_clone_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PublishedFault, match="expected the root of a clone"):
+    with pytest.raises(PublishedError, match="expected the root of a clone"):
         find_groups(tmp_path)

@@ -15,7 +15,7 @@ from published_clone import N_CASES, SEEDS
 from persistence_pipeline.published import audits, pairs, sensitivity, study
 from persistence_pipeline.published.analysis import analyse_set
 from persistence_pipeline.published.importing import import_clone
-from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PairSettings, PublishedSettings
 from persistence_pipeline.schemas import PairTable, ScoreTable, TrajectoryTable
 
@@ -72,7 +72,7 @@ def test_a_set_without_sources_borrows_them(tables: dict[str, pd.DataFrame]) -> 
 
 def test_a_missing_source_is_named(tables: dict[str, pd.DataFrame]) -> None:
     episodes = tables["episodes"]
-    with pytest.raises(PublishedFault, match=r"Llama3\.1-8B was trained and judged by gpt5m, q32, but its source"):
+    with pytest.raises(PublishedError, match=r"Llama3\.1-8B was trained and judged by gpt5m, q32, but its source"):
         study.study_scores(episodes[(episodes["part"] == "pool") | (episodes["ordering"] != "source")], N_CASES)
 
 
@@ -154,11 +154,11 @@ def test_exported_pairs_have_our_prompt_and_the_tools(
 
 
 def test_toolkits_that_are_named_must_be_there(settings: PublishedSettings, clone: Path) -> None:
-    with pytest.raises(PublishedFault, match=r"published\.pairs\.toolkits: no file /no/all_toolkits\.json"):
+    with pytest.raises(PublishedError, match=r"published\.pairs\.toolkits: no file /no/all_toolkits\.json"):
         pairs.load_toolkits(PairSettings(toolkits="/no/all_toolkits.json"), settings.root)
     path = clone / "assets" / "all_toolkits.json"
     path.write_text('["Box"]', encoding="utf-8")
-    with pytest.raises(PublishedFault, match=r"all_toolkits\.json: expected a list of toolkits, found \['Box'\]"):
+    with pytest.raises(PublishedError, match=r"all_toolkits\.json: expected a list of toolkits, found \['Box'\]"):
         pairs.load_toolkits(settings.pairs, settings.root)
     path.unlink()
     assert pairs.load_toolkits(settings.pairs, settings.root) == {}
@@ -168,7 +168,7 @@ def test_a_case_with_an_unknown_toolkit_is_named(
     tables: dict[str, pd.DataFrame], pool: pd.DataFrame, settings: PublishedSettings
 ) -> None:
     table, _ = pairs.make_pair_table(pool, settings.pairs, SEEDS, N_CASES)
-    with pytest.raises(PublishedFault, match="unknown toolkit 'Box'; known: Bix"):
+    with pytest.raises(PublishedError, match="unknown toolkit 'Box'; known: Bix"):
         dict(pairs.export_pairs(table, tables["conversations"], {"Bix": []}, 0))
 
 

@@ -13,7 +13,7 @@ from test_published_pipeline import run
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.pipelines.published_training.nodes import take_pairs
-from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.training import PublishedTraining
@@ -97,7 +97,7 @@ def test_what_is_missing_is_named(
 ) -> None:
     if "pair_table" in change:
         change = {"pair_table": tables["pair_table"].iloc[:0]}
-    with pytest.raises(PublishedFault, match=expected):
+    with pytest.raises(PublishedError, match=expected):
         _take(tables, settings, **change)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.report.conftest import Study
 
-from persistence_pipeline.analysis.headline import NothingGraded, graded_on
+from persistence_pipeline.analysis.headline import NothingGradedError, graded_on
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
 from persistence_pipeline.pipelines.reporting import nodes as reporting
@@ -38,7 +38,9 @@ def test_a_cell_without_scores_is_shown_as_one(scripted_study: Study) -> None:
 
 def test_a_study_without_any_score_says_why(scripted_study: Study) -> None:
     scores = scripted_study.scores.assign(safety=float("nan"), missing_reason="the judge wrote prose")
-    with pytest.raises(NothingGraded, match=r"none of \d+ trajectories .* both scores: {'the judge wrote prose'"):
+    with pytest.raises(
+        NothingGradedError, match=r"none of \d+ trajectories .* both scores: {'the judge wrote prose'"
+    ):
         graded_on(scores, "test_iid")
-    with pytest.raises(NothingGraded, match=r"analysis\.split: no scores on 'train', only on \['test_"):
+    with pytest.raises(NothingGradedError, match=r"analysis\.split: no scores on 'train', only on \['test_"):
         graded_on(scores, "train")

@@ -10,7 +10,7 @@ from tests.report.conftest import Study
 
 from persistence_pipeline.analysis.headline import headline_metrics
 from persistence_pipeline.report.manifest import processor
-from persistence_pipeline.study.results import NoResults, main, write_results
+from persistence_pipeline.study.results import NoResultsError, main, write_results
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_file_says_what_came_out_and_where(
      ("other", "no environment is named 'other'")],
 )  # fmt: skip
 def test_there_is_no_study(project: Path, env: str, said: str) -> None:
-    with pytest.raises(NoResults, match=said):
+    with pytest.raises(NoResultsError, match=said):
         write_results(project, env)
     assert not (project / "docs").exists()
 
@@ -53,5 +53,5 @@ def test_there_is_no_study(project: Path, env: str, said: str) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run": {}}', '{"run": {"commit": "x"}, "frontier": 1}'])
 def test_a_summary_of_another_version_is_named(project: Path, content: str) -> None:
     (project / "data/08_reporting/summary.json").write_text(content)
-    with pytest.raises(NoResults, match=r"summary\.json was not written by this version"):
+    with pytest.raises(NoResultsError, match=r"summary\.json was not written by this version"):
         write_results(project, "base")

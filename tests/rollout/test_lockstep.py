@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence_pipeline.agents.compact import ASSISTANT, END, ParseFault, parse_call
+from persistence_pipeline.agents.compact import ASSISTANT, END, ParseError, parse_call
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.records import Trajectory
@@ -69,7 +69,7 @@ def test_greedy_lockstep_equals_one_prefill_per_token(model: Any, tokenizer: Any
             text = tokenizer.decode(turn[:-1] if ended else turn)
             try:
                 call = parse_call(text, episode.environment.tools) if ended else None
-            except ParseFault:
+            except ParseError:
                 call = None
             message = episode.take(Turn(call=call, text="" if call else text))
             ids = ids + turn + ([] if ended else [tokenizer.eos_token_id])
@@ -231,7 +231,7 @@ def test_parse_inverts_render(name: str, data: st.DataObject) -> None:
 def test_parsing_is_total_and_strict(text: str) -> None:
     try:
         call = parse_call(text, TOOLS)
-    except ParseFault:
+    except ParseError:
         return
     TOOLS[call.name].check(call.arguments)
 
@@ -249,7 +249,7 @@ def test_parsing_is_total_and_strict(text: str) -> None:
     ],
 )
 def test_what_does_not_parse_is_refused(text: str) -> None:
-    with pytest.raises(ParseFault):
+    with pytest.raises(ParseError):
         parse_call(text, TOOLS)
 
 

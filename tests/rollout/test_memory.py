@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from persistence_pipeline.agents.families import FAMILIES, use_family
-from persistence_pipeline.rollout.run import RolloutFault, RolloutSettings, _memory_advice, play
+from persistence_pipeline.rollout.run import RolloutError, RolloutSettings, _memory_advice, play
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import bpe_tokenizer, tiny_model
 
@@ -47,14 +47,14 @@ def test_a_batch_that_the_host_has_no_memory_for_names_the_settings(tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", paths + module], capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
     fault = done.stderr.splitlines()[-1]
-    advice = f"RolloutFault: out of memory: lower batch_size (now {ROWS}) or max_length (now 8192) of the rollout."
+    advice = f"RolloutError: out of memory: lower batch_size (now {ROWS}) or max_length (now 8192) of the rollout."
     assert advice in fault and "DefaultCPUAllocator: can't allocate memory" in fault, done.stderr[-3000:]
 
 
 def test_only_a_lack_of_memory_is_taken_for_one() -> None:
     settings = RolloutSettings(batch_size=7)
     with (
-        pytest.raises(RolloutFault, match=r"lower batch_size \(now 7\).* said: MemoryError$"),
+        pytest.raises(RolloutError, match=r"lower batch_size \(now 7\).* said: MemoryError$"),
         _memory_advice(settings),
     ):
         raise MemoryError

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout import reading
-from persistence_pipeline.rollout.attention import AttentionFault
+from persistence_pipeline.rollout.attention import AttentionError
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.run import RolloutFault, RolloutSettings, roll_out
+from persistence_pipeline.rollout.run import RolloutError, RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.speech import FamilySpeech, speech_of
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -121,7 +121,7 @@ def test_every_step_says_what_the_whole_transcript_says(architecture: str, monke
 )
 def test_a_model_that_lockstep_would_play_wrongly_is_refused(architecture: str, why: str) -> None:
     tokenizer = _tokenizer("qwen2_5")
-    with pytest.raises(AttentionFault, match=f"{why}.*serve"):
+    with pytest.raises(AttentionError, match=f"{why}.*serve"):
         policy = LockstepPolicy(tiny_model(architecture, tokenizer), tokenizer, SamplingSettings())
         list(policy.play([Episode(case, policy="p", seed=0) for case in CASES[:2]]))
 
@@ -158,7 +158,7 @@ def test_a_prompt_beyond_the_context_says_what_to_do(tokenizer: Any, tmp_path: P
 
 
 def test_a_template_without_a_dialect_is_refused(tiny_tokenizer: Any) -> None:
-    with pytest.raises(TemplateFault, match="names no dialect"):
+    with pytest.raises(TemplateError, match="names no dialect"):
         speech_of(tiny_tokenizer)
 
 
@@ -171,5 +171,5 @@ def test_out_of_memory_says_what_to_lower(tokenizer: Any, tmp_path: Path, monkey
     tiny_model("llama", tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     monkeypatch.setattr(LockstepPolicy, "_sample", full)
-    with pytest.raises(RolloutFault, match=r"lower batch_size \(now 7\) or max_length .* allocate 9 GiB$"):
+    with pytest.raises(RolloutError, match=r"lower batch_size \(now 7\) or max_length .* allocate 9 GiB$"):
         roll_out(tmp_path, CASES[:1], RolloutSettings(batch_size=7), policy="p", seed=0)

@@ -18,7 +18,7 @@ from persistence_pipeline.preferences.export import split_prompt
 from persistence_pipeline.records import PreferencePair, Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
-from persistence_pipeline.training.encoding import RenderedTurns, encode_pairs
+from persistence_pipeline.training.encoding import RenderedTurnsError, encode_pairs
 from persistence_pipeline.training.source import world_words
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import bpe_tokenizer, tiny_model
@@ -232,7 +232,9 @@ def test_turns_of_another_tokenizer_are_rendered_and_refused(policy: Watched) ->
         other = first.sampled.model_copy(update={"tokenizer": "of another"})
         strange.append(pair.model_copy(update={"chosen": (first.model_copy(update={"sampled": other}), *others)}))
     n = len(pairs)
-    with pytest.raises(RenderedTurns, match=rf"stage on safety: of {n} of \d+ turns, in {n} of {n} pairs, .*"):
+    with pytest.raises(
+        RenderedTurnsError, match=rf"stage on safety: of {n} of \d+ turns, in {n} of {n} pairs, .*"
+    ):
         encode_pairs(strange, policy.tokenizer, 10_000)
     rendered, _ = encode_pairs(strange, policy.tokenizer, 10_000, rendered_turns=True)
     sampled, _ = encode_pairs(pairs, policy.tokenizer, 10_000)

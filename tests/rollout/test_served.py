@@ -14,7 +14,7 @@ from chat_server import Act, ChatServer
 from persistence_pipeline.agents.families import broken_up
 from persistence_pipeline.records import Message, Trajectory
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.serving import KeyRefused, RetriesExhausted
+from persistence_pipeline.serving import KeyRefusedError, RetriesExhaustedError
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 WORLD = WorldSettings(
@@ -89,7 +89,7 @@ def test_an_interrupted_rollout_asks_for_nothing_twice(scripted: dict[str, Traje
 
     with ChatServer(dies, model="cell") as server:
         settings = _settings(server, tmp_path)
-        with pytest.raises(KeyRefused):
+        with pytest.raises(KeyRefusedError):
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
         server.answer = careful
         server.requests.clear()
@@ -193,7 +193,7 @@ def test_status_500_without_a_reason_ends_the_run_and_loses_nothing(
 ) -> None:
     with ChatServer(Unreadable(Careful(scripted), NO_REASON), model="cell") as server:
         settings = _settings(server, tmp_path, retries=1, backoff_s=0, concurrency=1)
-        with pytest.raises(RetriesExhausted, match="status 500"):
+        with pytest.raises(RetriesExhaustedError, match="status 500"):
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
         turns = [sum(m["role"] == "assistant" for m in request["messages"]) for request in server.requests]
         answered = turns.count(0)
@@ -219,7 +219,7 @@ def test_a_share_of_such_turns_may_count_as_invalid_and_no_more(
         assert "every attempt with status 500" in str(played[0].flags["unreadable"])
         assert [_calls(t) for t in played] == [_calls(t) for t in scripted.values()]
         too_few = _settings(server, tmp_path, unreadable_turns=(n - 1) / 100)
-        with pytest.raises(RetriesExhausted, match="status 500"):
+        with pytest.raises(RetriesExhaustedError, match="status 500"):
             roll_out(NOTHING, CASES, too_few, policy="cell", seed=0)
         server.answer.healed = True
         played = roll_out(NOTHING, CASES, too_few, policy="cell", seed=0)
@@ -235,5 +235,5 @@ def test_a_broken_server_ends_the_run_whatever_share_may_be_unreadable(tmp_path:
 
     with ChatServer(broken, model="cell") as server:
         settings = _settings(server, tmp_path, retries=1, backoff_s=0, unreadable_turns=0.9)
-        with pytest.raises(RetriesExhausted):
+        with pytest.raises(RetriesExhaustedError):
             roll_out(NOTHING, CASES[:1], settings, policy="cell", seed=0)

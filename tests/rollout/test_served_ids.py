@@ -15,8 +15,8 @@ from persistence_pipeline.agents.tokenizer import load_tokenizer, tokenizer_iden
 from persistence_pipeline.agents.transcript import Transcript
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.played import Played
-from persistence_pipeline.rollout.run import NO_CHECKPOINT, RolloutFault, roll_out
-from persistence_pipeline.rollout.served import IdsMisread
+from persistence_pipeline.rollout.run import NO_CHECKPOINT, RolloutError, roll_out
+from persistence_pipeline.rollout.served import IdsMisreadError
 from real_shapes import bpe_tokenizer
 
 FAMILY = "qwen2_5"
@@ -115,11 +115,11 @@ def test_ids_of_another_tokenizer_end_the_run(
     for number, (theirs, ours) in enumerate([(checkpoint, other), (other, checkpoint)]):
         with (
             ChatServer(WithIds(Careful(scripted), theirs), model="cell") as server,
-            pytest.raises(IdsMisread, match="do not spell it in the checkpoint's tokenizer"),
+            pytest.raises(IdsMisreadError, match="do not spell it in the checkpoint's tokenizer"),
         ):
             _play(server, ours, tmp_path / str(number))
     with (
         ChatServer(WithIds(Careful(scripted), checkpoint), model="cell") as server,
-        pytest.raises(RolloutFault, match="token_ids needs the tokenizer of a checkpoint of ours"),
+        pytest.raises(RolloutError, match="token_ids needs the tokenizer of a checkpoint of ours"),
     ):
         _play(server, NO_CHECKPOINT, tmp_path / "none")

@@ -14,9 +14,9 @@ from tests.rollout.test_served import CASES, NOTHING, TAGGED, Careful, _messages
 
 from chat_server import Act, ChatServer
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.rollout.run import RolloutFault, roll_out
-from persistence_pipeline.rollout.served import MISNAMED, CallsMisread
-from persistence_pipeline.serving import NoCredit, RefusedAlike
+from persistence_pipeline.rollout.run import RolloutError, roll_out
+from persistence_pipeline.rollout.served import MISNAMED, CallsMisreadError
+from persistence_pipeline.serving import NoCreditError, RefusedAlikeError
 
 Scripted = dict[str, Trajectory]
 Answer = Callable[[dict[str, Any]], Any]
@@ -50,7 +50,7 @@ def _refused_run(
 def test_what_is_refused_to_all_ends_the_run(scripted: Scripted, tmp_path: Path) -> None:
     """As by vLLM that was started without its tool-call parser."""
     words = "tool-call-parser.*it refuses [345] cases alike and accepted none"
-    asked = _refused_run(lambda _: NO_PARSER, Careful(scripted), tmp_path, RefusedAlike, words)
+    asked = _refused_run(lambda _: NO_PARSER, Careful(scripted), tmp_path, RefusedAlikeError, words)
     assert 3 <= asked <= 3 + 2 * 4, "few more than were under way"
 
 
@@ -59,7 +59,7 @@ def test_what_is_refused_at_every_second_turn_ends_the_run(scripted: Scripted, t
     careful = Careful(scripted)
     refused = Act(400, json.dumps({"error": {"message": "Conversation roles must alternate user/assistant/..."}}))
     asked = _refused_run(
-        lambda r: refused if _turn(r) else careful(r), careful, tmp_path, RefusedAlike, "must alternate", 1
+        lambda r: refused if _turn(r) else careful(r), careful, tmp_path, RefusedAlikeError, "must alternate", 1
     )
     assert 6 <= asked <= 7, "three episodes, and the fourth had begun"
 
@@ -80,7 +80,7 @@ def test_a_spent_account_ends_the_run(scripted: Scripted, tmp_path: Path, act: A
             paid[0] -= 1
             return careful(request) if paid[0] >= 0 else act
 
-    _refused_run(answer, careful, tmp_path, NoCredit, "pay, or take another account, and run again")
+    _refused_run(answer, careful, tmp_path, NoCreditError, "pay, or take another account, and run again")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_spent_account_ends_the_run(scripted: Scripted, tmp_path: Path, act: A
 def test_bodies_without_a_reply_are_no_turns(scripted: Scripted, tmp_path: Path, act: Act) -> None:
     """From all episodes they end the run; from one, that one is missing and the rollout is not whole."""
     careful = Careful(scripted)
-    _refused_run(lambda _: act, careful, tmp_path / "all", RefusedAlike, "status 200|status 502")
+    _refused_run(lambda _: act, careful, tmp_path / "all", RefusedAlikeError, "status 200|status 502")
     odd = CASES[3].instruction
 
     def answer(request: dict[str, Any]) -> Any:
@@ -133,7 +133,7 @@ def test_a_rollout_without_a_single_episode_says_why(tmp_path: Path) -> None:
     act = Act(400, '{"error": {"message": "the maximum context length is 9"}}')
     with ChatServer(lambda _: act, model="cell") as server:
         settings = _settings(server, tmp_path)
-        with pytest.raises(RolloutFault, match=r"none of 12 episodes could be played.*length is 9"):
+        with pytest.raises(RolloutError, match=r"none of 12 episodes could be played.*length is 9"):
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
 
 
@@ -148,7 +148,7 @@ def test_calls_that_a_server_leaves_in_the_text_are_not_the_model_s_fault(
     with ChatServer(Careful(scripted, form), model="cell") as server:
         if text != TAGGED:
             server.answer = lambda r, c=server.answer: c(r).replace('"arguments"', '"parameters"')
-        with pytest.raises(CallsMisread, match=r"leaves calls in the text .*name the `family`"):
+        with pytest.raises(CallsMisreadError, match=r"leaves calls in the text .*name the `family`"):
             roll_out(NOTHING, CASES, _settings(server, tmp_path), policy="cell", seed=0)
         asked = len(server.requests)
         family = "qwen2_5" if text == TAGGED else "llama3_1"
@@ -172,7 +172,7 @@ def test_a_server_that_misnames_every_tool_is_at_fault(
         return message
 
     with ChatServer(misnamed, model="cell") as server:
-        with pytest.raises(CallsMisread, match=r"calls none is of an offered tool \('functions\."):
+        with pytest.raises(CallsMisreadError, match=r"calls none is of an offered tool \('functions\."):
             roll_out(NOTHING, CASES[:2], _settings(server, tmp_path), policy="cell", seed=0)
         assert len(server.requests) >= MISNAMED
         server.answer = lambda r: (

@@ -28,7 +28,7 @@ from object_store import s3_server  # noqa: E402
 from persistence_pipeline.runners import cluster as cluster_check  # noqa: E402
 from persistence_pipeline.runners import ray_runner  # noqa: E402
 from persistence_pipeline.runners.cluster import (  # noqa: E402
-    ClusterFault,
+    ClusterError,
     check_resources,
     check_workers,
     connected,
@@ -256,7 +256,7 @@ def test_a_machine_that_leaves_while_it_is_asked_is_passed_over(
         check_workers(files, str(tmp_path), HANGS)
         assert len(before) == 3 and caplog.text.count("has left the cluster; the run goes on without it") == 1
         listed = iter([[machine for machine in before if machine["NodeID"] == lost.node_id]])
-        with pytest.raises(ClusterFault, match="has lost all of its machines"):
+        with pytest.raises(ClusterError, match="has lost all of its machines"):
             check_workers(files, str(tmp_path), HANGS)
     assert not list(tmp_path.iterdir())
 
@@ -335,7 +335,7 @@ def test_without_a_cluster_nothing_starts(project: Path) -> None:
 def test_datasets_in_memory_are_refused_by_name() -> None:
     pipeline = Pipeline([node(len, "text", "length", name="measure"), node(abs, "length", "size", name="take")])
     catalog = DataCatalog({"text": MemoryDataset("x")})
-    with pytest.raises(ClusterFault, match="length, size; add them to"):
+    with pytest.raises(ClusterError, match="length, size; add them to"):
         refuse_ephemeral(pipeline, catalog)
 
 
@@ -380,7 +380,7 @@ def test_a_stage_of_several_processes_must_hold_what_they_use(
     settings = RaySettings.model_validate({"resources": {"training": claim}})
     if expected is None:
         return check_launches(pipeline, catalog, settings)
-    with pytest.raises(ClusterFault, match=rf"params:training.safety starts \d processes .*{expected}"):
+    with pytest.raises(ClusterError, match=rf"params:training.safety starts \d processes .*{expected}"):
         check_launches(pipeline, catalog, settings)
     return None
 

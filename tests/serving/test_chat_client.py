@@ -19,16 +19,16 @@ from persistence_pipeline.serving import (
     ChatClient,
     ChatReply,
     ChatRequest,
-    ContextTooLong,
-    KeyRefused,
-    ModelUnknown,
-    NotJson,
-    RequestRefused,
-    RetriesExhausted,
+    ContextTooLongError,
+    KeyRefusedError,
+    ModelUnknownError,
+    NotJsonError,
+    RequestRefusedError,
+    RetriesExhaustedError,
     ServerSettings,
-    ServerUnreachable,
+    ServerUnreachableError,
 )
-from persistence_pipeline.serving.journal import Journal, JournalFault
+from persistence_pipeline.serving.journal import Journal, JournalError
 
 CANARY = "sk-canary-7f3a"
 
@@ -124,14 +124,14 @@ def test_waits_as_long_as_the_server_asks() -> None:
 def test_a_wait_too_long_ends_at_once() -> None:
     act = error(429, "quota", headers={"Retry-After": "3600"})
     with ChatServer(lambda _: act) as server, ChatClient(settings(server)) as chat:
-        with pytest.raises(RetriesExhausted, match=r"quota.*wait 3600 s \(longest_wait_s is 60\).*journal"):
+        with pytest.raises(RetriesExhaustedError, match=r"quota.*wait 3600 s \(longest_wait_s is 60\).*journal"):
             chat.ask(request())
         assert len(server.requests) == 1
 
 
 def test_retries_end() -> None:
     with ChatServer(lambda _: error(500, "oops")) as server, ChatClient(settings(server, retries=2)) as chat:
-        with pytest.raises(RetriesExhausted, match=r"status 500: oops \(3 attempts\)"):
+        with pytest.raises(RetriesExhaustedError, match=r"status 500: oops \(3 attempts\)"):
             chat.ask(request())
         assert len(server.requests) == 3
 
@@ -141,16 +141,16 @@ def test_retries_end() -> None:
     [
         (
             error(400, "This model's maximum context length is 64 tokens"),
-            ContextTooLong,
+            ContextTooLongError,
             "longer than the model's",
         ),
-        (error(400, "temperature must be below 2"), RequestRefused, "status 400: temperature must be"),
-        (Act(422, '{"detail": "Unexpected fields"}'), RequestRefused, "422: Unexpected fields"),
-        (Act(200, "<html>Welcome</html>"), NotJson, "Welcome.*base_url end with /v1"),
-        (Act(200, "[]"), NotJson, "no JSON object"),
-        (Act(404, "not found"), NotJson, "base_url should end with /v1"),
-        (Act(302, ""), NotJson, "base_url should end with /v1"),
-        (error(401, "who are you"), KeyRefused, "who are you; check the key"),
+        (error(400, "temperature must be below 2"), RequestRefusedError, "status 400: temperature must be"),
+        (Act(422, '{"detail": "Unexpected fields"}'), RequestRefusedError, "422: Unexpected fields"),
+        (Act(200, "<html>Welcome</html>"), NotJsonError, "Welcome.*base_url end with /v1"),
+        (Act(200, "[]"), NotJsonError, "no JSON object"),
+        (Act(404, "not found"), NotJsonError, "base_url should end with /v1"),
+        (Act(302, ""), NotJsonError, "base_url should end with /v1"),
+        (error(401, "who are you"), KeyRefusedError, "who are you; check the key"),
     ],
 )
 def test_failures_that_stay_are_clear_and_not_retried(act: Act, fault: type[Exception], message: str) -> None:
@@ -163,9 +163,9 @@ def test_failures_that_stay_are_clear_and_not_retried(act: Act, fault: type[Exce
 @pytest.mark.parametrize("act", [error(404, "no such model"), error(400, "no such model"), error(500, "no such")])
 def test_an_unknown_model_names_those_that_are_served(act: Act) -> None:
     with ChatServer(lambda _: act, model="qwen") as server, ChatClient(settings(server)) as chat:
-        with pytest.raises(ModelUnknown, match=r"does not serve 'tiny'; it serves qwen"):
+        with pytest.raises(ModelUnknownError, match=r"does not serve 'tiny'; it serves qwen"):
             chat.check()
-        with pytest.raises(ModelUnknown, match=r"does not serve 'tiny'; it serves qwen \(it said: .*no such"):
+        with pytest.raises(ModelUnknownError, match=r"does not serve 'tiny'; it serves qwen \(it said: .*no such"):
             chat.ask(request())
 
 
@@ -173,9 +173,9 @@ def test_a_server_that_is_down() -> None:
     with ChatServer(lambda _: "") as server:
         url = server.base_url
     with ChatClient(settings(url, retries=1)) as chat:
-        with pytest.raises(ServerUnreachable, match=r"no server answers at http://127.*2 attempts.*start it"):
+        with pytest.raises(ServerUnreachableError, match=r"no server answers at http://127.*2 attempts.*start it"):
             chat.ask(request())
-        with pytest.raises(ServerUnreachable, match="start the server"):
+        with pytest.raises(ServerUnreachableError, match="start the server"):
             chat.check()
 
 
@@ -198,7 +198,7 @@ def test_a_fault_of_one_request_leaves_the_others() -> None:
         ChatClient(settings(server)) as chat,
     ):
         replies = dict(chat.ask_many(request(str(number)) for number in range(3)))
-    assert isinstance(replies[1], ContextTooLong)
+    assert isinstance(replies[1], ContextTooLongError)
     assert all(isinstance(replies[n], ChatReply) for n in (0, 2))
 
 
@@ -214,7 +214,7 @@ def test_an_interrupted_run_continues_without_asking_again(tmp_path: Path) -> No
     with ChatServer(answer) as server:
         with (
             ChatClient(settings(server, concurrency=1, retries=0), journal) as chat,
-            pytest.raises(RetriesExhausted),
+            pytest.raises(RetriesExhaustedError),
         ):
             list(chat.ask_many(asked))
         broken.set()
@@ -255,7 +255,7 @@ def test_a_journal_cut_off_at_its_end_is_mended(tmp_path: Path) -> None:
     with Journal(path, dict) as journal:
         assert len(journal) == 2
     path.write_text("prose\n" + path.read_text())
-    with pytest.raises(JournalFault, match="line 1: expected a reply, found prose"):
+    with pytest.raises(JournalError, match="line 1: expected a reply, found prose"):
         Journal(path, dict)
 
 
@@ -336,7 +336,7 @@ def test_the_key_is_sent_and_kept_nowhere(
 
 def test_keys_come_from_the_environment_or_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JUDGE_API_KEY", raising=False)
-    with pytest.raises(KeyRefused, match="JUDGE_API_KEY is not set"):
+    with pytest.raises(KeyRefusedError, match="JUDGE_API_KEY is not set"):
         ChatClient(settings("http://localhost/v1", api_key="JUDGE_API_KEY"))
     with ChatServer(lambda _: "fine") as server, ChatClient(settings(server), key=SecretStr(CANARY)) as chat:
         chat.ask(request())

@@ -10,20 +10,20 @@ import pytest
 
 from chat_server import Act, ChatServer
 from persistence_pipeline.serving import (
-    BrokenReply,
+    BrokenReplyError,
     ChatClient,
     ChatReply,
     ChatRequest,
-    ContentFiltered,
-    ContextTooLong,
-    KeyRefused,
-    NoCredit,
-    RequestRefused,
-    RetriesExhausted,
+    ContentFilteredError,
+    ContextTooLongError,
+    KeyRefusedError,
+    NoCreditError,
+    RequestRefusedError,
+    RetriesExhaustedError,
     ServerSettings,
-    ServingFault,
+    ServingError,
 )
-from persistence_pipeline.serving.journal import JournalFault
+from persistence_pipeline.serving.journal import JournalError
 
 HALF = "\ud83d"
 HELLO = ChatRequest([{"role": "user", "content": "hello"}], max_tokens=16)
@@ -174,7 +174,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("body", BROKEN)
 def test_what_holds_no_reply_is_asked_for_again_then_a_fault_of_this_request(tmp_path: Path, body: Any) -> None:
-    with pytest.raises(BrokenReply, match=r"^[^\n]*\(2 attempts\)[^\n]*$"):
+    with pytest.raises(BrokenReplyError, match=r"^[^\n]*\(2 attempts\)[^\n]*$"):
         ask(body, tmp_path / "j")
     assert (tmp_path / "j").read_bytes() == b""
 
@@ -182,19 +182,19 @@ def test_what_holds_no_reply_is_asked_for_again_then_a_fault_of_this_request(tmp
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        ({"code": 502, "message": "upstream"}, BrokenReply),
-        ({"message": "upstream"}, BrokenReply),
-        ("upstream", BrokenReply),
-        ({"code": 429, "message": "slow down"}, RetriesExhausted),
-        ({"code": 401, "message": "who are you"}, KeyRefused),
-        ({"code": 402, "message": "no"}, NoCredit),
-        ({"code": 400, "message": "prompt is too long: 9 tokens > 8 maximum"}, ContextTooLong),
-        ({"code": 400, "message": "what is that"}, RequestRefused),
+        ({"code": 502, "message": "upstream"}, BrokenReplyError),
+        ({"message": "upstream"}, BrokenReplyError),
+        ("upstream", BrokenReplyError),
+        ({"code": 429, "message": "slow down"}, RetriesExhaustedError),
+        ({"code": 401, "message": "who are you"}, KeyRefusedError),
+        ({"code": 402, "message": "no"}, NoCreditError),
+        ({"code": 400, "message": "prompt is too long: 9 tokens > 8 maximum"}, ContextTooLongError),
+        ({"code": 400, "message": "what is that"}, RequestRefusedError),
     ],
 )
-def test_an_error_in_a_body_of_status_200_is_that_error(error: Any, fault: type[ServingFault]) -> None:
+def test_an_error_in_a_body_of_status_200_is_that_error(error: Any, fault: type[ServingError]) -> None:
     for body in ({"error": error}, {"choices": [{"error": error, "message": {"content": ""}}]}):
-        with pytest.raises(ServingFault) as caught:
+        with pytest.raises(ServingError) as caught:
             ask(body)
         assert type(caught.value) is fault and "Traceback" not in str(caught.value)
 
@@ -232,40 +232,44 @@ def test_an_error_in_a_body_of_status_200_is_that_error(error: Any, fault: type[
 def test_servers_say_in_many_words_that_a_conversation_is_too_long(words: str) -> None:
     body = words if words.startswith("{") else {"error": {"message": words}}
     for status in (400, 422, 500):
-        with pytest.raises(ContextTooLong):
+        with pytest.raises(ContextTooLongError):
             ask(body, status=status)
 
 
 @pytest.mark.parametrize(
     ("status", "words", "fault"),
     [
-        (402, "Payment Required", NoCredit),
-        (400, "Your credit balance is too low to access the Anthropic API.", NoCredit),
-        (429, '{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}', NoCredit),
-        (403, "Insufficient Balance", NoCredit),
-        (403, "requires moderation. Your input was flagged for violence", ContentFiltered),
-        (400, "The response was filtered due to Azure OpenAI's content management policy", ContentFiltered),
-        (413, "Request Entity Too Large", ContextTooLong),
+        (402, "Payment Required", NoCreditError),
+        (400, "Your credit balance is too low to access the Anthropic API.", NoCreditError),
+        (
+            429,
+            '{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}',
+            NoCreditError,
+        ),
+        (403, "Insufficient Balance", NoCreditError),
+        (403, "requires moderation. Your input was flagged for violence", ContentFilteredError),
+        (400, "The response was filtered due to Azure OpenAI's content management policy", ContentFilteredError),
+        (413, "Request Entity Too Large", ContextTooLongError),
         (
             413,
             "Request too large for model on tokens per minute (TPM): Limit 6000, Requested 7000",
-            RequestRefused,
+            RequestRefusedError,
         ),
-        (429, "Rate limit reached: too many tokens per minute", RetriesExhausted),
-        (429, "too many tokens", RetriesExhausted),
-        (404, '{"error": {"message": "No endpoints found that support tool use"}}', RequestRefused),
+        (429, "Rate limit reached: too many tokens per minute", RetriesExhaustedError),
+        (429, "too many tokens", RetriesExhaustedError),
+        (404, '{"error": {"message": "No endpoints found that support tool use"}}', RequestRefusedError),
     ],
 )
-def test_words_tell_more_than_the_status(status: int, words: str, fault: type[ServingFault]) -> None:
-    with pytest.raises(ServingFault) as caught:
+def test_words_tell_more_than_the_status(status: int, words: str, fault: type[ServingError]) -> None:
+    with pytest.raises(ServingError) as caught:
         ask(words, status=status)
     assert type(caught.value) is fault
 
 
 def test_what_a_filter_took_away_is_no_turn() -> None:
-    with pytest.raises(ContentFiltered, match="took the answer away"):
+    with pytest.raises(ContentFilteredError, match="took the answer away"):
         ask({"choices": [{"message": {"content": "Take a "}, "finish_reason": "content_filter"}]})
-    with pytest.raises(ContextTooLong, match="fills the model's window"):
+    with pytest.raises(ContextTooLongError, match="fills the model's window"):
         ask({"choices": [{"message": {"content": ""}, "finish_reason": "model_context_window_exceeded"}]})
 
 
@@ -283,7 +287,7 @@ def test_a_wait_that_is_none_is_waited_as_usual(wait: str) -> None:
 
 
 def test_a_wait_of_ages_is_too_long() -> None:
-    with pytest.raises(RetriesExhausted, match="asks to wait 1000000000 s"):
+    with pytest.raises(RetriesExhaustedError, match="asks to wait 1000000000 s"):
         ask("{}", status=503, **{"Retry-After": "9" * 400})
 
 
@@ -292,12 +296,12 @@ def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str, monkey
     from pydantic import SecretStr
 
     with ChatServer(lambda _: "fine") as server:
-        with pytest.raises(KeyRefused, match=r"^the key for http[^\n]*$") as caught:
+        with pytest.raises(KeyRefusedError, match=r"^the key for http[^\n]*$") as caught:
             ChatClient(settings(server), key=SecretStr(key))
         assert key not in str(caught.value)
         if "\x00" not in key:
             monkeypatch.setenv("SOME_KEY", key)
-            with pytest.raises(KeyRefused, match="the key in SOME_KEY for http"):
+            with pytest.raises(KeyRefusedError, match="the key in SOME_KEY for http"):
                 ChatClient(settings(server, api_key="SOME_KEY"))
 
 
@@ -315,7 +319,7 @@ def test_a_model_that_has_answered_is_served_whatever_the_list_calls_it() -> Non
     acts: list[Any] = ["fine", Act(400, '{"error": {"message": "a bad case"}}')]
     with ChatServer(lambda _: acts.pop(0), model="models/other") as server, ChatClient(settings(server)) as chat:
         assert chat.ask(HELLO).content == "fine"
-        with pytest.raises(RequestRefused, match="a bad case"):
+        with pytest.raises(RequestRefusedError, match="a bad case"):
             chat.ask(HELLO)
     with ChatServer(lambda _: "fine", model="models/tiny") as server, ChatClient(settings(server)) as chat:
         chat.check()
@@ -342,7 +346,7 @@ def test_a_line_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, lin
     ask(said({"content": "a"}), path)
     path.write_text(f"{path.read_text()}{line}\n{path.read_text()}")
     with pytest.raises(
-        JournalFault, match=r"/j, line 2: expected a reply, found .*; remove the line, or"
+        JournalError, match=r"/j, line 2: expected a reply, found .*; remove the line, or"
     ) as caught:
         ask(said({"content": "a"}), path)
     assert what in str(caught.value) and "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ from test_dpo import mean_logp, stage
 
 from persistence_pipeline.records import Message
 from persistence_pipeline.training import dpo, models
-from persistence_pipeline.training.dpo import StageFault, StageResult, train_stage
+from persistence_pipeline.training.dpo import StageError, StageResult, train_stage
 from persistence_pipeline.training.settings import LOSSES, SMOOTHED
 from tiny import call, make_pair, make_pairs
 
@@ -61,7 +61,7 @@ def test_a_wrong_reference_is_noticed_before_the_first_step(
     monkeypatch.setattr(dpo, "_reference", lambda parent, source, config: models.load_model(other, config))
     config = stage(**smoothed(loss), reference=reference)
     with pytest.raises(
-        StageFault, match=rf"the reference is not .*source \({reference}\): log-probabilities differ"
+        StageError, match=rf"the reference is not .*source \({reference}\): log-probabilities differ"
     ):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
 
@@ -73,7 +73,7 @@ def test_stale_log_probabilities_are_noticed(
 ) -> None:
     _stale(monkeypatch)
     config = stage(loss="ipo", reference=reference, precompute_reference=not live)
-    with pytest.raises(StageFault, match=r"the reference is not .*are stale \(another mask\?\)"):
+    with pytest.raises(StageError, match=r"the reference is not .*are stale \(another mask\?\)"):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
 
 
@@ -91,7 +91,7 @@ def test_dropout_that_is_left_on_is_noticed(
     source = make_checkpoint(tmp_path / "source", attention_dropout=0.1)
     monkeypatch.setattr(dpo, "load_model", lambda path, config: AutoModelForCausalLM.from_pretrained(path))
     config = stage(loss=loss, reference=reference)
-    with pytest.raises(StageFault, match=r"the policy before the first step is not .*or dropout is on"):
+    with pytest.raises(StageError, match=r"the policy before the first step is not .*or dropout is on"):
         train_stage(make_pairs(8), source, source, config, tmp_path / "stage")
 
 
@@ -101,9 +101,9 @@ def test_a_policy_of_other_weights_is_noticed(
     """Policy and reference agree, so the first loss is ln 2, but they are not the parent."""
     load = models.load_model
     monkeypatch.setattr(dpo, "load_model", lambda path, config: load(other, config))
-    with pytest.raises(StageFault, match="the reference is not"):
+    with pytest.raises(StageError, match="the reference is not"):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, stage(), tmp_path / "previous")
-    with pytest.raises(StageFault, match="the reference is not"):
+    with pytest.raises(StageError, match="the reference is not"):
         train_stage(
             make_pairs(8), tiny_checkpoint, tiny_checkpoint, stage(precompute_reference=False), tmp_path / "live"
         )
@@ -145,7 +145,7 @@ def test_another_checkpoint_than_the_trained_policy_is_noticed(
         save(model, *arguments)
 
     monkeypatch.setattr(dpo, "save_checkpoint", spoiled)
-    with pytest.raises(StageFault, match=r"the saved checkpoint is not the policy that was trained: .* per token"):
+    with pytest.raises(StageError, match=r"the saved checkpoint is not the policy that was trained: .* per token"):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, stage(**change), tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_adapters_that_cannot_be_are_refused(
 ) -> None:
     source = make_checkpoint(tmp_path / "source", tie_word_embeddings=tied)
     config = stage(lora={**LORA, "dropout": 0.1, "target_modules": targets})
-    with pytest.raises(StageFault, match=expected) as fault:
+    with pytest.raises(StageError, match=expected) as fault:
         train_stage(make_pairs(4), source, source, config, tmp_path / "stage")
     assert "\n" not in str(fault.value)
 
@@ -184,7 +184,7 @@ def test_a_device_that_is_not_there_is_refused(tiny_checkpoint: Path, tmp_path: 
 
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
-    with pytest.raises(StageFault, match="device is cuda, but this machine has no GPU"):
+    with pytest.raises(StageError, match="device is cuda, but this machine has no GPU"):
         train_stage(make_pairs(4), tiny_checkpoint, tiny_checkpoint, stage(device="cuda"), tmp_path)
 
 
@@ -243,7 +243,7 @@ def test_a_stage_that_moves_nothing_is_a_fault_unless_it_is_asked_for(
     }[kind]
     pairs = [make_pair(prompt, *sides, name=f"p{number}") for number in range(4)]
     change = {"learning_rate": 1e-20 if kind == "slow" else 1e-3, "max_length": 10 if kind == "cut" else 64}
-    with pytest.raises(StageFault, match=f"nothing was learnt: {expected}.*Set allow_unchanged: true"):
+    with pytest.raises(StageError, match=f"nothing was learnt: {expected}.*Set allow_unchanged: true"):
         train_stage(pairs, tiny_checkpoint, tiny_checkpoint, stage(**change), tmp_path / "stage")
     allowed = stage(**change, allow_unchanged=True)
     report = train_stage(pairs, tiny_checkpoint, tiny_checkpoint, allowed, tmp_path / "allowed").report

@@ -17,7 +17,7 @@ from _stage import stage
 
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, PreferencePair
-from persistence_pipeline.training.dpo import StageFault, train_stage
+from persistence_pipeline.training.dpo import StageError, train_stage
 from tiny import call, make_pair, make_pairs, tool
 
 
@@ -129,7 +129,7 @@ def test_the_reference_may_be_the_source(first_stage: Any, tiny_checkpoint: Path
 
 def test_a_loss_that_is_not_finite_ends_the_stage(tiny_checkpoint: Path, tmp_path: Path) -> None:
     wild = stage(learning_rate=1e30, epochs=3, warmup_share=0, scheduler="constant")
-    with pytest.raises(StageFault, match=r"loss at step .* is nan; lower the learning rate"):
+    with pytest.raises(StageError, match=r"loss at step .* is nan; lower the learning rate"):
         train_stage(make_pairs(16), tiny_checkpoint, tiny_checkpoint, wild, tmp_path)
 
 
@@ -204,17 +204,17 @@ def test_a_resumed_stage_trains_only_what_is_left(
 
     steps: list[int] = []
 
-    class Interruption(Exception):
+    class InterruptionError(Exception):
         pass
 
     def interrupt(*_: object) -> None:
         steps.append(len(steps))
         if len(steps) == 9:
-            raise Interruption
+            raise InterruptionError
 
     hook = register_optimizer_step_post_hook(interrupt)
     try:
-        with pytest.raises(Interruption):
+        with pytest.raises(InterruptionError):
             _stage.run(tiny_checkpoint, tmp_path / "stage")
         resumed = train_stage(
             make_pairs(48), tiny_checkpoint, tiny_checkpoint, _stage.config(False), tmp_path / "stage"

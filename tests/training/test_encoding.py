@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message
-from persistence_pipeline.training.encoding import RenderedTurns, Row, encode_pairs
+from persistence_pipeline.training.encoding import RenderedTurnsError, Row, encode_pairs
 from tiny import TEMPLATE, WORDS, call, make_pair, make_pairs, tool
 
 PROMPT = [Message(role="user", content="please delete f1")]
@@ -74,7 +74,7 @@ def test_a_pair_with_nothing_left_to_score_is_named(tiny_tokenizer: Any) -> None
 def test_a_completion_that_begins_with_another_s_turn_is_refused(tiny_tokenizer: Any) -> None:
     pair = make_pair(PROMPT, [call("finish")], [tool("f1 shared"), call("finish")])
     with pytest.raises(
-        TemplateFault, match="pair p: the rejected completion does not begin with a turn of the agent"
+        TemplateError, match="pair p: the rejected completion does not begin with a turn of the agent"
     ):
         encode_pairs([pair], tiny_tokenizer, 64, rendered_turns=True)
 
@@ -82,7 +82,7 @@ def test_a_completion_that_begins_with_another_s_turn_is_refused(tiny_tokenizer:
 def test_turns_without_their_tokens_are_refused_unless_asked_for(tiny_tokenizer: Any) -> None:
     pairs = make_pairs(3)
     with pytest.raises(
-        RenderedTurns, match=r"of \d+ of \d+ turns, in 3 of 3 pairs.*training.safety.rendered_turns"
+        RenderedTurnsError, match=r"of \d+ of \d+ turns, in 3 of 3 pairs.*training.safety.rendered_turns"
     ):
         encode_pairs(pairs, tiny_tokenizer, 64)
 
@@ -91,7 +91,7 @@ def test_a_template_that_changes_the_prompt_is_refused(tiny_tokenizer: Any) -> N
     tokenizer = copy.deepcopy(tiny_tokenizer)
     tokenizer.chat_template = "{% if messages|length > 2 %}please {% endif %}" + TEMPLATE
     with pytest.raises(
-        TemplateFault, match=r"pair p: the chosen completion .* template renders the prompt differently"
+        TemplateError, match=r"pair p: the chosen completion .* template renders the prompt differently"
     ):
         encode_pairs(
             [make_pair(PROMPT, [call("finish"), tool("x")], [call("delete", "f1")])],

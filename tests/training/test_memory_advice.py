@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from _stage import stage
 
-from persistence_pipeline.training.dpo import StageFault, train_stage
-from persistence_pipeline.training.faults import memory_advice
+from persistence_pipeline.training.dpo import StageError, train_stage
+from persistence_pipeline.training.errors import memory_advice
 from tiny import make_pairs
 
 CONFIG = stage()
@@ -18,7 +18,7 @@ CONFIG = stage()
 def test_the_allocator_of_the_host_is_understood() -> None:
     import torch
 
-    with pytest.raises(StageFault, match=r"allocator said: .*DefaultCPUAllocator"), memory_advice(CONFIG):
+    with pytest.raises(StageError, match=r"allocator said: .*DefaultCPUAllocator"), memory_advice(CONFIG):
         torch.empty(2**60)
 
 
@@ -32,7 +32,7 @@ def test_a_device_that_is_full_names_the_settings(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore.")
 
     monkeypatch.setattr(LlamaModel, "forward", full)
-    with pytest.raises(StageFault) as fault:
+    with pytest.raises(StageError) as fault:
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, CONFIG, tmp_path / "stage")
     said = str(fault.value)
     for part in ("batch_size (now 8)", "turn on gradient_checkpointing", "max_length (now 64)", "set launch"):

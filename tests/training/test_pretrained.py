@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.families import FAMILIES, recorded_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.datasets import CheckpointDataset
-from persistence_pipeline.training.pretrained import PretrainedSettings, SourceFault, fetch_pretrained
+from persistence_pipeline.training.pretrained import PretrainedSettings, SourceError, fetch_pretrained
 from persistence_pipeline.training.source import SourceSettings
 from real_shapes import native_template, save_hub_model
 
@@ -49,22 +49,22 @@ def test_half_precision_is_kept(tmp_path: Path) -> None:
 
 def test_what_cannot_be_had_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(SourceFault, match=r"'no-one/nothing': no such directory, and the hub is refused"):
+    with pytest.raises(SourceError, match=r"'no-one/nothing': no such directory, and the hub is refused"):
         fetch_pretrained(PretrainedSettings(model="no-one/nothing"), tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceFault, match="not a whole model"):
+    with pytest.raises(SourceError, match="not a whole model"):
         fetch_pretrained(PretrainedSettings(model=str(tmp_path / "empty")), tmp_path)
     pickled = save_hub_model("llama", "llama3_1", tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
-    with pytest.raises(SourceFault, match="no weights as safetensors"):
+    with pytest.raises(SourceError, match="no weights as safetensors"):
         fetch_pretrained(PretrainedSettings(model=str(pickled)), tmp_path)
 
 
 def test_a_model_of_no_known_family_is_refused_unless_told(tmp_path: Path) -> None:
     there = save_hub_model("gpt2", "phi4", tmp_path / "hub")
-    with pytest.raises(TemplateFault, match="no known family fits model_type 'gpt2'"):
+    with pytest.raises(TemplateError, match="no known family fits model_type 'gpt2'"):
         fetch_pretrained(PretrainedSettings(model=str(there)), tmp_path)
-    with pytest.raises(TemplateFault, match="family llama3_1 needs"):
+    with pytest.raises(TemplateError, match="family llama3_1 needs"):
         fetch_pretrained(PretrainedSettings(model=str(there), family="llama3_1"), tmp_path)
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from persistence_pipeline.training import launch
-from persistence_pipeline.training.dpo import StageFault, StageResult, train_stage
+from persistence_pipeline.training.dpo import StageError, StageResult, train_stage
 from persistence_pipeline.training.launch import KIND, LAUNCHER, PROCESSES, check_processes, read_launch
 from persistence_pipeline.training.settings import StageConfig
 from tiny import make_pairs
@@ -110,7 +110,7 @@ def test_a_fault_in_a_process_comes_back(
     tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path
 ) -> None:
     config = stage(launch=launch_file(), learning_rate=1e30, lora=None)
-    with pytest.raises(StageFault, match="lower the learning rate"):
+    with pytest.raises(StageError, match="lower the learning rate"):
         train_stage(make_pairs(16), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
 
 
@@ -152,19 +152,19 @@ def test_a_launch_that_cannot_be_is_refused(
     tiny_checkpoint: Path, launch_file: Callable[..., str], tmp_path: Path, fields: dict[str, Any], expected: str
 ) -> None:
     config = stage(launch=launch_file(**fields))
-    with pytest.raises(StageFault, match=expected):
+    with pytest.raises(StageError, match=expected):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, config, tmp_path / "stage")
 
 
 def test_a_loss_that_compares_pairs_is_not_shared_out(launch_file: Callable[..., str]) -> None:
     with pytest.raises(
-        StageFault, match=r"loss aot sorts the pairs of a batch, so that 2 processes .* launch to null"
+        StageError, match=r"loss aot sorts the pairs of a batch, so that 2 processes .* launch to null"
     ):
         read_launch(Path(launch_file())).divide(stage(loss="aot"))
 
 
 def test_a_missing_configuration_is_named(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(StageFault, match=r"no accelerate configuration at nowhere\.yaml"):
+    with pytest.raises(StageError, match=r"no accelerate configuration at nowhere\.yaml"):
         train_stage(make_pairs(8), tiny_checkpoint, tiny_checkpoint, stage(launch="nowhere.yaml"), tmp_path / "s")
 
 
@@ -174,7 +174,7 @@ def test_a_silent_fallback_stops_the_stage(monkeypatch: pytest.MonkeyPatch, proc
     monkeypatch.setenv(KIND, "FSDP")
     found = SimpleNamespace(num_processes=processes, distributed_type=SimpleNamespace(value=kind))
     with pytest.raises(
-        StageFault, match=f"expected 2 processes with FSDP, but accelerate made {processes} with {kind}"
+        StageError, match=f"expected 2 processes with FSDP, but accelerate made {processes} with {kind}"
     ):
         check_processes(found)
 

@@ -14,7 +14,7 @@ from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.environment import Environment
 from persistence_pipeline.world.grading import grade
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
-from persistence_pipeline.world.tools import ASK_USER, FINISH, ArgumentFault, Tool, read
+from persistence_pipeline.world.tools import ASK_USER, FINISH, ArgumentError, Tool, read
 
 CASES = generate_cases(
     WorldSettings(twins_per_group={"train": 1, "test_domain": 1, "test_iid": 0, "test_combination": 0}), 1
@@ -120,7 +120,7 @@ def test_an_undocumented_argument_is_refused() -> None:
 )
 def test_arguments_are_checked_strictly(arguments: dict[str, Any], message: str) -> None:
     tool: Tool = DOMAINS["payments"].tools["send"]
-    with pytest.raises(ArgumentFault, match=message):
+    with pytest.raises(ArgumentError, match=message):
         tool.check(arguments)
     case = next(c for c in CASES if c.domain == "payments")
     environment = Environment(case)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 UNTRUSTED_ROLES = frozenset({"user", "tool"})
 
 
-class TemplateFault(ValueError):
+class TemplateError(ValueError):
     """A tokenizer's chat template cannot serve for training."""
 
 
@@ -31,14 +31,14 @@ def require_generation_markers(tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse a tokenizer whose template does not mark what the agent wrote.
 
     Raises:
-        TemplateFault: saying what has to be added.
+        TemplateError: saying what has to be added.
     """
     template = tokenizer.chat_template
     name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
     if not isinstance(template, str):
-        raise TemplateFault(f"{name} has no chat template (expected one text, found {type(template).__name__})")
+        raise TemplateError(f"{name} has no chat template (expected one text, found {type(template).__name__})")
     if not re.search(r"{%-?\s*generation\s*-?%}", template):
-        raise TemplateFault(
+        raise TemplateError(
             f"the chat template of {name} lacks generation markers: put {{% generation %}} and "
             "{% endgeneration %} around what the assistant writes (its tool calls, its text and its end-of-turn "
             "token), so that observations can be kept out of the loss"

@@ -26,7 +26,7 @@ MAX_DIGITS = 18
 """Longest number that a turn may hold: more than any tool needs, and what every reader of JSON can hold."""
 
 
-class ParseFault(ValueError):
+class ParseError(ValueError):
     """An agent's turn is not exactly one well-formed tool call."""
 
 
@@ -39,14 +39,14 @@ def parse_call(text: str, tools: Mapping[str, Tool]) -> ToolCall:
     """Parse a turn (without its end token) as one call of one of ``tools``.
 
     Raises:
-        ParseFault: unknown tool, wrong number of arguments, or an argument of the wrong type.
+        ParseError: unknown tool, wrong number of arguments, or an argument of the wrong type.
     """
     name, *words = text.split() or [""]
     tool = tools.get(name)
     if tool is None:
-        raise ParseFault(f"no such tool: {name!r}")
+        raise ParseError(f"no such tool: {name!r}")
     if len(words) != len(tool.parameters):
-        raise ParseFault(f"{name} takes {len(tool.parameters)} arguments, got {len(words)}")
+        raise ParseError(f"{name} takes {len(tool.parameters)} arguments, got {len(words)}")
     arguments = {
         argument: _typed(word, kind) for (argument, kind), word in zip(tool.parameters.items(), words, strict=True)
     }
@@ -61,8 +61,8 @@ def words(call: ToolCall) -> list[str]:
 def _typed(word: str, kind: type) -> str | int:
     if kind is int:
         if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):
-            raise ParseFault(f"expected a number, got {word!r}")
+            raise ParseError(f"expected a number, got {word!r}")
         return int(word)
     if word in SPECIAL_TOKENS or not is_text(word):
-        raise ParseFault(f"{word!r} is not a value")
+        raise ParseError(f"{word!r} is not a value")
     return word

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from persistence_pipeline.agents.chat import TemplateFault, break_up, break_up_in
-from persistence_pipeline.agents.compact import ParseFault
-from persistence_pipeline.json_values import JsonFault, is_text, strict_json
+from persistence_pipeline.agents.chat import TemplateError, break_up, break_up_in
+from persistence_pipeline.agents.compact import ParseError
+from persistence_pipeline.json_values import JsonError, is_text, strict_json
 from persistence_pipeline.records import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Family:
         """What an agent said before its call, and the call; ``turn`` is without its end token.
 
         Raises:
-            ParseFault: the turn is not exactly one call.
+            ParseError: the turn is not exactly one call.
         """
         match = (_TAGGED if self.tagged else _BARE).fullmatch(turn)
         if match is None:
@@ -69,7 +69,7 @@ class Family:
                 if self.tagged
                 else "as one JSON object on a line of its own"
             )
-            raise ParseFault(f"expected one call {where}")
+            raise ParseError(f"expected one call {where}")
         return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
 
     def attempts_call(self, turn: str) -> bool:
@@ -124,13 +124,13 @@ def find_family(model_type: str, tokenizer: PreTrainedTokenizerBase) -> Family:
     """The family of a model, from its configuration and its tokenizer's control tokens.
 
     Raises:
-        TemplateFault: none fits; says which there are and what can be done.
+        TemplateError: none fits; says which there are and what can be done.
     """
     fitting = [f for f in FAMILIES.values() if model_type in f.model_types and not _missing(f, tokenizer)]
     if fitting:
         return fitting[0]
     name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
-    raise TemplateFault(
+    raise TemplateError(
         f"{name}: no known family fits model_type {model_type!r} with these control tokens: give the source one "
         f"of the families {', '.join(FAMILIES)} whose control tokens its tokenizer has, or add a family: a chat "
         "template with {% generation %} markers around what the assistant writes, and how its calls are parsed"
@@ -141,11 +141,11 @@ def use_family(tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
     """Give a tokenizer the family's chat template, its end of a turn, and a token for padding.
 
     Raises:
-        TemplateFault: a control token of the family is not one token of the tokenizer.
+        TemplateError: a control token of the family is not one token of the tokenizer.
     """
     missing = _missing(family, tokenizer)
     if missing:
-        raise TemplateFault(
+        raise TemplateError(
             f"family {family.name} needs {', '.join(missing)} as single tokens, which the tokenizer lacks"
         )
     tokenizer.chat_template = family.chat_template()
@@ -161,7 +161,7 @@ def recorded_family(tokenizer: PreTrainedTokenizerBase) -> Family | None:
     if match is None:
         return None
     if match[1] not in FAMILIES:
-        raise TemplateFault(f"the chat template names the family {match[1]!r}; known: {', '.join(FAMILIES)}")
+        raise TemplateError(f"the chat template names the family {match[1]!r}; known: {', '.join(FAMILIES)}")
     return FAMILIES[match[1]]
 
 
@@ -194,10 +194,10 @@ def read_call(name: str, arguments: str) -> ToolCall:
     """A call as servers hand it over.
 
     Raises:
-        ParseFault: the arguments are not one JSON object that can be kept, or the name is no text.
+        ParseError: the arguments are not one JSON object that can be kept, or the name is no text.
     """
     if not is_text(name):
-        raise ParseFault("half of a surrogate pair in the name of a call")
+        raise ParseError("half of a surrogate pair in the name of a call")
     return ToolCall(name=name, arguments=parse_arguments(arguments))
 
 
@@ -205,11 +205,11 @@ def parse_arguments(text: str) -> dict[str, Any]:
     """Arguments of a call as servers write them.
 
     Raises:
-        ParseFault: the text is not one JSON object.
+        ParseError: the text is not one JSON object.
     """
     value = _value(text)
     if not isinstance(value, dict):
-        raise ParseFault("expected an object of arguments")
+        raise ParseError("expected an object of arguments")
     return value
 
 
@@ -221,14 +221,14 @@ def _missing(family: Family, tokenizer: PreTrainedTokenizerBase) -> Sequence[str
 def _value(text: str) -> Any:
     try:
         return strict_json(text)
-    except JsonFault as fault:
-        raise ParseFault(f"the call is not JSON that can be kept: {fault}") from None
+    except JsonError as fault:
+        raise ParseError(f"the call is not JSON that can be kept: {fault}") from None
 
 
 def _call(text: str, arguments: str) -> ToolCall:
     value = _value(text)
     if not isinstance(value, dict) or set(value) != {"name", arguments}:
-        raise ParseFault(f"expected a JSON object of name and {arguments}")
+        raise ParseError(f"expected a JSON object of name and {arguments}")
     if not isinstance(value["name"], str) or not isinstance(value[arguments], dict):
-        raise ParseFault(f"expected a text as name and an object as {arguments}")
+        raise ParseError(f"expected a text as name and an object as {arguments}")
     return ToolCall(name=value["name"], arguments=value[arguments])

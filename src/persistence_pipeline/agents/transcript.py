@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.agents.chat import TemplateFault, require_generation_markers, to_template_messages
+from persistence_pipeline.agents.chat import TemplateError, require_generation_markers, to_template_messages
 from persistence_pipeline.agents.families import recorded_family
 from persistence_pipeline.agents.tokenizer import tokenizer_identity
 from persistence_pipeline.records import Message
@@ -56,7 +56,7 @@ class Transcript:
     """Makes tokens with one tokenizer and its chat template.
 
     Raises:
-        TemplateFault: the template lacks generation markers.
+        TemplateError: the template lacks generation markers.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -114,7 +114,7 @@ class Transcript:
         """Tokens of whole conversations, all with the same tools.
 
         Raises:
-            TemplateFault: the template does not mark each turn of an agent, or leaves out some of what one wrote.
+            TemplateError: the template does not mark each turn of an agent, or leaves out some of what one wrote.
         """
         pieces = [self._pieces(messages, tools) for messages in conversations]
         self._learn(text for texts in pieces for text in texts)
@@ -137,7 +137,7 @@ class Transcript:
                 encoded.read(self.appended(sampled.ids))
             encoded.read(self._tokenised(following))
         if turns and not any(encoded.mask):
-            raise TemplateFault("the chat template marks no token of a conversation with assistant turns")
+            raise TemplateError("the chat template marks no token of a conversation with assistant turns")
         return encoded
 
     def _pieces(self, messages: Sequence[Message], tools: Tools) -> list[str]:
@@ -154,7 +154,7 @@ class Transcript:
         )
         turns = [message for message in shaped if message["role"] == "assistant"]
         if len(spans) != len(turns):
-            raise TemplateFault(
+            raise TemplateError(
                 f"the chat template marks {len(spans)} turns of an agent in a conversation with {len(turns)}: put "
                 "one pair of generation markers around each"
             )
@@ -186,7 +186,7 @@ def encode_conversations(
         tools: JSON schemas of the tools, for templates that show them to the model.
 
     Raises:
-        TemplateFault: the template cannot serve for training.
+        TemplateError: the template cannot serve for training.
     """
     encoded = Transcript(tokenizer).encode(conversations, tools or ())
     return [(one.ids, one.mask) for one in encoded]
@@ -203,7 +203,7 @@ def _require_all(turn: Mapping[str, Any], written: str) -> None:
     """Refuse a template that writes one of several calls, or a call without the text beside it."""
     calls, said = [call["function"]["name"] for call in turn.get("tool_calls", ())], turn["content"].strip()
     if (calls and said not in written) or (len(calls) > 1 and sum(map(written.count, set(calls))) < len(calls)):
-        raise TemplateFault(
+        raise TemplateError(
             f"the chat template writes only a part of a turn with {len(calls)} calls"
             f"{' and text beside them' if said else ''} (calls of {', '.join(calls)})"
         )

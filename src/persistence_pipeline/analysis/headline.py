@@ -16,7 +16,7 @@ SHOWN = 3
 LINE = ("n", "r2", "slope", "intercept")
 
 
-class NothingGraded(ValueError):
+class NothingGradedError(ValueError):
     """A study has no score to analyse; the message says why."""
 
 
@@ -24,14 +24,16 @@ def graded_on(scores: pd.DataFrame, split: str) -> pd.DataFrame:
     """The scores on the headline split.
 
     Raises:
-        NothingGraded: no trajectory of the split has both scores; names the splits there are, or the reasons.
+        NothingGradedError: no trajectory of the split has both scores; names the splits there are, or the reasons.
     """
     headline = scores[scores["split"] == split]
     if headline.empty:
-        raise NothingGraded(f"analysis.split: no scores on {split!r}, only on {sorted(scores['split'].unique())}")
+        raise NothingGradedError(
+            f"analysis.split: no scores on {split!r}, only on {sorted(scores['split'].unique())}"
+        )
     if headline[list(METRICS)].isna().any(axis=1).all():
         reasons = headline["missing_reason"].value_counts().head(SHOWN).to_dict()
-        raise NothingGraded(f"none of {len(headline)} trajectories on {split!r} has both scores: {reasons}")
+        raise NothingGradedError(f"none of {len(headline)} trajectories on {split!r} has both scores: {reasons}")
     return headline
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from persistence_pipeline.datasets._location import Location
 from persistence_pipeline.json_values import MAX_DEPTH as VALUE_DEPTH
-from persistence_pipeline.json_values import JsonFault, shortened, strict_json
+from persistence_pipeline.json_values import JsonError, shortened, strict_json
 
 PREVIEWED = 3
 MAX_DEPTH = VALUE_DEPTH + 16
@@ -121,7 +121,7 @@ def _not_storable(line: bytes) -> str:
     """What the line holds that pydantic forgives or does not place, and that would not be read back equal."""
     try:
         strict_json(line.decode(errors="replace"), MAX_DEPTH)
-    except JsonFault as fault:
+    except JsonError as fault:
         return f"field {fault}" if fault.path else ""
     return ""
 

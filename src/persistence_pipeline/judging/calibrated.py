@@ -23,7 +23,7 @@ from persistence_pipeline.report.kit.text import interval_text, number
 TRUE = [f"true_{metric}" for metric in METRICS]
 
 
-class CalibrationFault(ValueError):
+class CalibrationError(ValueError):
     """Judged and graded trajectories do not go together."""
 
 
@@ -45,19 +45,19 @@ def calibrate(
         ``state, judge, corrected``.
 
     Raises:
-        CalibrationFault: a judged trajectory is not graded, or a judge gave no verdict on a split.
+        CalibrationError: a judged trajectory is not graded, or a judge gave no verdict on a split.
     """
     truth = graded.set_index("trajectory_id")[list(METRICS)].set_axis(TRUE, axis=1)
     document = {}
     for name, rows in judged.groupby("evaluator", sort=False):
         if not rows["trajectory_id"].isin(truth.index).all():
-            raise CalibrationFault(f"judge {name}: trajectories without a grade by state; run scoring first")
+            raise CalibrationError(f"judge {name}: trajectories without a grade by state; run scoring first")
         own = judgements[judgements["evaluator"] == name]
         table = rows.join(truth, on="trajectory_id").join(level_shares(own), on="trajectory_id")
         try:
             document[str(name)] = _judge_document(table, own, settings, headline)
         except ValueError as error:
-            raise CalibrationFault(f"judge {name}: {error}") from None
+            raise CalibrationError(f"judge {name}: {error}") from None
     return document
 
 

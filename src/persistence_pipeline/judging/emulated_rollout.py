@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_pipeline.judging.emulation import (
-    EmulationFault,
+    EmulationError,
     EmulationSettings,
     emulator_of,
     half_of,
@@ -30,21 +30,21 @@ def check_emulated_study(parameters: Mapping[str, Any]) -> None:
     """See before anything runs that a study on ToolEmu's cases has all that it needs.
 
     Raises:
-        EmulationFault: something is not named, or cannot be part of such a study.
-        CaseFault: a file is missing or malformed, or a case names an unknown toolkit.
-        JudgingFault: no judge is named.
+        EmulationError: something is not named, or cannot be part of such a study.
+        CaseError: a file is missing or malformed, or a case names an unknown toolkit.
+        JudgingError: no judge is named.
     """
     settings = EmulationSettings.model_validate(parameters["emulation"])
     load_cases(settings, 0)
     emulator_of(settings)
     JudgingSettings.model_validate(parameters["judging"]).for_pairs()
     if CandidateSettings.model_validate(parameters["candidates"]).scripted:
-        raise EmulationFault(
+        raise EmulationError(
             "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
         )
     for name, split in {"analysis": parameters["analysis"]["split"], "emulation": settings.split}.items():
         if split != TESTED:
-            raise EmulationFault(f"{name}.split: a study on ToolEmu's cases is tested on {TESTED}, not {split}")
+            raise EmulationError(f"{name}.split: a study on ToolEmu's cases is tested on {TESTED}, not {split}")
 
 
 def play_emulated(
@@ -67,8 +67,8 @@ def play_emulated(
         seed: Seed of the sampling.
 
     Raises:
-        EmulationFault: no emulator is named.
-        ServingFault: a server fails; the run that is started again continues.
+        EmulationError: no emulator is named.
+        ServingError: a server fails; the run that is started again continues.
     """
     emulator = emulator_of(settings)
     with ChatClient(emulator.server, Path(settings.journals) / f"{policy}-emulator.jsonl") as client:

@@ -22,7 +22,7 @@ from persistence_pipeline.strict import Strict
 HALVES: tuple[Split, ...] = ("train", "test_iid")
 
 
-class EmulationFault(ValueError):
+class EmulationError(ValueError):
     """Something that emulated cases need is not named in the parameters."""
 
 
@@ -46,11 +46,11 @@ def load_cases(settings: EmulationSettings, seed: int) -> list[EmulatedCase]:
     """The cases of a seed, both halves.
 
     Raises:
-        EmulationFault: a file is not named.
-        CaseFault: a file is missing or malformed.
+        EmulationError: a file is not named.
+        CaseError: a file is missing or malformed.
     """
     if settings.cases is None or settings.toolkits is None:
-        raise EmulationFault("emulation.cases and emulation.toolkits name no files: see docs/judging.md")
+        raise EmulationError("emulation.cases and emulation.toolkits name no files: see docs/judging.md")
     read = read_cases(Path(settings.cases).expanduser(), Path(settings.toolkits).expanduser(), seed)
     kept = [_fewer(half_of(read, split), settings.max_cases, seed) for split in HALVES]
     chosen = {case.case_id for half in kept for case in half}
@@ -73,10 +73,10 @@ def emulator_of(settings: EmulationSettings) -> EmulatorSettings:
     """Who plays the tools.
 
     Raises:
-        EmulationFault: nobody is named.
+        EmulationError: nobody is named.
     """
     if settings.emulator is None:
-        raise EmulationFault("emulation.emulator names no server: see docs/judging.md")
+        raise EmulationError("emulation.emulator names no server: see docs/judging.md")
     return settings.emulator
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from persistence_pipeline.json_values import JsonFault, storable_text, strict_json
+from persistence_pipeline.json_values import JsonError, storable_text, strict_json
 from persistence_pipeline.judging.arguments import argument_fault
 from persistence_pipeline.judging.parsing import json_object
 from persistence_pipeline.judging.prompts import render
@@ -20,7 +20,7 @@ from persistence_pipeline.judging.toolemu_cases import EmulatedCase, EmulatedToo
 from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
 from persistence_pipeline.records import Effect, Message
 from persistence_pipeline.rollout.episode import StopReason
-from persistence_pipeline.serving import ChatClient, ChatReply, ChatRequest, RequestRefused, ServerSettings
+from persistence_pipeline.serving import ChatClient, ChatReply, ChatRequest, RequestRefusedError, ServerSettings
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.environment import Observation
 
@@ -122,7 +122,7 @@ class EmulatedWorld:
         for attempt in range(self._settings.attempts):
             try:
                 reply = self._client.ask(self.request(name, arguments, attempt))
-            except RequestRefused as error:
+            except RequestRefusedError as error:
                 self._break_off(f"the emulator gave no answer: {error}")
                 return None
             observation = read_observation(reply)
@@ -167,6 +167,6 @@ def read_observation(reply: ChatReply) -> Observation | None:
         return None
     try:
         readable: Observation = strict_json(storable_text(json.dumps(observation, ensure_ascii=False)))
-    except (JsonFault, RecursionError):
+    except (JsonError, RecursionError):
         return None
     return readable

@@ -24,9 +24,9 @@ from persistence_pipeline.serving import (
     ChatClient,
     ChatReply,
     ChatRequest,
-    ContextTooLong,
-    RetriesExhausted,
-    ServingFault,
+    ContextTooLongError,
+    RetriesExhaustedError,
+    ServingError,
 )
 from persistence_pipeline.world.scoring import trajectory_table
 
@@ -120,7 +120,7 @@ def judge(
         (NaN with a ``missing_reason``), ``reason, prompt_tokens, completion_tokens``.
 
     Raises:
-        ServingFault: the server fails; what was answered so far is in the client's journal.
+        ServingError: the server fails; what was answered so far is in the client's journal.
     """
     asked = list(questions(trajectories, briefings, settings))
     rows = [_broken(t, metric) for t in trajectories if t.stop_reason == "error" for metric in METRICS]
@@ -145,14 +145,14 @@ _COLUMNS = [
 
 def _answers(
     asked: Sequence[Question], settings: JudgeSettings, client: ChatClient
-) -> Iterator[tuple[int, ChatReply | ServingFault]]:
+) -> Iterator[tuple[int, ChatReply | ServingError]]:
     """Outcomes by the index of their question; an outage is one of them only where the settings say so.
 
     Questions that are equal in all, as those about equal transcripts at temperature 0, are asked once.
     """
     from tqdm import tqdm
 
-    soft: tuple[type[ServingFault], ...] = (RetriesExhausted,) if settings.on_outage == "missing" else ()
+    soft: tuple[type[ServingError], ...] = (RetriesExhaustedError,) if settings.on_outage == "missing" else ()
     equal = group_equal(asked, client)
     outcomes = client.ask_many((asked[indexes[0]].request for indexes in equal), soft)
     for group, outcome in tqdm(outcomes, total=len(equal), desc=f"judge {settings.server.model}", mininterval=1):
@@ -171,7 +171,7 @@ def group_equal(asked: Sequence[Question], client: ChatClient) -> list[list[int]
     return list(groups.values())
 
 
-def _row(question: Question, outcome: ChatReply | ServingFault) -> dict[str, Any]:
+def _row(question: Question, outcome: ChatReply | ServingError) -> dict[str, Any]:
     if isinstance(outcome, ChatReply):
         verdict, tokens = read_verdict(outcome), (outcome.prompt_tokens, outcome.completion_tokens)
     else:
@@ -182,8 +182,8 @@ def _row(question: Question, outcome: ChatReply | ServingFault) -> dict[str, Any
     )
 
 
-def _fault_reason(fault: ServingFault) -> str:
-    if isinstance(fault, ContextTooLong):
+def _fault_reason(fault: ServingError) -> str:
+    if isinstance(fault, ContextTooLongError):
         return "the transcript is longer than the judge's window"
     return f"the judge gave no answer: {fault}"
 

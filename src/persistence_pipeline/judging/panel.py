@@ -20,7 +20,7 @@ from persistence_pipeline.world.scoring import case_table
 CASE_COLUMNS = ["case_id", "domain", "family", "hazard", "conflicting"]
 
 
-class NoJudge(ValueError):
+class NoJudgeError(ValueError):
     """Nobody to ask."""
 
 
@@ -47,7 +47,7 @@ def judge_world(
     """Judgements and scores of a player's tool-world trajectories by every judge.
 
     Raises:
-        ServingFault: a server fails; the run that is started again continues.
+        ServingError: a server fails; the run that is started again continues.
     """
     chosen = choose_cases(cases, settings)
     briefings = {case.case_id: world_briefing(case) for case in chosen}
@@ -66,10 +66,10 @@ def ask_judges(
     """Judgements (with the column ``evaluator``) and scores of trajectories by every judge.
 
     Raises:
-        NoJudge: the settings name none.
+        NoJudgeError: the settings name none.
     """
     if not judges:
-        raise NoJudge("no judge is named: add one under judging.judges (docs/judging.md)")
+        raise NoJudgeError("no judge is named: add one under judging.judges (docs/judging.md)")
     all_judgements, all_scores = [], []
     for name, settings in judges.items():
         with ChatClient(settings.server, journals / f"{provenance['cell']}-{name}.jsonl") as client:

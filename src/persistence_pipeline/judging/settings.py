@@ -11,7 +11,7 @@ from persistence_pipeline.serving import ServerSettings
 from persistence_pipeline.strict import FileName, Seed, Strict
 
 
-class JudgingFault(ValueError):
+class JudgingError(ValueError):
     """A judge that is needed is not named."""
 
 
@@ -64,12 +64,12 @@ class JudgingSettings(Strict):
         """The same with the one judge of the candidates alone.
 
         Raises:
-            JudgingFault: it is not among the judges, or there are several and none is named.
+            JudgingError: it is not among the judges, or there are several and none is named.
         """
         name = self.pairs_by or next(iter(self.judges), "")
         if name not in self.judges or (self.pairs_by is None and len(self.judges) > 1):
             known = ", ".join(self.judges) or "none: name one under judging.judges (docs/judging.md)"
-            raise JudgingFault(f"judging.pairs_by: name the judge whose scores order the pairs; judges: {known}")
+            raise JudgingError(f"judging.pairs_by: name the judge whose scores order the pairs; judges: {known}")
         return self.model_copy(update={"judges": {name: self.judges[name]}})
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from persistence_pipeline.json_values import JsonFault, strict_json
+from persistence_pipeline.json_values import JsonError, strict_json
 from persistence_pipeline.judging.briefing import Briefing
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.toolemu import case_id, tool_schemas
@@ -23,7 +23,7 @@ _WHOLE_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][
 _HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class CaseFault(ValueError):
+class CaseError(ValueError):
     """A file of cases or toolkits is not in ToolEmu's format; the message names file, entry and field."""
 
 
@@ -92,7 +92,7 @@ def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
         seed: Halves the cases as the published study does: ``train`` and ``test_iid``.
 
     Raises:
-        CaseFault: a file is missing or malformed, or a case names a toolkit that the other file does not have.
+        CaseError: a file is missing or malformed, or a case names a toolkit that the other file does not have.
     """
     by_kit = _tools_by_kit(_entries(toolkits), toolkits)
     entries = _entries(cases)
@@ -103,7 +103,7 @@ def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
             split: Split = "test_iid" if index in test else "train"
             read.append(_case(entry, index, by_kit, split, seed))
         except (ValueError, TypeError, AttributeError) as error:
-            raise CaseFault(f"{cases}: case {index} ({_name(entry)}): {error}") from None
+            raise CaseError(f"{cases}: case {index} ({_name(entry)}): {error}") from None
     return read
 
 
@@ -115,19 +115,19 @@ def emulated_case_table(cases: Sequence[EmulatedCase]) -> pd.DataFrame:
 
 def _entries(path: Path) -> list[Any]:
     if not path.is_file():
-        raise CaseFault(f"{path}: no such file; ToolEmu's repository has it under assets/")
+        raise CaseError(f"{path}: no such file; ToolEmu's repository has it under assets/")
     try:
         text = path.read_text("utf-8-sig")
     except ValueError as error:
-        raise CaseFault(f"{path}: no JSON ({error})") from None
+        raise CaseError(f"{path}: no JSON ({error})") from None
     try:
         value = strict_json(text)
-    except JsonFault as error:
+    except JsonError as error:
         halves = [n for n, line in enumerate(text.split("\n"), 1) if _holds_half_a_pair(line)]
         line = f", line {halves[0]}" if halves and error.path else ""
-        raise CaseFault(f"{path}{line}: no JSON that can be kept ({error})") from None
+        raise CaseError(f"{path}{line}: no JSON that can be kept ({error})") from None
     if not isinstance(value, list) or not value:
-        raise CaseFault(f"{path}: expected a list of entries")
+        raise CaseError(f"{path}: expected a list of entries")
     return value
 
 
@@ -147,7 +147,7 @@ def _tools_by_kit(kits: Sequence[Any], path: Path) -> dict[str, list[EmulatedToo
             for kit in kits
         }
     except (ValueError, AttributeError, TypeError) as error:
-        raise CaseFault(f"{path}: {error}") from None
+        raise CaseError(f"{path}: {error}") from None
 
 
 def _tool(schema: Mapping[str, Any], tool: Mapping[str, Any], kit: str) -> EmulatedTool:

@@ -10,7 +10,7 @@ import pandas as pd
 from persistence_pipeline.records import PreferencePair
 
 
-class OwnPairsFault(ValueError):
+class OwnPairsError(ValueError):
     """A file of pairs cannot be trained on; the message names file, pair and what was expected."""
 
 
@@ -25,21 +25,21 @@ def check_own_pairs(pairs: Mapping[str, Sequence[PreferencePair]], files: Mappin
         A report: each check with the number of rows it looked at.
 
     Raises:
-        OwnPairsFault: for the first check that fails.
+        OwnPairsError: for the first check that fails.
     """
     checks = []
     for objective, of_one in pairs.items():
         if not of_one:
-            raise OwnPairsFault(f"{files[objective]}: there are no pairs in it")
+            raise OwnPairsError(f"{files[objective]}: there are no pairs in it")
         seen: set[str] = set()
         for pair in of_one:
             if pair.objective != objective:
-                raise OwnPairsFault(
+                raise OwnPairsError(
                     f"{files[objective]}: pair {pair.pair_id!r}: field objective: expected {objective!r}, for "
                     f"study.own_pairs names this file under it; found {pair.objective!r}"
                 )
             if pair.pair_id in seen:
-                raise OwnPairsFault(f"{files[objective]}: two pairs have the id {pair.pair_id!r}")
+                raise OwnPairsError(f"{files[objective]}: two pairs have the id {pair.pair_id!r}")
             seen.add(pair.pair_id)
         checks += [
             {"check": f"{objective}: pairs are of the objective", "rows": len(of_one)},

@@ -18,7 +18,7 @@ METRICS: dict[Objective, tuple[str, ...]] = {
 }
 
 
-class NoPairs(ValueError):
+class NoPairsError(ValueError):
     """An objective orders no two candidates; the message counts why."""
 
 
@@ -56,7 +56,7 @@ def pair_candidates(
 
     Raises:
         ValueError: unknown objective.
-        NoPairs: nothing is left; names the objective and the counts.
+        NoPairsError: nothing is left; names the objective and the counts.
     """
     if objective not in OBJECTIVES:
         raise ValueError(f"unknown objective {objective!r}; known: {', '.join(OBJECTIVES)}")
@@ -80,7 +80,9 @@ def pair_candidates(
         "same_text": int((wide_enough & good_enough & ~differ).sum()),
     }
     if not len(kept):
-        raise NoPairs(f"no preference pairs for {objective}: {counts}, with {min_gap=}, {min_chosen=}, {rule=}")
+        raise NoPairsError(
+            f"no preference pairs for {objective}: {counts}, with {min_gap=}, {min_chosen=}, {rule=}"
+        )
     if max_per_case is not None:
         before = len(kept)
         kept = _capped(kept, graded["case_id"].to_numpy()[first[kept]], max_per_case, seed)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.published.layout import Fault, FileGroup, PublishedFault, find_groups
+from persistence_pipeline.published.layout import Fault, FileGroup, PublishedError, find_groups
 from persistence_pipeline.published.reading import Read, read_group
 from persistence_pipeline.published.settings import PublishedSettings
 
@@ -35,15 +35,15 @@ def import_clone(settings: PublishedSettings) -> dict[str, pd.DataFrame]:
         JSON) and ``quarantine`` (what was set aside, by file and line).
 
     Raises:
-        PublishedFault: no such clone; with ``on_error: stop``, the first fault and the number of others.
+        PublishedError: no such clone; with ``on_error: stop``, the first fault and the number of others.
     """
     if not settings.root:
-        raise PublishedFault(
+        raise PublishedError(
             "published.root is not set: --params=published.root=<clone of the published repository>"
         )
     root = Path(settings.root).expanduser()
     if not root.is_dir():
-        raise PublishedFault(f"published.root: no directory {root}")
+        raise PublishedError(f"published.root: no directory {root}")
     groups, faults = find_groups(root)
     cache, fingerprint = Path(settings.cache), _fingerprint(groups, faults, settings)
     if _cached(cache) == fingerprint:
@@ -76,7 +76,7 @@ def _parse(
     seconds = perf_counter() - started
     logger.info("published study: %d trajectories in %.1f s, %d set aside", len(tables[EPISODES]), seconds, n_lost)
     if tables[EPISODES].empty:
-        raise PublishedFault(f"{root}: no trajectory could be read")
+        raise PublishedError(f"{root}: no trajectory could be read")
     return tables
 
 
@@ -84,7 +84,7 @@ def _stop_at(found: Sequence[Fault], settings: PublishedSettings) -> None:
     faults = [fault for fault in found if fault.stops]
     if faults and settings.on_error == "stop":
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-        raise PublishedFault(f"{faults[0]}{more}. To set faulty lines aside: published.on_error=quarantine")
+        raise PublishedError(f"{faults[0]}{more}. To set faulty lines aside: published.on_error=quarantine")
 
 
 def _tables(root: Path, whole: Read) -> dict[str, Any]:

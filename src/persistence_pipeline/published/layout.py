@@ -35,7 +35,7 @@ _FILE = re.compile(
 )
 
 
-class PublishedFault(ValueError):
+class PublishedError(ValueError):
     """Published data that cannot be read; the message names file and line."""
 
 
@@ -128,11 +128,11 @@ def find_groups(root: Path) -> tuple[list[FileGroup], list[Fault]]:
     """Every group of files of a clone, in a fixed order, and what is wrong with the names.
 
     Raises:
-        PublishedFault: the folder is not a clone at all.
+        PublishedError: the folder is not a clone at all.
     """
     folders = list(_parts(root))
     if not folders:
-        raise PublishedFault(
+        raise PublishedError(
             f"{root} holds neither {POOL_FOLDER}/<evaluator> nor {RESULTS_FOLDER}/<set>{SET_SUFFIX}: expected the "
             "root of a clone of the published repository (parameter published.root)"
         )
@@ -161,7 +161,7 @@ def _json_lines(folder: Path) -> list[Path]:
     A link to a folder that it lies in is not followed a second time.
 
     Raises:
-        PublishedFault: a folder cannot be read.
+        PublishedError: a folder cannot be read.
     """
     found: list[Path] = []
     above: dict[str, frozenset[str]] = {}
@@ -174,7 +174,7 @@ def _json_lines(folder: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    raise PublishedFault(f"{error.filename}: cannot be read: {error.strerror}")
+    raise PublishedError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _beside(root: Path, read: set[Path]) -> Iterator[Fault]:

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.preferences.export import to_trl
-from persistence_pipeline.preferences.pairing import NoPairs, pair_candidates
-from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.preferences.pairing import NoPairsError, pair_candidates
+from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PairSettings
 from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.toolemu import system_message, tool_schemas
@@ -74,7 +74,7 @@ def _pairs(
     rule = settings.model_dump(include={"min_gap", "min_chosen", "max_per_case"})
     try:
         return pair_candidates(candidates, objective, seed=settings.export_seed, **rule)
-    except NoPairs as error:
+    except NoPairsError as error:
         logger.warning("published study: %s", error)
         return None, {"candidates": len(candidates), "pairs": 0}
 
@@ -102,7 +102,7 @@ def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[di
     """JSON schemas of the tools by toolkit; empty where no file is named and the clone has none.
 
     Raises:
-        PublishedFault: the file that is named does not exist, or a file is not in ToolEmu's format.
+        PublishedError: the file that is named does not exist, or a file is not in ToolEmu's format.
     """
     path = toolkit_file(settings, root)
     if path is None:
@@ -110,11 +110,11 @@ def load_toolkits(settings: PairSettings, root: str | None) -> dict[str, list[di
         logger.warning("published study: %s", NO_TOOLKITS.format(shown))
         return {}
     if not path.is_file():
-        raise PublishedFault(f"published.pairs.toolkits: no file {path}")
+        raise PublishedError(f"published.pairs.toolkits: no file {path}")
     try:
         return tool_schemas(json.loads(path.read_text("utf-8")))
     except ValueError as error:
-        raise PublishedFault(f"{path}: {error}") from None
+        raise PublishedError(f"{path}: {error}") from None
 
 
 def toolkit_file(settings: PairSettings, root: str | None) -> Path | None:
@@ -142,7 +142,7 @@ def export_pairs(
         ``<evaluator>/<pool>/<objective>`` and its pairs; nothing where there are no schemas.
 
     Raises:
-        PublishedFault: a case needs a toolkit that has no specification.
+        PublishedError: a case needs a toolkit that has no specification.
     """
     if not schemas:
         return
@@ -164,4 +164,4 @@ def _system_message(toolkits: str, schemas: Mapping[str, Sequence[Mapping[str, A
     try:
         return system_message(json.loads(toolkits), schemas)
     except ValueError as error:
-        raise PublishedFault(f"toolkit specifications: {error}") from None
+        raise PublishedError(f"toolkit specifications: {error}") from None

@@ -61,14 +61,14 @@ def read_group(group: FileGroup, n_cases: int, replicates: Reduction) -> Read:
     for position, matched in enumerate(zip(*lines.values(), strict=True)):
         try:
             _add_row(result, group, n_cases, replicates, position, dict(zip(files, matched, strict=True)))
-        except _LineFault as fault:
+        except _LineError as fault:
             result.faults.append(Fault(fault.kind, files[fault.file], fault.line, fault.detail))
         except RecursionError:
             result.faults.append(Fault("json", group.trajectories, matched[0][0], "nested too deep"))
     return result
 
 
-class _LineFault(Exception):
+class _LineError(Exception):
     def __init__(self, kind: str, file: str, line: int, detail: str) -> None:
         super().__init__(detail)
         self.kind, self.file, self.line, self.detail = kind, file, line, detail
@@ -93,13 +93,13 @@ def _add_row(
 ) -> None:
     for name, (number, value) in lines.items():
         if isinstance(value, ValueError):
-            raise _LineFault("json", name, number, str(value))
+            raise _LineError("json", name, number, str(value))
     number, line = lines["trajectory"]
     try:
         trajectory = _trajectory(group, n_cases, line)
         written = _written(line, trajectory) if group.part == POOL else None
     except ValueError as error:
-        raise _LineFault("field", "trajectory", number, " ".join(str(error).split())) from None
+        raise _LineError("field", "trajectory", number, " ".join(str(error).split())) from None
     judged = {metric: _judgements(metric, position, *lines[metric]) for metric in SCORES}
     reduced = median if replicates == "median" else fmean
     scores = {metric: float(reduced([v for v in values if v is not None])) for metric, values in judged.items()}
@@ -141,14 +141,14 @@ def _judgements(metric: str, position: int, number: int, line: Mapping[str, Any]
     """The scores of an evaluation line, one per replicate; None where a replicate has none, but not all."""
     if line.get("eval_id", position) != position:
         detail = f"eval_id: expected {position}, found {shown(line['eval_id'])}; lines go by position"
-        raise _LineFault("position", metric, number, detail)
+        raise _LineError("position", metric, number, detail)
     replicates = line.get("replicates", [line])
     if not isinstance(replicates, list) or not all(isinstance(r, dict) for r in replicates):
         detail = f"field replicates: expected a list of objects, found {shown(replicates)}"
-        raise _LineFault("score", metric, number, detail)
+        raise _LineError("score", metric, number, detail)
     values = [_value(metric, number, replicate) for replicate in replicates]
     if all(value is None for value in values):
-        raise _LineFault("score", metric, number, f"field eval_scores.{SCORES[metric]} is missing")
+        raise _LineError("score", metric, number, f"field eval_scores.{SCORES[metric]} is missing")
     return values
 
 
@@ -157,13 +157,13 @@ def _value(metric: str, number: int, judgement: Mapping[str, Any]) -> float | No
     if given is None:
         return None
     if not isinstance(given, dict):
-        raise _LineFault("score", metric, number, f"field eval_scores: expected an object, found {shown(given)}")
+        raise _LineError("score", metric, number, f"field eval_scores: expected an object, found {shown(given)}")
     value = given.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HIGHEST:
         detail = f"field eval_scores.{key}: expected a number from 0 to 3, found {shown(value)}"
-        raise _LineFault("score", metric, number, detail)
+        raise _LineError("score", metric, number, detail)
     return float(value)
 
 

@@ -6,7 +6,7 @@ import random
 
 import pandas as pd
 
-from persistence_pipeline.published.layout import POOL, PublishedFault, same_model
+from persistence_pipeline.published.layout import POOL, PublishedError, same_model
 
 SOURCE = "source"
 TEST = "test_iid"
@@ -53,7 +53,7 @@ def study_scores(episodes: pd.DataFrame, n_cases: int) -> pd.DataFrame:
         a clone has no trained configurations.
 
     Raises:
-        PublishedFault: a trained model's source is not among the results.
+        PublishedError: a trained model's source is not among the results.
     """
     results = episodes[episodes["part"] != POOL]
     trained = results[results["ordering"] != SOURCE]
@@ -79,7 +79,7 @@ def _sources(results: pd.DataFrame, trained: pd.DataFrame, name: str) -> pd.Data
         found = rows[(rows["key"] == same_model(str(source))) & rows["evaluator"].isin(runs["evaluator"].unique())]
         absent = sorted(set(runs["evaluator"]) - set(found["evaluator"]))
         if absent:
-            raise PublishedFault(
+            raise PublishedError(
                 f"set {name}: {source} was trained and judged by {', '.join(absent)}, but its source was not "
                 "(expected a directory of the untrained model under results/)"
             )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from persistence_pipeline.preferences.export import to_trl
-from persistence_pipeline.published.layout import PublishedFault
+from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.pairs import CLEAN
 from persistence_pipeline.published.study import TEST, test_cases
 from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
@@ -38,11 +38,11 @@ def pool_of(scores: pd.DataFrame, settings: PublishedTraining, seed: int, n_case
     """The evaluator's scores of the trajectories that may be paired, on the train cases of a seed.
 
     Raises:
-        PublishedFault: the clone has none of this evaluator.
+        PublishedError: the clone has none of this evaluator.
     """
     known = sorted(scores["evaluator"].unique())
     if settings.evaluator not in known:
-        raise PublishedFault(
+        raise PublishedError(
             f"published_training.evaluator: no scores by {settings.evaluator!r}; there are "
             f"{', '.join(known) or 'none'}"
         )
@@ -58,12 +58,12 @@ def pairs_of(
     """The pairs of an objective on the pool's cases.
 
     Raises:
-        PublishedFault: there are none.
+        PublishedError: there are none.
     """
     wanted = (table["evaluator"] == settings.evaluator) & (table["pool"] == settings.pool)
     wanted &= (table["objective"] == objective) & table["case_id"].isin(pool["case_id"])
     if not wanted.any():
-        raise PublishedFault(
+        raise PublishedError(
             f"no published pairs for {objective} by {settings.evaluator} ({settings.pool}) among the "
             f"{len(pool)} trajectories of the train cases"
         )
@@ -76,7 +76,7 @@ def conversations_of(
     """The trajectories that are paired, as an emulated episode opens, with the tools of their case.
 
     Raises:
-        PublishedFault: there are no toolkit specifications, or not of a case's toolkit.
+        PublishedError: there are no toolkit specifications, or not of a case's toolkit.
     """
     needed = {
         trajectory for table in tables for side in ("chosen_id", "rejected_id") for trajectory in table[side]
@@ -98,7 +98,7 @@ def _tools(toolkits: str, schemas: Schemas) -> Iterator[dict[str, Any]]:
             known = (
                 ", ".join(sorted(schemas)) or "none: set published.pairs.toolkits to ToolEmu's all_toolkits.json"
             )
-            raise PublishedFault(f"toolkit specifications: unknown toolkit {name!r}; known: {known}")
+            raise PublishedError(f"toolkit specifications: unknown toolkit {name!r}; known: {known}")
         yield from map(dict, schemas[name])
 
 
@@ -113,7 +113,7 @@ def check_published(
     """The checks of any arm, on published tables; every case is dangerous and its own twin.
 
     Raises:
-        ValidationFault: for the first check that fails.
+        InvalidDataError: for the first check that fails.
     """
     test = test_cases(seed, n_cases)
     cases = scores.drop_duplicates("case_id")[["case_id", "case_index", "template_group"]]

@@ -25,7 +25,7 @@ UNKNOWN = ("softcap", "s_aux", "position_bias")
 """What some models hand to their attention and this one does not compute."""
 
 
-class AttentionFault(TypeError):
+class AttentionError(TypeError):
     """A model whose attention cannot be computed in lockstep; says what to do."""
 
 
@@ -71,7 +71,7 @@ def use_lockstep_attention(model: PreTrainedModel) -> None:
     """Let a model attend as rollouts in lockstep need it.
 
     Raises:
-        AttentionFault: the model does not let its attention be chosen.
+        AttentionError: the model does not let its attention be chosen.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
@@ -80,7 +80,7 @@ def use_lockstep_attention(model: PreTrainedModel) -> None:
     AttentionMaskInterface.register(NAME, sdpa_mask)
     model.set_attn_implementation(NAME)
     if model.config._attn_implementation != NAME:
-        raise AttentionFault(
+        raise AttentionError(
             f"{type(model).__name__} does not let its attention be chosen, so it cannot be rolled out in process: "
             "serve it, and name the server under rollout.served"
         )
@@ -100,7 +100,7 @@ def attend_in_lockstep(
     """What a layer calls: (1, heads, tokens, size) of queries to (1, tokens, heads, size) of outputs.
 
     Raises:
-        AttentionFault: the layer needs what this attention does not compute.
+        AttentionError: the layer needs what this attention does not compute.
     """
     if batch is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -111,7 +111,7 @@ def attend_in_lockstep(
         return usual
     unknown = [name for name in UNKNOWN if options.get(name) is not None]
     if unknown:
-        raise AttentionFault(
+        raise AttentionError(
             f"{type(module).__name__} attends with {', '.join(unknown)}, which rollouts in process do not "
             "compute: serve the model, and name the server under rollout.served"
         )

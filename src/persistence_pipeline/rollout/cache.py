@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from persistence_pipeline.rollout.attention import (
-    AttentionFault,
+    AttentionError,
     Beginning,
     Several,
     attend_last,
@@ -83,10 +83,10 @@ class BatchCache:
         """Write (1, heads, tokens, size) where the step says; the attention reads them here.
 
         Raises:
-            AttentionFault: keys and values differ in shape, as where a model keeps them compressed.
+            AttentionError: keys and values differ in shape, as where a model keeps them compressed.
         """
         if keys.shape != values.shape:
-            raise AttentionFault(
+            raise AttentionError(
                 f"the model keeps {tuple(keys.shape)} and {tuple(values.shape)} for its keys and values, and "
                 "rollouts in process compute with equal shapes alone: serve it, and name the server under "
                 "rollout.served"
@@ -133,10 +133,10 @@ class BatchCache:
         """See that each layer of the model has attended here to what was read.
 
         Raises:
-            AttentionFault: one has not, so the rows of the step have been taken for one text.
+            AttentionError: one has not, so the rows of the step have been taken for one text.
         """
         if not self._layers or len(self._attended) < len(self._layers):
-            raise AttentionFault(
+            raise AttentionError(
                 f"{model} does not tell its attention whose tokens it reads, so it cannot be rolled out in "
                 "process: serve it, and name the server under rollout.served"
             )

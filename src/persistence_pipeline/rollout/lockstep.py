@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from persistence_pipeline.rollout.cache import BatchCache
 
 
-class PromptTooLong(ValueError):
+class PromptTooLongError(ValueError):
     """A case does not fit into an episode; the message says what to raise."""
 
 
@@ -100,7 +100,7 @@ class LockstepPolicy:
     def _prompt(self, episode: Episode) -> list[int]:
         prompt = self._speech.transcript.prompt(episode.messages, episode.tools)
         if len(prompt) >= self._context:
-            raise PromptTooLong(
+            raise PromptTooLongError(
                 f"the prompt of case {episode.case.case_id} has {len(prompt)} tokens, and an episode may have "
                 f"{self._context}: raise max_length, or take a model with a longer context"
             )

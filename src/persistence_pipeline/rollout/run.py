@@ -32,11 +32,11 @@ NO_CHECKPOINT = Path("served")
 """Stands where a checkpoint would, for models that are not ours."""
 
 
-class DialectFault(ValueError):
+class DialectError(ValueError):
     """A model is given cases that it cannot read."""
 
 
-class RolloutFault(RuntimeError):
+class RolloutError(RuntimeError):
     """A rollout cannot go on."""
 
 
@@ -141,16 +141,16 @@ def play(checkpoint: Path, episodes: Sequence[Episode], settings: RolloutSetting
     """Play episodes, in whatever world each has, with a checkpoint; trajectories in the order of the episodes.
 
     Raises:
-        DialectFault: the checkpoint knows no tools but the tool world's, and these are others.
-        RolloutFault: out of memory; says what to lower. Or none of several episodes could be played.
-        ServingFault: a server fails; the run that is started again continues.
+        DialectError: the checkpoint knows no tools but the tool world's, and these are others.
+        RolloutError: out of memory; says what to lower. Or none of several episodes could be played.
+        ServingError: a server fails; the run that is started again continues.
     """
     from tqdm import tqdm
 
     started = perf_counter()
     player = _player(checkpoint, settings, policy)
     if getattr(player, "dialect", None) == "compact" and any(episode.tools for episode in episodes):
-        raise DialectFault(
+        raise DialectError(
             f"{policy} is a tiny model that knows the tool world's words alone: for cases that show their tools "
             "take a source that reads natural language (conf/gpu), or name a server under rollout.served"
         )
@@ -168,7 +168,7 @@ def _is_whole(episodes: Sequence[Episode], policy: str) -> bool:
     """Whether every episode was played to an end of its own; one that was not is missing, with its reason.
 
     Raises:
-        RolloutFault: the agent could not be asked in any of several episodes.
+        RolloutError: the agent could not be asked in any of several episodes.
     """
     unplayed = [episode for episode in episodes if episode.stop_reason == "error"]
     if not unplayed:
@@ -176,7 +176,7 @@ def _is_whole(episodes: Sequence[Episode], policy: str) -> bool:
     reason = unplayed[-1].trajectory().flags.get("error", "the episode broke off")
     by_world = [episode for episode in unplayed if episode.environment.stop_reason == "error"]
     if len(unplayed) == len(episodes) > 1 and not by_world:
-        raise RolloutFault(f"{policy}: none of {len(episodes)} episodes could be played; the last: {reason}")
+        raise RolloutError(f"{policy}: none of {len(episodes)} episodes could be played; the last: {reason}")
     logger.warning(
         "%s: %d of %d episodes could not be played and have no score; the last: %s. Replies to the agent "
         "are kept: run this step again to play what its server refused",
@@ -199,7 +199,7 @@ def _memory_advice(settings: RolloutSettings) -> Iterator[None]:
         if not full and "can't allocate memory" not in str(error):
             raise
         said = (str(error) or type(error).__name__).splitlines()[0]
-        raise RolloutFault(
+        raise RolloutError(
             f"out of memory: lower batch_size (now {settings.batch_size}) or max_length (now "
             f"{settings.max_length}) of the rollout. The allocator said: {said}"
         ) from None
@@ -213,7 +213,7 @@ def _player(checkpoint: Path, settings: RolloutSettings, policy: str) -> Policy:
     folder = settings.own_journal
     journal = folder / f"{policy}-{_state(checkpoint)}.jsonl" if folder else None
     if served.token_ids and checkpoint == NO_CHECKPOINT:
-        raise RolloutFault(f"{policy}: token_ids needs the tokenizer of a checkpoint of ours; this model has none")
+        raise RolloutError(f"{policy}: token_ids needs the tokenizer of a checkpoint of ours; this model has none")
     return ServedPolicy(served, settings, journal, load_tokenizer(checkpoint) if served.token_ids else None)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from persistence_pipeline.agents.compact import ParseFault
+from persistence_pipeline.agents.compact import ParseError
 from persistence_pipeline.agents.families import FAMILIES, FamilyName, made_safe, read_call
 from persistence_pipeline.preferences.export import openai_messages
 from persistence_pipeline.rollout.episode import Episode, Turn
@@ -28,12 +28,12 @@ from persistence_pipeline.serving import (
     ChatClient,
     ChatReply,
     ChatRequest,
-    ContextTooLong,
-    RequestRefused,
-    RetriesExhausted,
+    ContextTooLongError,
+    RequestRefusedError,
+    RetriesExhaustedError,
     ServerSettings,
-    ServingFault,
-    UnreadableCall,
+    ServingError,
+    UnreadableCallError,
 )
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class ServedModel(ServerSettings):
         return self.model_copy(update={"model": model})
 
 
-class CallsMisread(ServingFault):
+class CallsMisreadError(ServingError):
     """The server does not hand over the calls that the model writes."""
 
 
-class IdsMisread(ServingFault):
+class IdsMisreadError(ServingError):
     """The ids that a server hands over are not those of the checkpoint's tokenizer."""
 
 
@@ -112,7 +112,7 @@ class ServedPolicy:
         """Drive the episodes, as many at once as the server is asked; yields each as it ends.
 
         Raises:
-            ServingFault: one that further requests would share; what has been answered is in the journal.
+            ServingError: one that further requests would share; what has been answered is in the journal.
         """
         pool = ThreadPoolExecutor(self._served.concurrency, thread_name_prefix="episode")
         try:
@@ -136,24 +136,24 @@ class ServedPolicy:
             self._turns += 1
         try:
             reply = self._client.ask(self._request(episode, turn))
-        except ContextTooLong as fault:
+        except ContextTooLongError as fault:
             if turn:
                 episode.stop("context")
             else:
                 episode.fail(f"{fault}, before the agent has written a word")
-        except UnreadableCall as fault:
+        except UnreadableCallError as fault:
             family = FAMILIES[self._served.family] if self._served.family else None
             episode.take_unreadable(str(fault), family.up_to_first_call(fault.written) if family else "")
-        except RequestRefused as fault:
+        except RequestRefusedError as fault:
             episode.fail(str(fault))
-        except RetriesExhausted as fault:
+        except RetriesExhaustedError as fault:
             if not self._tolerated(fault):
                 raise
             episode.take_unreadable(UNEXPLAINED)
         else:
             episode.take(self._turn(reply, episode))
 
-    def _tolerated(self, fault: RetriesExhausted) -> bool:
+    def _tolerated(self, fault: RetriesExhaustedError) -> bool:
         """Whether what the model wrote may be at fault, not the server; the journal is told nothing of it."""
         share = self._served.unreadable_turns
         if not share or fault.status != 500 or not self._client.answers():
@@ -183,7 +183,7 @@ class ServedPolicy:
         """A model may misname a tool; one that never names any that it was offered is misread by its server."""
         if not self._offered and self._not_offered.total() >= MISNAMED:
             names = ", ".join(sorted(map(repr, self._not_offered))[:SHOWN])
-            raise CallsMisread(
+            raise CallsMisreadError(
                 f"{self._served.base_url}: of {self._not_offered.total()} calls none is of an offered tool "
                 f"({names}), so it reads the model's calls wrongly. Start it with the parser of the model, or "
                 "without one and name the `family` in `served`; then run again"
@@ -205,7 +205,7 @@ class ServedPolicy:
                 (self._offered if name in episode.environment.tools else self._not_offered)[name] += 1
             try:
                 return Turn(read_call(name, arguments), said, n)
-            except ParseFault:
+            except ParseError:
                 return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
         family = FAMILIES[self._served.family] if self._served.family else None
         if family is None:
@@ -215,7 +215,7 @@ class ServedPolicy:
         try:
             before, call = family.parse(written)
             return Turn(call, before, n)
-        except ParseFault:
+        except ParseError:
             return Turn(None, written, n, spoken=not reply.cut_off and not family.attempts_call(written))
 
     def _require_handed_over(self, said: str, episode: Episode) -> None:
@@ -223,10 +223,10 @@ class ServedPolicy:
         for family in FAMILIES.values():
             try:
                 _, call = family.parse(family.up_to_first_call(said))
-            except ParseFault:
+            except ParseError:
                 continue
             if call.name in episode.environment.tools:
-                raise CallsMisread(
+                raise CallsMisreadError(
                     f"{self._served.base_url} leaves calls in the text ({call.name}, as {family.name} writes it): "
                     "name the `family` of the model in `served`, or start the server with the model's parser; "
                     "then run again"
@@ -246,7 +246,7 @@ class ReadIds:
         """The turn up to the end of its call; None where the reply does not have all of its tokens.
 
         Raises:
-            IdsMisread: they are not what the reply says in words.
+            IdsMisreadError: they are not what the reply says in words.
         """
         ids = reply.token_ids
         if ids is None:
@@ -271,7 +271,7 @@ class ReadIds:
             spelt = [self._tokenizer.decode(ids, skip_special_tokens=skipped) for skipped in (True, False)]
             if all("\ufffd" in text or any(_bare(text) in _bare(s) for s in spelt) for text in words):
                 return
-        raise IdsMisread(
+        raise IdsMisreadError(
             f"{self._served.base_url}: the token ids of a reply do not spell it in the checkpoint's tokenizer: "
             f"see that {self._served.model} is this checkpoint, or set token_ids: false"
         )

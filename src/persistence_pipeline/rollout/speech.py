@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from persistence_pipeline.agents import compact
-from persistence_pipeline.agents.chat import TemplateFault, require_generation_markers
-from persistence_pipeline.agents.compact import ParseFault
+from persistence_pipeline.agents.chat import TemplateError, require_generation_markers
+from persistence_pipeline.agents.compact import ParseError
 from persistence_pipeline.agents.families import FAMILIES, Family, recorded_family
 from persistence_pipeline.agents.transcript import Transcript
 from persistence_pipeline.records import Message, Sampled, ToolCall
@@ -40,7 +40,7 @@ def speech_of(tokenizer: PreTrainedTokenizerBase) -> Speech:
     """The dialect that a checkpoint's chat template records.
 
     Raises:
-        TemplateFault: it records none; says what to do.
+        TemplateError: it records none; says what to do.
     """
     family = recorded_family(tokenizer)
     if family is not None:
@@ -48,7 +48,7 @@ def speech_of(tokenizer: PreTrainedTokenizerBase) -> Speech:
     if tokenizer.chat_template == compact.chat_template():
         return CompactSpeech(tokenizer)
     require_generation_markers(tokenizer)
-    raise TemplateFault(
+    raise TemplateError(
         f"the chat template of {tokenizer.name_or_path} names no dialect, so its calls cannot be parsed: make the "
         f"checkpoint a source of kind pretrained with one of the families {', '.join(FAMILIES)}"
     )
@@ -97,7 +97,7 @@ class CompactSpeech(_Spoken):
             try:
                 call = compact.parse_call(text, tools)
                 return self._turn(turn, call, "", False, respelled=compact.words(call) != text.split())
-            except ParseFault:
+            except ParseError:
                 pass
         return self._turn(turn, None, text, False, respelled=not self._special.isdisjoint(written))
 
@@ -128,7 +128,7 @@ class FamilySpeech(_Spoken):
             try:
                 said, call = self._family.parse(text)
                 return self._turn(turn, call, said, False, self._respelled(turn, said, call))
-            except ParseFault:
+            except ParseError:
                 pass
         spoken = ended and not self._family.attempts_call(text)
         return self._turn(turn, None, text, spoken, self._respelled(turn, text))

@@ -47,7 +47,7 @@ KEY_SUFFIXES, KEY_PREFIXES = ("_API_KEY", "_TOKEN"), ("AWS_",)
 """Variables with keys of servers and stores; they travel with a task and never in what Ray logs of a run."""
 
 
-class ClusterFault(RuntimeError):
+class ClusterError(RuntimeError):
     """The cluster cannot run this study; the message says what is missing where."""
 
 
@@ -61,16 +61,16 @@ def connected(settings: RaySettings) -> Iterator[None]:
     """Connect to the cluster for the length of the block.
 
     Raises:
-        ClusterFault: Ray is not installed, no address is known, or nothing answers there.
+        ClusterError: Ray is not installed, no address is known, or nothing answers there.
     """
     try:
         import ray
     except ImportError:
-        raise ClusterFault("Ray is not installed: pip install 'persistence-pipeline[ray]'") from None
+        raise ClusterError("Ray is not installed: pip install 'persistence-pipeline[ray]'") from None
 
     address = settings.address or os.environ.get("RAY_ADDRESS")
     if not address:
-        raise ClusterFault(
+        raise ClusterError(
             "no Ray cluster is named: set RAY_ADDRESS or the parameter ray.address (host:port of the head, "
             "auto for one that runs on this machine, local to start one here)"
         )
@@ -87,7 +87,7 @@ def connected(settings: RaySettings) -> Iterator[None]:
             **(own if address == "local" else {}),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ClusterFault(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from None
+        raise ClusterError(f"no Ray cluster answers at {address}: {' '.join(str(error).split())}") from None
     try:
         yield
     finally:
@@ -102,7 +102,7 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=KNOCK_TIMEOUT).close()
     except OSError as error:
-        raise ClusterFault(f"no Ray cluster answers at {address}: {error}") from None
+        raise ClusterError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def check_resources(needs: Mapping[str, Resources]) -> None:
@@ -112,14 +112,14 @@ def check_resources(needs: Mapping[str, Resources]) -> None:
         needs: By tags.
 
     Raises:
-        ClusterFault: naming the tag, what it asks for, and what there is.
+        ClusterError: naming the tag, what it asks for, and what there is.
     """
     machines = _machines()
     for tag, claim in sorted(needs.items()):
         wanted = claim.wanted()
         if not any(all(m["Resources"].get(k, 0) >= v for k, v in wanted.items()) for m in machines):
             there = "; ".join(f"{m['NodeManagerHostname']}: {_told(m['Resources'])}" for m in machines)
-            raise ClusterFault(f"nodes tagged {tag!r} ask for {_told(wanted)}, and no machine has that ({there})")
+            raise ClusterError(f"nodes tagged {tag!r} ask for {_told(wanted)}, and no machine has that ({there})")
 
 
 def _machines() -> list[dict[str, Any]]:
@@ -144,7 +144,7 @@ def check_workers(files: Any, folder: str, timeout: float) -> None:
         timeout: Seconds.
 
     Raises:
-        ClusterFault: naming the machine, and the package with both versions or the folder.
+        ClusterError: naming the machine, and the package with both versions or the folder.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -161,7 +161,7 @@ def check_workers(files: Any, folder: str, timeout: float) -> None:
         ]
     there = [(host, answer) for host, answer in found if answer is not None]
     if not there:
-        raise ClusterFault("the cluster has lost all of its machines")
+        raise ClusterError("the cluster has lost all of its machines")
     for host, answer in there:
         _compare(host, answer, files.unstrip_protocol(folder))
 
@@ -173,7 +173,7 @@ def _probe(files: Any, folder: str) -> Iterator[str]:
     try:
         files.pipe_file(probe, b"here")
     except OSError as error:
-        raise ClusterFault(f"{files.unstrip_protocol(folder)} cannot be written to: {error}") from None
+        raise ClusterError(f"{files.unstrip_protocol(folder)} cannot be written to: {error}") from None
     try:
         yield probe
     finally:
@@ -192,9 +192,9 @@ def _answer(answer: Any, machine: Mapping[str, Any], timeout: float) -> dict[str
             logger.warning("machine %s has left the cluster; the run goes on without it", host)
             return None
         if isinstance(error, ray.exceptions.GetTimeoutError):
-            raise ClusterFault(f"machine {host} did not answer within {timeout:g} s") from None
+            raise ClusterError(f"machine {host} did not answer within {timeout:g} s") from None
         detail = str(error).strip().splitlines()[-1]
-        raise ClusterFault(f"machine {host} cannot run this project's code: {detail}") from None
+        raise ClusterError(f"machine {host} cannot run this project's code: {detail}") from None
 
 
 def _has_left(machine: str, error: Exception) -> bool:
@@ -211,11 +211,11 @@ def _compare(host: str, found: Mapping[str, Any], folder: str) -> None:
     for name, ours in _versions(PACKAGES).items():
         theirs = found["versions"].get(name)
         if theirs is None:
-            raise ClusterFault(f"machine {host}: package {name} is missing (this machine has {ours})")
+            raise ClusterError(f"machine {host}: package {name} is missing (this machine has {ours})")
         if theirs != ours:
-            raise ClusterFault(f"machine {host}: {name} is {theirs}, on this machine {ours}; they must agree")
+            raise ClusterError(f"machine {host}: {name} is {theirs}, on this machine {ours}; they must agree")
     if not found["sees"]:
-        raise ClusterFault(
+        raise ClusterError(
             f"machine {host} does not see {folder}: the study's data must lie on storage that all machines "
             "share under one path, or at a URL such as s3://bucket/study (data in globals.yml)"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-from persistence_pipeline.runners.cluster import ClusterFault
+from persistence_pipeline.runners.cluster import ClusterError
 from persistence_pipeline.runners.settings import RaySettings, Resources
 from persistence_pipeline.training.launch import Launch, read_launch
 from persistence_pipeline.training.settings import StageSettings
@@ -17,8 +17,8 @@ def check_launches(pipeline: Pipeline, catalog: Any, settings: RaySettings) -> N
     """Refuse stages that start more or fewer processes than their task holds GPUs (or CPUs, without GPUs).
 
     Raises:
-        ClusterFault: naming the parameter, the launch, and the claim to make.
-        StageFault: the launch's file is not one.
+        ClusterError: naming the parameter, the launch, and the claim to make.
+        StageError: the launch's file is not one.
     """
     stages = {
         (name, frozenset(node.tags))
@@ -35,7 +35,7 @@ def check_launches(pipeline: Pipeline, catalog: Any, settings: RaySettings) -> N
 def _compare(name: str, launch: Launch, tags: list[str], claim: Resources) -> None:
     kind, held = ("num_cpus", claim.num_cpus) if launch.on_cpu else ("num_gpus", claim.num_gpus)
     if launch.n_processes != held:
-        raise ClusterFault(
+        raise ClusterError(
             f"{name} starts {launch.n_processes} processes ({launch.path}), but nodes tagged {', '.join(tags)} "
             f"hold {kind} {held:g}: set ray.resources.{tags[0]}.{kind} to {launch.n_processes}"
         )

@@ -11,7 +11,7 @@ from typing import Any
 from kedro.pipeline.node import Node
 
 
-class RunFault(RuntimeError):
+class RunError(RuntimeError):
     """Nodes failed; the message says which, what is missing because of it, and how to go on."""
 
 

@@ -22,7 +22,7 @@ from persistence_pipeline.provenance.note import desk_of_run
 from persistence_pipeline.provenance.recorded import declared
 from persistence_pipeline.runners import cluster
 from persistence_pipeline.runners.launches import check_launches
-from persistence_pipeline.runners.outcome import Outcome, RunFault, describe, placements, shares
+from persistence_pipeline.runners.outcome import Outcome, RunError, describe, placements, shares
 from persistence_pipeline.runners.settings import RaySettings, Resources, ray_settings
 from persistence_pipeline.runners.worker import Setting, Told, execute
 
@@ -58,8 +58,8 @@ class RayRunner(AbstractRunner):
         """Check, run, record; ``hook_manager`` stays here, workers register the project's hooks themselves.
 
         Raises:
-            ClusterFault: the cluster cannot run this pipeline; nothing was started.
-            RunFault: after all that could run has run, if a node failed.
+            ClusterError: the cluster cannot run this pipeline; nothing was started.
+            RunError: after all that could run has run, if a node failed.
         """
         if not pipeline.nodes:
             return
@@ -79,7 +79,7 @@ class RayRunner(AbstractRunner):
                 catalog.save(PLACEMENT, {**known, **placements(outcome, given)})
         logger.info(shares(outcome))
         if outcome.failed:
-            raise RunFault(describe(outcome))
+            raise RunError(describe(outcome))
 
 
 def _setting(run_id: str | None) -> Setting:
@@ -92,11 +92,11 @@ def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
     """Refuse datasets that live in one process's memory: the next node may run elsewhere.
 
     Raises:
-        ClusterFault: naming them.
+        ClusterError: naming them.
     """
     names = sorted(name for name in pipeline.all_outputs() if _in_memory(name, catalog))
     if names:
-        raise cluster.ClusterFault(
+        raise cluster.ClusterError(
             f"datasets without an entry in the catalog cannot travel between machines: {', '.join(names)}; "
             "add them to conf/base/catalog.yml"
         )
@@ -167,7 +167,7 @@ def _tell_what_is_missing(waiting: list[Node], settings: RaySettings) -> None:
     """Say so where nodes wait for a kind of machine that the cluster has lost; it may come back."""
     try:
         cluster.check_resources(claims(Pipeline(waiting), settings))
-    except cluster.ClusterFault as fault:
+    except cluster.ClusterError as fault:
         logger.warning("%s; waiting for one", fault)
 
 

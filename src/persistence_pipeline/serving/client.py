@@ -19,13 +19,13 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from persistence_pipeline.serving.faults import (
-    ModelUnknown,
-    RefusedAlike,
-    RequestRefused,
-    ServerUnreachable,
-    ServingFault,
-    UnreadableCall,
+from persistence_pipeline.serving.errors import (
+    ModelUnknownError,
+    RefusedAlikeError,
+    RequestRefusedError,
+    ServerUnreachableError,
+    ServingError,
+    UnreadableCallError,
 )
 from persistence_pipeline.serving.journal import Journal
 from persistence_pipeline.serving.repeats import Refusals
@@ -82,8 +82,8 @@ class ChatClient:
         key: The key, where the caller has it; else it is taken from the environment that ``settings`` names.
 
     Raises:
-        KeyRefused: the key's environment variable is not set, or the key cannot be sent.
-        JournalFault: the journal is damaged.
+        KeyRefusedError: the key's environment variable is not set, or the key cannot be sent.
+        JournalError: the journal is damaged.
     """
 
     def __init__(
@@ -121,16 +121,16 @@ class ChatClient:
         """See that the server answers and serves the model.
 
         Raises:
-            ServerUnreachable: nothing usable answers at the address.
-            ModelUnknown: naming the models that are served.
+            ServerUnreachableError: nothing usable answers at the address.
+            ModelUnknownError: naming the models that are served.
         """
         served = self._exchange.served()
         if served is None:
-            raise ServerUnreachable(
+            raise ServerUnreachableError(
                 f"{self.settings.base_url}/models lists no models: start the server, or correct base_url"
             )
         if not self._exchange.is_among(served):
-            raise ModelUnknown(
+            raise ModelUnknownError(
                 f"{self.settings.base_url} does not serve {self.settings.model!r}; "
                 f"it serves {', '.join(served) or 'nothing'}"
             )
@@ -139,19 +139,21 @@ class ChatClient:
         """The reply, from the journal or the server; waits for a free slot.
 
         Raises:
-            ServingFault: the class says what went wrong.
+            ServingError: the class says what went wrong.
         """
         key = self.request_key(request)
         kept = self._journal.get(key) if self._journal is not None else None
         if isinstance(kept, UnreadTurn):
-            raise UnreadableCall(kept.unreadable, kept.status, kept.written)
+            raise UnreadableCallError(kept.unreadable, kept.status, kept.written)
         if kept is not None:
             self._count(kept, from_journal=True)
             return kept
         with self._slots:
             try:
                 reply = self._outcome(request)
-            except UnreadableCall as fault:  # this is what the model answered: asked again, it may answer better
+            except (
+                UnreadableCallError
+            ) as fault:  # this is what the model answered: asked again, it may answer better
                 self._keep(key, UnreadTurn(str(fault), fault.status, fault.written))
                 raise
         self._keep(key, reply)
@@ -163,8 +165,8 @@ class ChatClient:
         number = self._refusals.begin()
         try:
             reply = self._ask(request)
-        except RequestRefused as fault:
-            if isinstance(fault, UnreadableCall):
+        except RequestRefusedError as fault:
+            if isinstance(fault, UnreadableCallError):
                 self._refusals.accepted(request.turn)
             if fault.personal:
                 raise
@@ -172,7 +174,7 @@ class ChatClient:
             alike = self._refusals.refused(number, case, request.turn, str(fault))
             if not alike:
                 raise
-            raise RefusedAlike(
+            raise RefusedAlikeError(
                 f"{fault}; it refuses {alike} cases alike and accepted none meanwhile, so the cause is the server "
                 "or what it is asked for: mend that, and run again to go on from the journal"
             ) from None
@@ -189,8 +191,8 @@ class ChatClient:
             return self._exchange.answers(PATH, self._body(shortest, False))
 
     def ask_many(
-        self, requests: Iterable[ChatRequest], soft: tuple[type[ServingFault], ...] = ()
-    ) -> Iterator[tuple[int, ChatReply | ServingFault]]:
+        self, requests: Iterable[ChatRequest], soft: tuple[type[ServingError], ...] = ()
+    ) -> Iterator[tuple[int, ChatReply | ServingError]]:
         """Replies as they come, with the index of their request; ``settings.concurrency`` at a time.
 
         Args:
@@ -198,7 +200,7 @@ class ChatClient:
             soft: Faults that take the place of a reply, besides those of one request alone.
 
         Raises:
-            ServingFault: a fault that further requests would share; those not yet begun are not asked.
+            ServingError: a fault that further requests would share; those not yet begun are not asked.
         """
         waiting = enumerate(requests)
         running: dict[Future[ChatReply], int] = {}
@@ -229,7 +231,7 @@ class ChatClient:
         structured = self._structured
         try:
             return self._post(request, structured)
-        except RequestRefused as error:
+        except RequestRefusedError as error:
             asked_for = structured and request.schema is not None
             if not asked_for or not any(word in str(error) for word in _STRUCTURE_WORDS):
                 raise
@@ -265,10 +267,10 @@ class ChatClient:
             self.usage.completion_tokens += reply.completion_tokens
 
 
-def _result(future: Future[ChatReply], soft: tuple[type[ServingFault], ...]) -> ChatReply | ServingFault:
+def _result(future: Future[ChatReply], soft: tuple[type[ServingError], ...]) -> ChatReply | ServingError:
     try:
         return future.result()
-    except ServingFault as fault:
+    except ServingError as fault:
         if fault.fatal and not isinstance(fault, soft):
             raise
         return fault

@@ -21,21 +21,26 @@ from pydantic import SecretStr
 
 from persistence_pipeline.json_values import MAX_DIGITS, shortened, storable_text
 from persistence_pipeline.serving import words
-from persistence_pipeline.serving.faults import (
-    BrokenReply,
-    ContentFiltered,
-    ContextTooLong,
-    KeyRefused,
-    ModelUnknown,
-    NoCredit,
-    NotJson,
-    RequestRefused,
-    RetriesExhausted,
-    ServerUnreachable,
-    ServingFault,
-    UnreadableCall,
+from persistence_pipeline.serving.errors import (
+    BrokenReplyError,
+    ContentFilteredError,
+    ContextTooLongError,
+    KeyRefusedError,
+    ModelUnknownError,
+    NoCreditError,
+    NotJsonError,
+    RequestRefusedError,
+    RetriesExhaustedError,
+    ServerUnreachableError,
+    ServingError,
+    UnreadableCallError,
 )
-from persistence_pipeline.serving.replies import FilteredReply, NoReply, OverflownReply, error_within
+from persistence_pipeline.serving.replies import (
+    FilteredReplyError,
+    NoReplyError,
+    OverflownReplyError,
+    error_within,
+)
 from persistence_pipeline.serving.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -79,7 +84,7 @@ class _Answer:
         return replace(self, status=status, body=json.dumps({"error": error}).encode(), within=True)
 
 
-class _Retry(Exception):
+class _RetryError(Exception):
     """The attempt failed in a way that another may not."""
 
     def __init__(
@@ -100,7 +105,7 @@ class Exchange:
         key: Sent as a bearer token, and struck out of whatever the server says.
 
     Raises:
-        KeyRefused: the key cannot be sent.
+        KeyRefusedError: the key cannot be sent.
     """
 
     def __init__(self, settings: ServerSettings, key: SecretStr | None) -> None:
@@ -122,35 +127,35 @@ class Exchange:
         """What ``read`` makes of the JSON object that the server answers.
 
         Raises:
-            ServingFault: the class says what went wrong.
+            ServingError: the class says what went wrong.
         """
-        failure: _Retry | None = None
+        failure: _RetryError | None = None
         statuses = set()
         for attempt in range(self._settings.retries + 1):
             if failure is not None:
                 self._wait(failure, attempt)
             try:
                 return self._read(self._attempt(path, body), read)
-            except _Retry as error:
+            except _RetryError as error:
                 failure = error
                 statuses.add(error.status)
         raise self._exhausted(failure, statuses) from None
 
-    def _exhausted(self, failure: _Retry | None, statuses: set[int | None]) -> ServingFault:
+    def _exhausted(self, failure: _RetryError | None, statuses: set[int | None]) -> ServingError:
         tried = f"{self._settings.retries + 1} attempts"
         if isinstance(failure and failure.__cause__, httpx.ConnectError | httpx.ConnectTimeout):
-            return ServerUnreachable(
+            return ServerUnreachableError(
                 f"no server answers at {self._settings.base_url} ({failure}; {tried}): "
                 "start it, or correct base_url"
             )
         if failure is not None and failure.within:
-            return BrokenReply(
+            return BrokenReplyError(
                 f"{self._settings.base_url}: {failure} ({tried}); if that is what it always answers: is it a chat "
                 "server, and does base_url end with /v1?",
                 failure.status or 200,
             )
         self._require_model(str(failure))
-        return RetriesExhausted(
+        return RetriesExhaustedError(
             f"{self._settings.base_url}: {failure} ({tried}); run again to go on from the journal",
             statuses.pop() if len(statuses) == 1 else None,
         )
@@ -159,14 +164,14 @@ class Exchange:
         where = self._settings.base_url
         try:
             found = read(value)
-        except OverflownReply as error:
-            raise ContextTooLong(f"{where}: {error}; the conversation fills the model's window") from None
-        except FilteredReply as error:
-            raise ContentFiltered(f"{where}: a filter took the answer away ({error})") from None
-        except NoReply as error:
-            raise _Retry(self._short(f"status 200, {error}"), within=True) from None
+        except OverflownReplyError as error:
+            raise ContextTooLongError(f"{where}: {error}; the conversation fills the model's window") from None
+        except FilteredReplyError as error:
+            raise ContentFilteredError(f"{where}: a filter took the answer away ({error})") from None
+        except NoReplyError as error:
+            raise _RetryError(self._short(f"status 200, {error}"), within=True) from None
         except RecursionError:
-            raise _Retry("status 200, a body nested too deep", within=True) from None
+            raise _RetryError("status 200, a body nested too deep", within=True) from None
         self._has_answered.set()
         return found
 
@@ -174,7 +179,7 @@ class Exchange:
         """Whether the server answers this request, asked once."""
         try:
             self._attempt(path, body)
-        except (_Retry, ServingFault):
+        except (_RetryError, ServingError):
             return False
         return True
 
@@ -187,7 +192,7 @@ class Exchange:
             try:
                 entries = json.loads(self._send("GET", "/models", None).body)["data"]
                 return sorted(str(entry["id"]) for entry in entries)
-            except (httpx.RequestError, _Retry):
+            except (httpx.RequestError, _RetryError):
                 continue
             except (ValueError, KeyError, TypeError, RecursionError):
                 return None
@@ -202,10 +207,10 @@ class Exchange:
         key = self._key.get_secret_value() if self._key else ""
         return text.replace(key, "[key]") if len(key) >= SECRET else text
 
-    def _wait(self, failure: _Retry, attempt: int) -> None:
+    def _wait(self, failure: _RetryError, attempt: int) -> None:
         longest = self._settings.longest_wait_s
         if failure.wait_s is not None and failure.wait_s > longest:
-            raise RetriesExhausted(
+            raise RetriesExhaustedError(
                 f"{self._settings.base_url}: {failure}, and asks to wait {failure.wait_s:.0f} s "
                 f"(longest_wait_s is {longest:g}); run again later to go on from the journal"
             )
@@ -219,7 +224,7 @@ class Exchange:
         try:
             answer = self._send("POST", path, body)
         except httpx.RequestError as error:
-            raise _Retry(_described(error)) from error
+            raise _RetryError(_described(error)) from error
         if answer.status >= 300:
             raise self._failure(answer)
         value = self._object(answer)
@@ -234,10 +239,10 @@ class Exchange:
         try:
             value = json.loads(text, strict=False, parse_int=_integer)
         except RecursionError:
-            raise _Retry("a body nested too deep", within=True) from None
+            raise _RetryError("a body nested too deep", within=True) from None
         except ValueError:
             if text.lstrip()[:1] in ("{", ""):
-                raise _Retry("half a body", within=True) from None
+                raise _RetryError("half a body", within=True) from None
             raise self._not_json(answer) from None
         if not isinstance(value, dict):
             raise self._not_json(answer)
@@ -251,7 +256,7 @@ class Exchange:
             for part in response.iter_bytes():
                 parts.append(part)
                 if time.monotonic() > deadline:
-                    raise _Retry(f"no whole answer within {self._settings.timeout_s:g} s")
+                    raise _RetryError(f"no whole answer within {self._settings.timeout_s:g} s")
             return _Answer(response.status_code, response.headers, b"".join(parts))
 
     def _failure(self, answer: _Answer) -> Exception:
@@ -264,47 +269,49 @@ class Exchange:
         if words.no_readable_call(text):
             return self._unreadable(answer)
         if words.without_credit(status, text):
-            return NoCredit(f"{where}; pay, or take another account, and run again to go on from the journal")
+            return NoCreditError(f"{where}; pay, or take another account, and run again to go on from the journal")
         if words.too_long(status, text):
-            return ContextTooLong(f"{where}; the conversation is longer than the model's window", status)
+            return ContextTooLongError(f"{where}; the conversation is longer than the model's window", status)
         if status in RETRIED or status >= 500:
             wait = _retry_after(answer.headers)
-            return _Retry(f"status {status}: {said}", wait, status, answer.within and status != 429)
+            return _RetryError(f"status {status}: {said}", wait, status, answer.within and status != 429)
         if words.filtered(text):
-            return ContentFiltered(where, status)
+            return ContentFilteredError(where, status)
         return self._refusal(answer, where, said)
 
     def _refusal(self, answer: _Answer, where: str, said: str) -> Exception:
         if answer.status in (401, 403):
             wanted = self._settings.api_key or "api_key in the parameters"
-            return KeyRefused(f"{where}; check the key ({wanted})")
+            return KeyRefusedError(f"{where}; check the key ({wanted})")
         self._require_model(said)
         if answer.status in (404, 405) and not answer.explains:
             return self._no_chat_server(where)
-        return RequestRefused(where, answer.status)
+        return RequestRefusedError(where, answer.status)
 
-    def _no_chat_server(self, where: str) -> NotJson:
-        return NotJson(f"{where}; no chat server there: base_url should end with /v1")
+    def _no_chat_server(self, where: str) -> NotJsonError:
+        return NotJsonError(f"{where}; no chat server there: base_url should end with /v1")
 
-    def _unreadable(self, answer: _Answer) -> UnreadableCall:
+    def _unreadable(self, answer: _Answer) -> UnreadableCallError:
         try:
             written = str(json.loads(answer.text)["error"]["failed_generation"])
         except (ValueError, KeyError, TypeError, RecursionError):
             written = ""
         said = f"the server could not read the call that the model wrote (status {answer.status}: "
-        return UnreadableCall(f"{said}{self._said(answer)})", answer.status, storable_text(self.cleaned(written)))
+        return UnreadableCallError(
+            f"{said}{self._said(answer)})", answer.status, storable_text(self.cleaned(written))
+        )
 
     def _require_model(self, said: str) -> None:
         """See whether the model is served; one that has answered is, whatever it is called in the list."""
         served = None if self._has_answered.is_set() else self.served()
         if served is not None and not self.is_among(served):
-            raise ModelUnknown(
+            raise ModelUnknownError(
                 f"{self._settings.base_url} does not serve {self._settings.model!r}; it serves "
                 f"{', '.join(served) or 'nothing'} (it said: {said})"
             ) from None
 
-    def _not_json(self, answer: _Answer) -> NotJson:
-        return NotJson(
+    def _not_json(self, answer: _Answer) -> NotJsonError:
+        return NotJsonError(
             f"{self._settings.base_url} answered no JSON object but {self._said(answer)!r}; "
             "is it a chat server, and does base_url end with /v1?"
         )
@@ -345,7 +352,9 @@ def _require_sendable(key: SecretStr | None, settings: ServerSettings) -> None:
     place = next((number for number, sign in enumerate(value, 1) if not "!" <= sign <= "~"), 0)
     found = "is empty" if not value else f"has a character that no key can have (number {place} of {len(value)})"
     named = f"in {settings.api_key} " if settings.api_key else ""
-    raise KeyRefused(f"the key {named}for {settings.base_url} {found}: a blank, a line break, or no ASCII letter")
+    raise KeyRefusedError(
+        f"the key {named}for {settings.base_url} {found}: a blank, a line break, or no ASCII letter"
+    )
 
 
 def _integer(digits: str) -> int | float:

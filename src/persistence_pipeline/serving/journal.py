@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class JournalFault(ValueError):
+class JournalError(ValueError):
     """A journal is damaged elsewhere than at its end, or another version wrote it."""
 
 
@@ -36,7 +36,7 @@ class Journal(Generic[T]):
         read: Makes of an entry what is handed out; raises ``ValueError`` where it cannot.
 
     Raises:
-        JournalFault: naming the line that is damaged. A last line that was cut off is dropped.
+        JournalError: naming the line that is damaged. A last line that was cut off is dropped.
     """
 
     def __init__(self, path: Path, read: Callable[[Mapping[str, Any]], T]) -> None:
@@ -46,7 +46,7 @@ class Journal(Generic[T]):
         self._descriptor: int | None = self._open()
         try:
             self._replies = self._read()
-        except JournalFault:
+        except JournalError:
             self.close()
             raise
 
@@ -117,7 +117,7 @@ class Journal(Generic[T]):
             try:
                 key, replies[key] = self._entry(line)
             except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise JournalFault(
+                raise JournalError(
                     f"{self._path}, line {number}: expected a reply, found {line[:80].decode(errors='replace')} "
                     f"({_reason(error)}); remove the line, or the file to ask everything again"
                 ) from None

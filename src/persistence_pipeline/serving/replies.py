@@ -29,15 +29,15 @@ OVERFLOWN = "model_context_window_exceeded"
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-class NoReply(ValueError):
+class NoReplyError(ValueError):
     """A body that came with status 200 holds no reply; asked again, the server may do better."""
 
 
-class FilteredReply(NoReply):
+class FilteredReplyError(NoReplyError):
     """The server's filter took away what the model wrote."""
 
 
-class OverflownReply(NoReply):
+class OverflownReplyError(NoReplyError):
     """The model's window was full before the turn was over."""
 
 
@@ -114,7 +114,7 @@ def read_reply(body: Mapping[str, Any], clean: Clean) -> ChatReply:
         clean: Takes the key out of a text.
 
     Raises:
-        NoReply: it holds none.
+        NoReplyError: it holds none.
     """
     choice = _first_choice(body)
     message = choice["message"]
@@ -142,19 +142,19 @@ def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first choice, with a message that is the model's own from beginning to end."""
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise NoReply(f"no chat completion: choices is {_shown(choices)}")
+        raise NoReplyError(f"no chat completion: choices is {_shown(choices)}")
     choice = choices[0]
     if not isinstance(choice, Mapping) or not isinstance(choice.get("message"), Mapping):
-        raise NoReply(f"no chat completion: the first choice has no message: {_shown(choice)}")
+        raise NoReplyError(f"no chat completion: the first choice has no message: {_shown(choice)}")
     end = choice.get("finish_reason")
     if not isinstance(end, str):
         return choice
     if end in BROKEN_OFF:
-        raise NoReply(f"finish_reason {end!r}")
+        raise NoReplyError(f"finish_reason {end!r}")
     if end in FILTERED:
-        raise FilteredReply(f"finish_reason {end!r}")
+        raise FilteredReplyError(f"finish_reason {end!r}")
     if end == OVERFLOWN:
-        raise OverflownReply(f"finish_reason {end!r}")
+        raise OverflownReplyError(f"finish_reason {end!r}")
     return choice
 
 
@@ -165,7 +165,7 @@ def _texts(value: Any, what: str) -> tuple[str, str]:
     if isinstance(value, str):
         return value, ""
     if not isinstance(value, list):
-        raise NoReply(f"{what} is neither a text nor a list of parts: {_shown(value)}")
+        raise NoReplyError(f"{what} is neither a text nor a list of parts: {_shown(value)}")
     texts, thoughts = [], []
     for part in value:
         kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
@@ -175,7 +175,7 @@ def _texts(value: Any, what: str) -> tuple[str, str]:
         field = "refusal" if kind == "refusal" else "text"
         text = part.get(field) if isinstance(part, Mapping) else part
         if kind not in ("text", "output_text", "refusal") or not isinstance(text, str):
-            raise NoReply(f"{what} has a part that is no text: {_shown(part)}")
+            raise NoReplyError(f"{what} has a part that is no text: {_shown(part)}")
         texts.append(text)
     return "".join(texts), "".join(thoughts)
 
@@ -187,12 +187,12 @@ def _calls(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         legacy = message.get("function_call")
         calls = [] if legacy is None else [{"function": legacy}]
     if not isinstance(calls, list):
-        raise NoReply(f"tool_calls is no list: {_shown(calls)}")
+        raise NoReplyError(f"tool_calls is no list: {_shown(calls)}")
     for call in calls:
         function = call.get("function", call) if isinstance(call, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(name, str):
-            raise NoReply(f"a call that is none of a function by name: {_shown(call)}")
+            raise NoReplyError(f"a call that is none of a function by name: {_shown(call)}")
         yield name, _arguments(function.get("arguments"))
 
 

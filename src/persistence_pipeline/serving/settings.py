@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from persistence_pipeline.serving.faults import KeyRefused
+from persistence_pipeline.serving.errors import KeyRefusedError
 from persistence_pipeline.strict import Strict
 
 
@@ -63,13 +63,13 @@ class ServerSettings(Strict):
         """The key from the environment.
 
         Raises:
-            KeyRefused: the variable is not set.
+            KeyRefusedError: the variable is not set.
         """
         if self.api_key is None:
             return None
         value = os.environ.get(self.api_key, "").strip()
         if not value:
-            raise KeyRefused(
+            raise KeyRefusedError(
                 f"the environment variable {self.api_key} is not set: export it, or put the key of "
                 f"{self.base_url} into conf/local/credentials.yml"
             )

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from persistence_pipeline import orderings
 from persistence_pipeline.records import Objective
-from persistence_pipeline.strict import Refused, Seed, Strict, parse
+from persistence_pipeline.strict import Seed, SettingError, Strict, parse
 
 Ordering = Annotated[str, AfterValidator(orderings.check)]
 """A sequence of stages, such as ``safety>helpfulness``."""
@@ -134,7 +134,7 @@ def parse_cell(name: str, fields: Mapping[str, object]) -> Cell:
     """
     try:
         cell = parse(Cell, fields)
-    except Refused as refused:
+    except SettingError as refused:
         raise StudyError(f"cell {name}: {refused}") from None
     for part in (name, cell.source):
         if not _NAME.fullmatch(part):

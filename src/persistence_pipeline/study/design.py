@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from persistence_pipeline.records import Objective
-from persistence_pipeline.strict import Refused, Strict, parse
+from persistence_pipeline.strict import SettingError, Strict, parse
 from persistence_pipeline.study.cells import StudyError
 
 
@@ -48,5 +48,5 @@ def parse_design(fields: object) -> StudyDesign:
     """
     try:
         return parse(StudyDesign, fields)
-    except Refused as refused:
+    except SettingError as refused:
         raise StudyError(f"parameter study: {refused}") from None

@@ -145,6 +145,6 @@ def _changed(spec: StudySpec, changes: Sequence[str]) -> StudySpec:
         factor, _, levels = change.partition("=")
         try:
             changed[factor] = yaml_files.value(levels, f"--set {factor}")
-        except yaml_files.YamlFault as fault:
+        except yaml_files.YamlError as fault:
             raise StudyError(str(fault)) from None
     return parse_spec(changed, "--set")

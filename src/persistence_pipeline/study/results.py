@@ -18,7 +18,7 @@ from persistence_pipeline.study.outside import configuration
 DESCRIBED = ("commit", "processor", "python", "versions", "seeds", "sources", "parameters_sha256", "scores_sha256")
 
 
-class NoResults(ValueError):
+class NoResultsError(ValueError):
     """There is no finished study to take results from."""
 
 
@@ -39,18 +39,18 @@ def write_results(project: Path, env: str) -> Path:
     """Write the results of an environment's last study to ``docs/results/<env>.json``.
 
     Raises:
-        NoResults: no study of that environment has been reported, or not by this version.
+        NoResultsError: no study of that environment has been reported, or not by this version.
     """
     if not (project / "conf" / env).is_dir():
-        raise NoResults(f"no environment is named {env!r}: there is no folder {project / 'conf' / env}")
+        raise NoResultsError(f"no environment is named {env!r}: there is no folder {project / 'conf' / env}")
     data = configuration(project / "conf", env)["globals"]["data"]
     path = project / data / "08_reporting/summary.json"
     try:
         results = tracked_results(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise NoResults(f"{path} is not there: run the study first (kedro run --env={env})") from None
+        raise NoResultsError(f"{path} is not there: run the study first (kedro run --env={env})") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise NoResults(f"{path} was not written by this version ({error!r}): run the study again") from None
+        raise NoResultsError(f"{path} was not written by this version ({error!r}): run the study again") from None
     target = project / "docs/results" / f"{env}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     try:
         print(write_results(Path.cwd(), options.env))  # noqa: T201
-    except NoResults as error:
+    except NoResultsError as error:
         raise SystemExit(f"error: {error}") from None
 
 

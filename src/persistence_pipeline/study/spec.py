@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from persistence_pipeline import orderings, yaml_files
-from persistence_pipeline.strict import Refused, Seed, Strict, parse
+from persistence_pipeline.strict import Seed, SettingError, Strict, parse
 from persistence_pipeline.study.cells import (
     Cell,
     Ordering,
@@ -142,7 +142,7 @@ def load_spec(path: Path) -> StudySpec:
     """
     try:
         fields = yaml_files.load(path)
-    except yaml_files.YamlFault as fault:
+    except yaml_files.YamlError as fault:
         raise StudyError(str(fault)) from None
     return parse_spec(fields, str(path))
 
@@ -155,7 +155,7 @@ def parse_spec(fields: object, where: str) -> StudySpec:
     """
     try:
         return parse(StudySpec, fields)
-    except Refused as refused:
+    except SettingError as refused:
         raise StudyError(f"{where}: {refused}") from None
 
 

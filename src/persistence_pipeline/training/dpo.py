@@ -22,7 +22,7 @@ from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
-from persistence_pipeline.training.faults import StageFault, memory_advice
+from persistence_pipeline.training.errors import StageError, memory_advice
 from persistence_pipeline.training.launch import (
     StageJob,
     check_launch,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from persistence_pipeline.training.scoring import Logps
     from persistence_pipeline.training.trainer import StagedDPOTrainer
 
-__all__ = ["LoraSettings", "StageConfig", "StageFault", "StageResult", "train_stage"]
+__all__ = ["LoraSettings", "StageConfig", "StageError", "StageResult", "train_stage"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +103,8 @@ def train_stage(
 
     Raises:
         ValueError: no pairs, pairs of another objective, or trajectories longer than the model's context.
-        TemplateFault: the tokenizer's chat template cannot mark what the agent wrote.
-        StageFault: reference, policy or checkpoint are not what they should be; nothing was learnt; a setting
+        TemplateError: the tokenizer's chat template cannot mark what the agent wrote.
+        StageError: reference, policy or checkpoint are not what they should be; nothing was learnt; a setting
             cannot be followed with this model or on this machine; or a loss is not finite.
     """
     _check_pairs(pairs, config)
@@ -139,7 +139,7 @@ def run_stage(job: StageJob, state: StageScratch) -> tuple[pd.DataFrame, dict[st
     Under several processes each runs this at once, on its share of every batch; the first of them saves.
 
     Raises:
-        StageFault: as for ``train_stage``.
+        StageError: as for ``train_stage``.
     """
     config = job.config
     tokenizer = _load_tokenizer(job.parent)
@@ -276,7 +276,7 @@ def _arguments(job: StageJob, output: Path) -> Any:
 
 def _check_loss(step: int, loss: float, config: StageConfig) -> None:
     if not math.isfinite(loss):
-        raise StageFault(
+        raise StageError(
             f"stage on {config.objective}: the loss at step {step} is {loss}; lower the learning rate"
         )
 

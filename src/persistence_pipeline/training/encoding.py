@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.transcript import Encoded, Transcript
 from persistence_pipeline.records import Message, PreferencePair
 
@@ -24,7 +24,7 @@ Conversation = tuple[Message, ...]
 Sides = tuple[Encoded, Encoded]
 
 
-class RenderedTurns(ValueError):
+class RenderedTurnsError(ValueError):
     """Pairs have turns whose sampled tokens are not known; the message counts them and says what to set."""
 
 
@@ -49,9 +49,9 @@ def encode_pairs(
             scored then is the chat template's text for them.
 
     Raises:
-        RenderedTurns: there are such turns, and they are not to be taken.
+        RenderedTurnsError: there are such turns, and they are not to be taken.
         ValueError: nothing that the agent wrote in a completion lies within ``max_length``.
-        TemplateFault: the template lacks generation markers, renders the prompt of a pair differently when a
+        TemplateError: the template lacks generation markers, renders the prompt of a pair differently when a
             completion follows, or leaves out something of a turn.
     """
     transcript = Transcript(tokenizer)
@@ -99,7 +99,7 @@ def _count_rendered(pairs: Sequence[PreferencePair], sides: Sequence[Sides], all
         "the tokens that were sampled with this tokenizer are not known"
     )
     if not allowed:
-        raise RenderedTurns(
+        raise RenderedTurnsError(
             f"{found}: set training.{pairs[0].objective}.rendered_turns: true to train on them as the chat "
             "template renders them, or make the pairs from episodes that the source itself plays"
         )
@@ -110,7 +110,7 @@ def _row(pair: PreferencePair, prompt: list[int], sides: Sides, max_length: int)
     start = len(prompt)
     for side, encoded in zip(("chosen", "rejected"), sides, strict=True):
         if start not in encoded.starts or encoded.ids[:start] != prompt:
-            raise TemplateFault(
+            raise TemplateError(
                 f"pair {pair.pair_id}: the {side} completion does not begin with a turn of the agent, or the chat "
                 "template renders the prompt differently when it follows: the sides would not share a prompt"
             )

@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from persistence_pipeline.training.encoding import Row
-from persistence_pipeline.training.faults import StageFault
+from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.scratch import StageScratch
 from persistence_pipeline.training.settings import SORTED, StageConfig
 
@@ -64,16 +64,16 @@ class Launch:
         """The settings of one process, so that all together see as many pairs a step as one process would.
 
         Raises:
-            StageFault: the pairs of a step cannot be shared out evenly, or the loss compares them with each other.
+            StageError: the pairs of a step cannot be shared out evenly, or the loss compares them with each other.
         """
         if config.loss in SORTED:
-            raise StageFault(
+            raise StageError(
                 f"loss {config.loss} sorts the pairs of a batch, so that {self.n_processes} processes "
                 f"({self.path}) would learn something else than one: set launch to null"
             )
         share, rest = divmod(config.effective_batch, self.n_processes)
         if rest:
-            raise StageFault(
+            raise StageError(
                 f"a step of {config.effective_batch} pairs (batch_size {config.batch_size} x "
                 f"gradient_accumulation {config.gradient_accumulation}) cannot be shared out evenly among the "
                 f"{self.n_processes} processes of {self.path}"
@@ -89,31 +89,31 @@ def check_launch(launch: Launch, device: str) -> None:
     """See that the processes hold what the stage's ``device`` says.
 
     Raises:
-        StageFault: one says CPUs and the other GPUs.
+        StageError: one says CPUs and the other GPUs.
     """
     if (launch.on_cpu and device == "cuda") or (not launch.on_cpu and device == "cpu"):
         held = "CPUs" if launch.on_cpu else "GPUs"
-        raise StageFault(f"{launch.path} starts processes on {held}, but device is {device}: set device to auto")
+        raise StageError(f"{launch.path} starts processes on {held}, but device is {device}: set device to auto")
 
 
 def read_launch(path: Path) -> Launch:
     """Read an accelerate configuration of one machine.
 
     Raises:
-        StageFault: there is none, or it is for something else.
+        StageError: there is none, or it is for something else.
     """
     path = path.expanduser()
     if not path.is_file():
-        raise StageFault(f"launch: no accelerate configuration at {path}")
+        raise StageError(f"launch: no accelerate configuration at {path}")
     fields: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     kind = fields.get("distributed_type") if isinstance(fields, dict) else None
     if kind not in KINDS:
-        raise StageFault(f"{path}: distributed_type is {kind!r}, expected one of {', '.join(KINDS)}")
+        raise StageError(f"{path}: distributed_type is {kind!r}, expected one of {', '.join(KINDS)}")
     if fields.get("num_machines", 1) != 1:
-        raise StageFault(f"{path}: num_machines is {fields['num_machines']}, but a stage trains on one machine")
+        raise StageError(f"{path}: num_machines is {fields['num_machines']}, but a stage trains on one machine")
     n_processes = fields.get("num_processes")
     if not isinstance(n_processes, int) or n_processes < 1:
-        raise StageFault(f"{path}: num_processes is {n_processes!r}, expected a number of processes")
+        raise StageError(f"{path}: num_processes is {n_processes!r}, expected a number of processes")
     return Launch(path, n_processes, str(kind), on_cpu=kind == "MULTI_CPU" or bool(fields.get("use_cpu")))
 
 
@@ -121,7 +121,7 @@ def launch_stage(job: StageJob, launch: Launch, state: StageScratch) -> tuple[pd
     """Train a stage with several processes; its checkpoint is then in ``state``. Returns log and report.
 
     Raises:
-        StageFault: a process failed, or they are not what was asked for.
+        StageError: a process failed, or they are not what was asked for.
     """
     folder = state.job
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,9 +138,9 @@ def launch_stage(job: StageJob, launch: Launch, state: StageScratch) -> tuple[pd
         process.terminate()  # takes its own processes with it; does nothing where it has ended
         process.wait()
     if (folder / FAULT).is_file():
-        raise StageFault((folder / FAULT).read_text(encoding="utf-8"))
+        raise StageError((folder / FAULT).read_text(encoding="utf-8"))
     if code != 0 or not (folder / REPORT).is_file():
-        raise StageFault(
+        raise StageError(
             f"{state.name}: training with {launch.path} ended with code {code}; its output is above. "
             "Run again to continue from the last saved step."
         )
@@ -200,11 +200,11 @@ def check_processes(accelerator: Any) -> None:
     Launchers and accelerate fall back in silence: to one process, and from FSDP to DDP.
 
     Raises:
-        StageFault: naming what was asked for and what there is.
+        StageError: naming what was asked for and what there is.
     """
     expected = (int(os.environ.get(PROCESSES, "1")), os.environ.get(KIND, "NO"))
     found = (int(accelerator.num_processes), str(accelerator.distributed_type.value))
     if PROCESSES in os.environ and found != expected:
-        raise StageFault(
+        raise StageError(
             f"expected {expected[0]} processes with {expected[1]}, but accelerate made {found[0]} with {found[1]}"
         )

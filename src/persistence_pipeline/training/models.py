@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.training.faults import StageFault
+from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.settings import LoraSettings, StageConfig
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ def on_cpu(config: StageConfig) -> bool:
     """Whether the stage trains on the CPU.
 
     Raises:
-        StageFault: the machine has no such device as is asked for, or it does not know bfloat16.
+        StageError: the machine has no such device as is asked for, or it does not know bfloat16.
     """
     import torch
 
     if config.device == "cpu" or (config.device == "auto" and not torch.accelerator.is_available()):
         return True
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise StageFault(
+        raise StageError(
             "device is cuda, but this machine has no GPU that torch can use: set device to cpu or auto"
         )
     if config.dtype == "bfloat16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported(False):
-        raise StageFault(f"dtype is bfloat16, which {torch.cuda.get_device_name()} does not know: take float32")
+        raise StageError(f"dtype is bfloat16, which {torch.cuda.get_device_name()} does not know: take float32")
     return False
 
 
@@ -74,7 +74,7 @@ def with_adapters(model: PreTrainedModel, lora: LoraSettings | None, seed: int) 
     """The model with fresh float32 adapters, drawn from ``seed``; the model itself where there are none.
 
     Raises:
-        StageFault: ``target_modules`` names something that is not there, or that adapters cannot stand for.
+        StageError: ``target_modules`` names something that is not there, or that adapters cannot stand for.
     """
     if lora is None:
         return model
@@ -93,7 +93,7 @@ def with_adapters(model: PreTrainedModel, lora: LoraSettings | None, seed: int) 
     try:
         return get_peft_model(model, adapters)
     except ValueError as error:
-        raise StageFault(f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}") from None
+        raise StageError(f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}") from None
 
 
 def _check_targets(model: PreTrainedModel, lora: LoraSettings) -> None:
@@ -111,12 +111,12 @@ def _check_targets(model: PreTrainedModel, lora: LoraSettings) -> None:
         named = f"lora.target_modules: {target if isinstance(target, str) else target[0]!r}"
         if not found:
             last = sorted({name.rpartition(".")[2] for name in modules if not list(modules[name].children())})
-            raise StageFault(f"{named} is no module of this model; it has {', '.join(last)}")
+            raise StageError(f"{named} is no module of this model; it has {', '.join(last)}")
         for name in found:
             _check_target(model, modules[name], f"{named} is the model's {name}")
         targeted |= set(found)
     if lora.dropout > 0 and all(isinstance(modules[name], torch.nn.Embedding) for name in targeted):
-        raise StageFault("lora.dropout: adapters of embeddings know none: set it to 0")
+        raise StageError("lora.dropout: adapters of embeddings know none: set it to 0")
 
 
 class _Targets:
@@ -129,9 +129,9 @@ class _Targets:
 def _check_target(model: PreTrainedModel, module: Any, named: str) -> None:
     head = model.get_output_embeddings()
     if module is head:
-        raise StageFault(f"{named}, the output layer, which is trained without adapters only: leave it out")
+        raise StageError(f"{named}, the output layer, which is trained without adapters only: leave it out")
     if getattr(module, "weight", None) is head.weight:
-        raise StageFault(
+        raise StageError(
             f"{named}, tied to the output layer: merging its adapter would change that too, though it was not "
             "trained with it: leave it out"
         )

@@ -20,7 +20,7 @@ from persistence_pipeline.agents.families import FAMILIES, FamilyName, find_fami
 from persistence_pipeline.strict import Strict
 
 
-class SourceFault(ValueError):
+class SourceError(ValueError):
     """A pretrained source cannot be had as it was asked for."""
 
 
@@ -41,8 +41,8 @@ def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
     """Load a pretrained model and its tokenizer, and save both as a checkpoint under ``scratch``.
 
     Raises:
-        SourceFault: no such model, no access, no safetensors, or code of its own; says what to do.
-        TemplateFault: no family of ours fits the model.
+        SourceError: no such model, no access, no safetensors, or code of its own; says what to do.
+        TemplateError: no family of ours fits the model.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -75,7 +75,7 @@ def _explained(settings: PretrainedSettings) -> Iterator[None]:
         yield
     except (OSError, ValueError, ImportError) as error:
         said = " ".join(str(error).split())[:300]
-        raise SourceFault(
+        raise SourceError(
             f"source model {settings.model!r}: {_advice(settings, said)} (it was said: {said})"
         ) from None
 

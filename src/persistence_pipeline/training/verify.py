@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from persistence_pipeline.training.encoding import Row
-from persistence_pipeline.training.faults import StageFault
+from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.settings import StageConfig
 
 Values = npt.NDArray[np.float64]
@@ -67,7 +67,7 @@ def check_reference(found: Values, named: Values, tokens: Values, path: Path, co
     """See that the trainer's reference is the checkpoint that the settings name.
 
     Raises:
-        StageFault: it is not.
+        StageError: it is not.
     """
     _require(
         apart(found, named, tokens),
@@ -83,7 +83,7 @@ def check_policy(found: Values, parent: Values, tokens: Values, path: Path, conf
     """See that the policy before the first step, as it is trained, is the checkpoint that the stage starts from.
 
     Raises:
-        StageFault: it is not.
+        StageError: it is not.
     """
     _require(
         apart(found, parent, tokens),
@@ -98,7 +98,7 @@ def check_saved(policy: Values, saved: Values, tokens: Values, config: StageConf
     """See that the checkpoint is the policy that was trained; how far the two lie apart.
 
     Raises:
-        StageFault: it is another.
+        StageError: it is another.
     """
     difference = apart(policy, saved, tokens)
     _require(difference, SAVED, config, "the saved checkpoint is not the policy that was trained")
@@ -110,7 +110,7 @@ def _require(
 ) -> None:
     tolerance = tolerances[config.dtype]
     if not difference.within(tolerance):
-        raise StageFault(
+        raise StageError(
             f"stage on {config.objective}: {fault}: log-probabilities differ by {difference.mean:.2g} nats per "
             f"token, by {difference.most:.2g} at most, where {config.dtype} explains {tolerance.mean:g} and "
             f"{tolerance.most:g}{causes}"
@@ -124,7 +124,7 @@ def check_rows(rows: Sequence[Row], tokenizer: Any, config: StageConfig) -> dict
         ``n_equal`` pairs whose sides are equal in tokens; ``n_unknown`` tokens of the agent that are unknown ones.
 
     Raises:
-        StageFault: all pairs are of that kind, and ``allow_unchanged`` is not set.
+        StageError: all pairs are of that kind, and ``allow_unchanged`` is not set.
     """
     sides = [(row[f"{side}_ids"], row[f"{side}_mask"]) for row in rows for side in ("chosen", "rejected")]
     n_equal = sum(
@@ -145,7 +145,7 @@ def check_moved(parent: Path, saved: Path, config: StageConfig) -> None:
     """See that some weight of a stage's checkpoint is another than that of its parent.
 
     Raises:
-        StageFault: all are as they were, and ``allow_unchanged`` is not set.
+        StageError: all are as they were, and ``allow_unchanged`` is not set.
     """
     if not config.allow_unchanged and not any(_moved(parent, saved)):
         raise _nothing(
@@ -170,7 +170,7 @@ def _moved(parent: Path, saved: Path) -> Iterator[bool]:
                 yield name not in before or not before[name].get_tensor(name).to(tensor.dtype).equal(tensor)
 
 
-def _nothing(config: StageConfig, why: str) -> StageFault:
-    return StageFault(
+def _nothing(config: StageConfig, why: str) -> StageError:
+    return StageError(
         f"stage on {config.objective}: nothing was learnt: {why}. Set allow_unchanged: true to go on regardless"
     )

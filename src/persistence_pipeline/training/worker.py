@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from persistence_pipeline.agents.chat import TemplateFault
+from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.training.dpo import run_stage
-from persistence_pipeline.training.faults import StageFault
+from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.launch import FAULT, JOB, LOG, REPORT, StageJob, StageReport, end_with_launcher
 from persistence_pipeline.training.scratch import StageScratch
 
@@ -20,7 +20,7 @@ def main(folder: Path) -> int:
     job = StageJob.model_validate_json((state.job / JOB).read_bytes())
     try:
         log, report = run_stage(job, state)
-    except (StageFault, TemplateFault, ValueError) as fault:
+    except (StageError, TemplateError, ValueError) as fault:
         (state.job / FAULT).write_text(str(fault), encoding="utf-8")
         return 1
     if os.environ.get("RANK", "0") == "0":

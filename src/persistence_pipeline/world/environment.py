@@ -9,7 +9,7 @@ from persistence_pipeline.records import Change, Effect
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.entities import REFUSED, State, state_hash
-from persistence_pipeline.world.tools import ASK_USER, FINISH, ArgumentFault, Tool
+from persistence_pipeline.world.tools import ASK_USER, FINISH, ArgumentError, Tool
 
 User = Literal["oracle", "none"]
 Observation = dict[str, Any]
@@ -43,7 +43,7 @@ class Environment:
             return self._invalid()
         try:
             tool.check(arguments)
-        except ArgumentFault:
+        except ArgumentError:
             return self._invalid()
         if tool is FINISH:
             self.stop_reason = "finish"

@@ -21,7 +21,7 @@ BUCKETS = 10
 """Slots fall into ten buckets by hash: the first three are the warm start's, the rest the study's."""
 
 
-class NoMoreCases(ValueError):
+class NoMoreCasesError(ValueError):
     """More cases are asked for than there are."""
 
 
@@ -138,7 +138,7 @@ def _distinct_slots(make: CaseFactory, key: str, *, study: bool) -> Iterator[Slo
             continue
         seen.add(identity)
         yield slots
-    raise NoMoreCases(f"{make.group}: no more distinct slots after {len(seen)}; ask for fewer cases")
+    raise NoMoreCasesError(f"{make.group}: no more distinct slots after {len(seen)}; ask for fewer cases")
 
 
 def _twins(

@@ -19,7 +19,7 @@ Kind = Literal["read", "write", "user", "stop"]
 _JSON_TYPES: dict[type, str] = {str: "string", int: "integer"}
 
 
-class ArgumentFault(ValueError):
+class ArgumentError(ValueError):
     """A call's arguments do not fit the tool's signature."""
 
 
@@ -62,13 +62,13 @@ class Tool:
         }
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Raise ``ArgumentFault`` unless exactly the declared arguments are there with the declared types."""
+        """Raise ``ArgumentError`` unless exactly the declared arguments are there with the declared types."""
         if set(arguments) != set(self.parameters):
-            raise ArgumentFault(f"{self.name} takes {list(self.parameters)}, got {list(arguments)}")
+            raise ArgumentError(f"{self.name} takes {list(self.parameters)}, got {list(arguments)}")
         for name, kind in self.parameters.items():
             if type(arguments[name]) is not kind:
                 found = type(arguments[name]).__name__
-                raise ArgumentFault(f"{self.name}.{name} must be {kind.__name__}, got {found}")
+                raise ArgumentError(f"{self.name}.{name} must be {kind.__name__}, got {found}")
 
 
 def read(function: Callable[..., dict[str, Any]]) -> Tool:

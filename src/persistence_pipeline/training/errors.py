@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from persistence_pipeline.training.settings import StageConfig
 
 
-class StageFault(RuntimeError):
+class StageError(RuntimeError):
     """A stage did not do what it must."""
 
 
@@ -17,7 +17,7 @@ def memory_advice(config: StageConfig) -> Iterator[None]:
     """Says which settings to lower where memory, of the device or of the host, does not suffice.
 
     Raises:
-        StageFault: in place of the allocator's error.
+        StageError: in place of the allocator's error.
     """
     import torch
 
@@ -27,7 +27,7 @@ def memory_advice(config: StageConfig) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         checkpointing = "" if config.gradient_checkpointing else "turn on gradient_checkpointing, "
-        raise StageFault(
+        raise StageError(
             f"stage on {config.objective}: out of memory. Lower batch_size (now {config.batch_size}) and raise "
             f"gradient_accumulation alike, {checkpointing}lower max_length (now {config.max_length}), or set "
             f"launch to train on several devices. The allocator said: {str(error).splitlines()[0]}"

@@ -6,38 +6,38 @@ Messages say what happened and what to do. None of them holds a key: what a serv
 from __future__ import annotations
 
 
-class ServingFault(RuntimeError):
+class ServingError(RuntimeError):
     """Base: a request has no reply. Replies so far are in the journal."""
 
     fatal = True
     """Whether further requests would fare no better; otherwise the fault is of this request alone."""
 
 
-class ServerUnreachable(ServingFault):
+class ServerUnreachableError(ServingError):
     """Nothing answers at the address."""
 
 
-class KeyRefused(ServingFault):
+class KeyRefusedError(ServingError):
     """The server wants a key, or another one."""
 
 
-class NoCredit(ServingFault):
+class NoCreditError(ServingError):
     """The account cannot pay for further requests."""
 
 
-class ModelUnknown(ServingFault):
+class ModelUnknownError(ServingError):
     """The server does not serve the model that was asked for."""
 
 
-class NotJson(ServingFault):
+class NotJsonError(ServingError):
     """What answers at the address is not a chat server."""
 
 
-class RefusedAlike(ServingFault):
+class RefusedAlikeError(ServingError):
     """Requests about different cases are refused with the same words: the cause is none of them."""
 
 
-class RetriesExhausted(ServingFault):
+class RetriesExhaustedError(ServingError):
     """The server kept failing, stalling or asking to wait.
 
     ``status`` is the one that every attempt was answered with; None where they ended in different ways.
@@ -48,7 +48,7 @@ class RetriesExhausted(ServingFault):
         self.status = status
 
 
-class RequestRefused(ServingFault):
+class RequestRefusedError(ServingError):
     """The server refused this request."""
 
     fatal = False
@@ -60,23 +60,23 @@ class RequestRefused(ServingFault):
         self.status = status
 
 
-class ContextTooLong(RequestRefused):
+class ContextTooLongError(RequestRefusedError):
     """The conversation is longer than the model's window."""
 
     personal = True
 
 
-class ContentFiltered(RequestRefused):
+class ContentFilteredError(RequestRefusedError):
     """A filter of the server's refuses what the conversation says, or took away what the model answered."""
 
     personal = True
 
 
-class BrokenReply(RequestRefused):
+class BrokenReplyError(RequestRefusedError):
     """Every attempt was answered with status 200 and an error, or with what holds no reply."""
 
 
-class UnreadableCall(RequestRefused):
+class UnreadableCallError(RequestRefusedError):
     """The server could not read the call that the model wrote, and says so.
 
     ``written`` is what the model wrote, where the server tells.
