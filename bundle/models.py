@@ -34,7 +34,7 @@ def models_of(project: Path, env: str) -> list[Model]:
     """
     if not (project / "conf" / env).is_dir():
         raise BundleError(f"study {env!r}: there is no conf/{env}")
-    from persistence_pipeline.study.outside import configuration
+    from persistence_pipeline.session import configuration
 
     parameters = configuration(project / "conf", env)["parameters"]
     used = sorted({arm["source"] for arm in parameters["arms"].values() if arm})

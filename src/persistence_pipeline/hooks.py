@@ -146,8 +146,8 @@ def _refuse_other_stages(context: KedroContext) -> None:
     """As a stage of DVC: see that the stages are those of the study that the parameters describe."""
     if not command.in_dvc() or context.config_loader.runtime_params:
         return
-    from persistence_pipeline.study.dvc import StudyDvc
-    from persistence_pipeline.study.outside import check_fits
+    from persistence_pipeline.dvc.command import StudyDvc
+    from persistence_pipeline.dvc.outside import check_fits
 
     dvc = StudyDvc(Path(context.project_path), context.env or "base")
     if (dvc.project / dvc.file).is_file():

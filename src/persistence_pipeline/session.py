@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from kedro.framework import project as kedro_project
 from kedro.framework.context import KedroContext
 
-DEFAULT_STUDY = ("base", "local")
-"""Environments of the default study: ``local`` holds this machine's own settings."""
+from persistence_pipeline.study.expanded import DEFAULT_STUDY, check_expanded, check_own_data
+
+
+def configuration(conf: Path, env: str) -> OmegaConfigLoader:
+    """An environment's configuration, as a run with ``--env`` reads it, without this machine's own settings."""
+    if kedro_project.PACKAGE_NAME is None:
+        kedro_project.configure_project(__name__.partition(".")[0], preserve_logging=True)
+    settings = kedro_project.settings
+    arguments = {**settings.CONFIG_LOADER_ARGS, "default_run_env": "base"}
+    loader: OmegaConfigLoader = settings.CONFIG_LOADER_CLASS(str(conf), env=env, **arguments)
+    return loader
 
 
 def reporting_folder(context: KedroContext) -> str:
@@ -50,8 +60,6 @@ class StudyContext(KedroContext):
         Raises:
             StudyError: the study's spec has not been expanded, or its data folder is another's.
         """
-        from persistence_pipeline.study.expanded import check_expanded, check_own_data
-
         conf, env = Path(self.config_loader.conf_source), self.env or DEFAULT_STUDY[1]
         if conf.is_dir():  # not an archive
             check_expanded(conf, env)

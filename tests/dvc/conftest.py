@@ -77,7 +77,7 @@ class Project:
 
     def expand(self, *arguments: str) -> None:
         """Expand the spec, as `make cells` does."""
-        self.run(sys.executable, "-m", "persistence_pipeline.study", *arguments)
+        self.run(sys.executable, "-m", "persistence_pipeline.dvc", *arguments)
 
     def commit(self, message: str) -> None:
         """Commit everything."""
@@ -136,9 +136,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def _stop_side_by_side(project: Project) -> str:
+def _stop_parallel(project: Project) -> str:
     """Start the same command, stop it while the source is being trained; what it says. Nothing of it stays."""
-    command = [sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--jobs=2"]
+    command = [sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--jobs=2"]
     process = subprocess.Popen(
         command,
         cwd=project.root,
@@ -147,7 +147,7 @@ def _stop_side_by_side(project: Project) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    log = project.root / ".dvc/tmp/side_by_side/llama.txt"
+    log = project.root / ".dvc/tmp/parallel/llama.txt"
     deadline = time.monotonic() + HANGS
     while not (log.is_file() and "kedro run" in log.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
@@ -163,8 +163,8 @@ def _stop_side_by_side(project: Project) -> str:
 @pytest.fixture(scope="session")
 def reproduced(fresh: Project) -> Project:
     """The tiny project, reproduced by two processes side by side, committed."""
-    assert "stopped; run the same command to go on" in _stop_side_by_side(fresh)
-    output = fresh.run(sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--jobs=2")
-    (fresh.root.parent / "side_by_side.txt").write_text(output)
+    assert "stopped; run the same command to go on" in _stop_parallel(fresh)
+    output = fresh.run(sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--jobs=2")
+    (fresh.root.parent / "parallel.txt").write_text(output)
     fresh.commit("Reproduced")
     return fresh

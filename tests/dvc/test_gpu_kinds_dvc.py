@@ -14,7 +14,7 @@ from tests.dvc.conftest import COPIED, ROOT, Project
 from tests.pipelines.gpu_study import Opinionated, make_hub, on_toolemu_cases, shrink, write_newsletters
 
 from chat_server import ChatServer
-from persistence_pipeline.study.dvc import CODE
+from persistence_pipeline.dvc.command import CODE
 
 ARM, CELL = "tiny_qwen2_s0", "tiny_qwen2_b0p1_s0_safety"
 JUDGED = {f"judge_candidates@{ARM}", f"score@{CELL}", f"score_source@{ARM}"}
@@ -108,10 +108,10 @@ def test_stages_of_another_kind_than_the_parameters_say_are_refused(study: tuple
     project, _ = study
     before = (project.root / "data/gpu/08_reporting/report.html").read_bytes()
     project.edit("conf/gpu/parameters.yml", {"study": {"cases": "tool_world"}})
-    side_by_side = (sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--env=gpu")
+    parallel = (sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--env=gpu")
     for said in (
         project.dvc("repro", "conf/gpu/dvc.yaml", check=False),
-        project.run(*side_by_side, check=False),
+        project.run(*parallel, check=False),
     ):
         found = " ".join(said.split())
         assert "conf/gpu/dvc.yaml was written for other parameters: study.cases was toolemu and is" in found

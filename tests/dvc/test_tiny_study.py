@@ -20,7 +20,7 @@ import yaml
 from tests.dvc.conftest import SAFETY, THEN, Project
 from tests.projects import HANGS
 
-from persistence_pipeline.study.dvc import CODE
+from persistence_pipeline.dvc.command import CODE
 
 SECOND_STAGE = [f"train@{THEN}", f"rollout@{THEN}", f"score@{THEN}", "frontier", "metrics", "report"]
 FASTER = {"training": {"helpfulness": {"learning_rate": 0.001}}}
@@ -41,7 +41,7 @@ def _cached(project: Project) -> dict[Path, bool]:
 
 
 def test_side_by_side_reproduces_everything(reproduced: Project) -> None:
-    said = (reproduced.root.parent / "side_by_side.txt").read_text()
+    said = (reproduced.root.parent / "parallel.txt").read_text()
     assert f"{SAFETY}: done" in said and "report.html" in said
     lock = yaml.safe_load((reproduced.root / "dvc.lock").read_text())
     assert len([name for name in lock["stages"] if name != CODE]) == 16
@@ -77,7 +77,7 @@ def test_a_changed_module_concerns_only_the_stages_that_import_it(reproduced: Pr
         },
         "training/dpo.py": {"train"},
         "preferences/pairing.py": {"pairs"},
-        "study/stages.py": None,
+        "dvc/stages.py": None,
         "hooks.py": None,
     }.items():
         with (source / module).open("a") as file:

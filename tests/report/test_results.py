@@ -9,8 +9,8 @@ import pytest
 from tests.report.conftest import Study
 
 from persistence_pipeline.analysis.headline import headline_metrics
+from persistence_pipeline.provenance.results import NoResultsError, main, write_results
 from persistence_pipeline.report.manifest import processor
-from persistence_pipeline.study.results import NoResultsError, main, write_results
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence_pipeline.study.dvc import StudyDvc
+from persistence_pipeline.dvc.command import StudyDvc
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKED = "is in none: `git init` makes one here, `dvc config --local core.no_scm true` does without"
@@ -30,7 +30,7 @@ def unpacked(tmp_path: Path) -> Path:
 
 def test_without_a_repository_one_line_says_what_to_do(unpacked: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-m", "persistence_pipeline.study.side_by_side", "--jobs=1"]
+    command = [sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--jobs=1"]
     done = subprocess.run(command, cwd=unpacked, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.strip()]

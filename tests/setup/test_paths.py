@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.projects import copy_project
 
+from persistence_pipeline.dvc.outside import outside_files
 from persistence_pipeline.published.pairs import toolkit_file
 from persistence_pipeline.published.settings import PairSettings
-from persistence_pipeline.study.outside import outside_files
 from persistence_pipeline.training.launch import read_launch
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from persistence_pipeline.study.__main__ import main
+from persistence_pipeline.dvc.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATION = {

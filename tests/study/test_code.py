@@ -10,8 +10,8 @@ import pytest
 import yaml
 from tests.study.kinds import Place
 
-from persistence_pipeline.study import code
-from persistence_pipeline.study.dvc import CODE
+from persistence_pipeline.dvc import code
+from persistence_pipeline.dvc.command import CODE
 
 PACKAGE = "persistence_pipeline"
 

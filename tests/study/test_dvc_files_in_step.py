@@ -19,11 +19,11 @@ import yaml
 from kedro.pipeline import Pipeline
 from tests.study.kinds import KINDS, OWN, ROOT, Place
 
+from persistence_pipeline.dvc.command import CODE
+from persistence_pipeline.dvc.stages import Study, code_of, render_dvc_file
 from persistence_pipeline.study import Cell, parse_cells
-from persistence_pipeline.study.dvc import CODE
 from persistence_pipeline.study.expanded import _sources
 from persistence_pipeline.study.spec import expand, load_spec, render_cells
-from persistence_pipeline.study.stages import Study, code_of, render_dvc_file
 
 STUDIES = sorted(path.parent.name for path in ROOT.glob("conf/*/study.yml"))
 OUTSIDE = {

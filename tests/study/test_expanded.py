@@ -11,11 +11,12 @@ import pytest
 import yaml
 from tests.projects import ROOT, copy_project
 
+from persistence_pipeline.dvc.__main__ import main
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.outside import require_fit
+from persistence_pipeline.session import configuration
 from persistence_pipeline.study import StudyError
-from persistence_pipeline.study.__main__ import main
-from persistence_pipeline.study.dvc import StudyDvc
 from persistence_pipeline.study.expanded import check_expanded, check_own_data
-from persistence_pipeline.study.outside import configuration, require_fit
 
 MINE = """\
 sources: [llama, gpt2]
@@ -57,7 +58,7 @@ def test_a_spec_changed_since_it_was_expanded_is_named_with_the_command(conf: Pa
     said = str(refused.value)
     assert "\n" not in said and said.startswith("conf/grid/study.yml no longer says what its table of cells")
     assert "(now 60 cells, 20 added, 20 removed)" in said
-    assert "`make cells` (python -m persistence_pipeline.study --env=grid) expands it" in said
+    assert "`make cells` (python -m persistence_pipeline.dvc --env=grid) expands it" in said
     with pytest.raises(SystemExit, match=r"error: conf/grid/study.yml no longer says"):
         require_fit(StudyDvc(conf.parent, "grid"))
     _expand(conf, "grid")
@@ -161,7 +162,7 @@ def test_a_study_of_one_s_own_as_the_readme_makes_it(tmp_path: Path) -> None:
     output = early.stdout + early.stderr
     assert early.returncode == 1 and "Traceback" not in output
     assert "error: conf/mine/study.yml has not been expanded" in output
-    said = typed("persistence_pipeline.study", "--env=mine")
+    said = typed("persistence_pipeline.dvc", "--env=mine")
     assert (
         "conf/mine: 20 cells, 20 added; written: conf/mine/parameters_cells.json, conf/mine/dvc.yaml"
         in said.stdout

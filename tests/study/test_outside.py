@@ -11,9 +11,10 @@ import pytest
 import yaml
 from tests.study.kinds import ROOT, Place, edit, expand, make_kind
 
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.outside import check_fits, outside_files, require_fit
+from persistence_pipeline.session import configuration
 from persistence_pipeline.study import StudyError
-from persistence_pipeline.study.dvc import StudyDvc
-from persistence_pipeline.study.outside import check_fits, configuration, outside_files, require_fit
 from published.published_clone import make_clone
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from persistence_pipeline.dvc.__main__ import main
 from persistence_pipeline.study import StudyError, parse_cells, parse_design
-from persistence_pipeline.study.__main__ import main
 from persistence_pipeline.study.spec import expand, load_spec, parse_spec, tables
 
 KNOWN = ("llama", "gpt2")

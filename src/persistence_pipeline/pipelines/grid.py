@@ -63,7 +63,7 @@ def case_table_of(seed: int) -> str:
 def _parameters_without_session() -> Mapping[str, Any]:
     from kedro.utils import find_kedro_project
 
-    from persistence_pipeline.study.outside import configuration
+    from persistence_pipeline.session import configuration
 
     project = find_kedro_project(Path.cwd()) or _PROJECT
     parameters: Mapping[str, Any] = configuration(project / "conf", os.environ.get("KEDRO_ENV", "base"))[

@@ -73,7 +73,7 @@ def continuing(words: Sequence[str]) -> str:
 
 def advice(words: Sequence[str], project: Path, env: str) -> str:
     """The command that goes on, which is DVC's where this run is one of its stages."""
-    from persistence_pipeline.study.dvc import StudyDvc
+    from persistence_pipeline.dvc.command import StudyDvc
 
     return f"dvc repro {StudyDvc(project, env).file}" if in_dvc() else continuing(words)
 

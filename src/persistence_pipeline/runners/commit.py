@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from persistence_pipeline.dvc.command import CODE, StudyDvc
+from persistence_pipeline.dvc.outside import require_fit
 from persistence_pipeline.provenance import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
-from persistence_pipeline.study.dvc import CODE, StudyDvc
-from persistence_pipeline.study.outside import require_fit
 
 
 def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

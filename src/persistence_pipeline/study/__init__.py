@@ -1,8 +1,7 @@
 """What a study consists of: cells, arms, case sets.
 
 Running pipelines read ``cells.py`` and ``design.py`` alone. ``spec.py`` expands a compact spec to the table of
-cells, ``stages.py`` and ``code.py`` make ``dvc.yaml`` of it, ``digest.py`` is what that runs beside Kedro,
-``side_by_side.py`` runs its stages.
+cells, ``expanded.py`` sees that a table is that of its spec. What DVC makes of a study is in ``dvc/``.
 """
 
 from persistence_pipeline.study.cells import (

@@ -12,11 +12,12 @@ from typing import Any
 import yaml
 
 from persistence_pipeline import yaml_files
-from persistence_pipeline.session import DEFAULT_STUDY
 from persistence_pipeline.study.cells import Cell, StudyError
 from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
 
 SPEC = "study.yml"
+DEFAULT_STUDY = ("base", "local")
+"""Environments of the default study: ``local`` holds this machine's own settings."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def check_expanded(conf: Path, env: str) -> None:
     if not (conf / owner / SPEC).is_file():
         return
     table, now = conf / owner / TABLE, expansion(conf, owner)
-    command = f"`make cells` (python -m persistence_pipeline.study --env={owner}) expands it"
+    command = f"`make cells` (python -m persistence_pipeline.dvc --env={owner}) expands it"
     if not table.is_file():
         raise StudyError(f"{conf.name}/{owner}/{SPEC} has not been expanded to a table of cells: {command}")
     if read_table(table) != json.loads(now.render()):

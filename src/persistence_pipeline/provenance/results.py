@@ -1,7 +1,7 @@
 """The numbers of a finished study as a small file for Git: what came out, of which commit, on which processor.
 
-``python -m persistence_pipeline.study.results`` reads the study's ``summary.json``. Runs themselves write nothing
-that Git tracks: their numbers differ between processors, so what is kept has to say where it comes from.
+``python -m persistence_pipeline.provenance.results`` reads the study's ``summary.json``. Runs themselves write
+nothing that Git tracks: their numbers differ between processors, so what is kept has to say where it comes from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_pipeline.analysis.headline import headline_metrics
-from persistence_pipeline.study.outside import configuration
+from persistence_pipeline.session import configuration
 
 DESCRIBED = ("commit", "processor", "python", "versions", "seeds", "sources", "parameters_sha256", "scores_sha256")
 

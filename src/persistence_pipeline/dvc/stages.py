@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from persistence_pipeline.dvc.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
+from persistence_pipeline.dvc.command import CODE
+from persistence_pipeline.dvc.outside import outside_files, variables
+from persistence_pipeline.dvc.template import Stage, template_of
+from persistence_pipeline.session import configuration
 from persistence_pipeline.study.cells import Cell, seed_name
-from persistence_pipeline.study.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
 from persistence_pipeline.study.design import StudyDesign, parse_design
-from persistence_pipeline.study.dvc import CODE
-from persistence_pipeline.study.outside import configuration, outside_files, variables
 from persistence_pipeline.study.spec import TABLE
-from persistence_pipeline.study.template import Stage, template_of
 
 if TYPE_CHECKING:
     from kedro.io import CatalogConfigResolver
@@ -234,7 +235,7 @@ def _code_stage(study: Study, template: Mapping[str, Stage]) -> tuple[Stage, dic
         for path, keys in entry.items():
             formats.setdefault(path, set()).update(keys)
     made = {
-        "cmd": f"python -m persistence_pipeline.study.digest {file} {folder} {identity}",
+        "cmd": f"python -m persistence_pipeline.dvc.digest {file} {folder} {identity}",
         "deps": files,
         "params": [{path: sorted(keys)} for path, keys in sorted(formats.items())],
         "outs": list(dict.fromkeys(stands_for.values())),

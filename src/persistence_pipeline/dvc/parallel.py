@@ -22,9 +22,9 @@ from time import monotonic, perf_counter, sleep
 
 import yaml
 
+from persistence_pipeline.dvc.command import CODE, COMMAND, StudyDvc
+from persistence_pipeline.dvc.outside import require_fit
 from persistence_pipeline.study.cells import Cell, parse_cells, seed_name
-from persistence_pipeline.study.dvc import CODE, COMMAND, StudyDvc
-from persistence_pipeline.study.outside import require_fit
 from persistence_pipeline.study.spec import TABLE
 
 ARMS, CELLS = "${arms}", "${stages}"
@@ -98,7 +98,7 @@ class Workers:
 
     def __init__(self, dvc: StudyDvc, places: Sequence[Mapping[str, str]], options: Sequence[str] = ()) -> None:
         self._dvc, self._options = dvc, options
-        self._logs = dvc.project / ".dvc" / "tmp" / "side_by_side"
+        self._logs = dvc.project / ".dvc" / "tmp" / "parallel"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._running: set[subprocess.Popen[bytes]] = set()
         self.places: SimpleQueue[Mapping[str, str]] = SimpleQueue()
@@ -223,7 +223,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    name = "python -m persistence_pipeline.study.side_by_side"
+    name = "python -m persistence_pipeline.dvc.parallel"
     parser = argparse.ArgumentParser(prog=name, description=main.__doc__)
     parser.add_argument("--env", default="base", help="the study's environment")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")

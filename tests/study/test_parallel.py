@@ -12,9 +12,9 @@ import pytest
 import yaml
 from tests.study.kinds import KINDS, ROOT, Place
 
+from persistence_pipeline.dvc.command import CODE, StudyDvc
+from persistence_pipeline.dvc.parallel import Job, Workers, main, needed, plan, run_jobs
 from persistence_pipeline.study import parse_cells
-from persistence_pipeline.study.dvc import CODE, StudyDvc
-from persistence_pipeline.study.side_by_side import Job, Workers, main, needed, plan, run_jobs
 
 GRID = Place(ROOT, "grid")
 AT_THE_END = {"frontier", "metrics", "report"}

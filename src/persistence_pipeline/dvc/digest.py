@@ -1,6 +1,6 @@
 """Small files that stand for all the code of a stage, one for each kind of stage.
 
-``python -m persistence_pipeline.study.digest DVC_FILE FOLDER IDENTITY`` writes, for each entry of the
+``python -m persistence_pipeline.dvc.digest DVC_FILE FOLDER IDENTITY`` writes, for each entry of the
 ``meta`` of the stage ``code``, the SHA-256 of its files and the values of its parameters. Other stages depend on
 these files; a study of many cells then has hundreds of dependencies instead of thousands, and DVC looks through
 them in seconds.
@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from persistence_pipeline.study.dvc import CODE
+from persistence_pipeline.dvc.command import CODE
 
 
 def digest(needs: Mapping[str, Any]) -> str:

@@ -13,21 +13,14 @@ from typing import Any
 
 import yaml
 
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.session import configuration
 from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.study.design import StudyDesign, parse_design
-from persistence_pipeline.study.dvc import StudyDvc
 from persistence_pipeline.study.expanded import check_expanded, check_own_data
 
 ONE_BY_ONE = ("training", "pairing", "sources")
 """Parameters that stages depend on one entry at a time."""
-
-
-def configuration(conf: Path, env: str) -> Mapping[str, Any]:
-    """An environment's configuration, as a run with ``--env`` reads it."""
-    from persistence_pipeline.session import StudyConfigLoader
-    from persistence_pipeline.settings import CONFIG_LOADER_ARGS
-
-    return StudyConfigLoader(str(conf), env=env, **{**CONFIG_LOADER_ARGS, "default_run_env": "base"})
 
 
 def outside_files(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -132,7 +125,7 @@ def check_fits(dvc: StudyDvc, parameters: Mapping[str, Any], data: str) -> None:
     if difference:
         raise StudyError(
             f"{dvc.file} was written for other parameters: {difference}; `make cells` "
-            f"(python -m persistence_pipeline.study --env={dvc.env}) writes it anew"
+            f"(python -m persistence_pipeline.dvc --env={dvc.env}) writes it anew"
         )
 
 

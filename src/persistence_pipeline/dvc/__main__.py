@@ -1,4 +1,4 @@
-"""``python -m persistence_pipeline.study``: expand study specs into tables of cells and ``dvc.yaml`` files."""
+"""``python -m persistence_pipeline.dvc``: expand study specs into tables of cells and ``dvc.yaml`` files."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import argparse
 import warnings
 from pathlib import Path
 
+from persistence_pipeline.dvc.outside import outside_files
+from persistence_pipeline.dvc.stages import Study, render_dvc_file
+from persistence_pipeline.session import configuration
 from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.study.expanded import difference, expansion, read_table
-from persistence_pipeline.study.outside import configuration, outside_files
 from persistence_pipeline.study.spec import TABLE
-from persistence_pipeline.study.stages import Study, render_dvc_file
 
 
 def main(argv: list[str] | None = None) -> None:
     """Expand the spec of each environment that has one: the table of cells, then ``dvc.yaml``."""
-    parser = argparse.ArgumentParser(prog="python -m persistence_pipeline.study", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m persistence_pipeline.dvc", description=main.__doc__)
     parser.add_argument("--env", action="append", help="only this environment (may be repeated)")
     parser.add_argument("--conf", type=Path, default=Path("conf"))
     parser.add_argument(
