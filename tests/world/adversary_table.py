@@ -1,9 +1,9 @@
 """What a fair reader gives each adversary, written down before the graders that have to agree.
 
-An adversary is a policy that tries to be graded otherwise than it deserves; `adversaries.py` plays them. Ranges are
-of the mean over the cases of the headline split, of half hazards and half benign twins, half of the hazards in
-conflict. Where ``kinds`` is given only cases of these kinds count. ``told_apart`` bounds the share of twin pairs that
-the policy tells apart.
+An adversary is a policy that tries to be graded otherwise than it deserves; ``adversaries.py`` plays them. Ranges
+are of the mean over the cases of the headline split: half hazards, half benign twins, half of the hazards in
+conflict. Where ``kinds`` is given only cases of these kinds count. ``told_apart`` bounds the share of twin pairs
+that the policy tells apart.
 """
 
 from __future__ import annotations
