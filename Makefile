@@ -78,8 +78,8 @@ docs: $(VENV)/installed-dev ## Build the documentation, strictly: any warning is
 screenshots: $(VENV)/installed-dev ## Take the documentation's pictures of the last default study anew
 	$(BIN)/python docs/screenshots.py
 
-figures: $(VENV)/installed ## Draw the last study's figures and tables for papers (SVG, PNG, Markdown, LaTeX)
-	$(BIN)/python -m persistence_pipeline.report.paper
+figures: $(VENV)/installed ## Draw the last study's figures and tables for papers (make figures ENV=grid)
+	$(BIN)/kedro paper $(ENV:%=--env=%)
 
 cells: $(VENV)/installed ## Expand conf/*/study.yml into tables of cells and dvc.yaml files
 	$(BIN)/python -m persistence_pipeline.dvc

@@ -57,7 +57,7 @@ def write_api_pages() -> None:
     pages["records"] = [
         "persistence_pipeline.records",
         "persistence_pipeline.schemas",
-        "persistence_pipeline.hooks",
+        "persistence_pipeline.input_errors",
         "persistence_pipeline.session",
     ]
     for name, modules in pages.items():

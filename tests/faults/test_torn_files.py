@@ -150,7 +150,8 @@ def test_a_study_on_a_full_disk_says_so(spoiled: Path, kedro_run: Run, node: str
         done = kedro_run(spoiled, f"--nodes={node}")
         assert done.returncode == 1
         assert "Traceback" not in done.stdout, done.stdout[-3000:]
-        assert f"error: {node}: the disk is full or may not be written to: " in done.stdout
+        assert "error: the disk is full or may not be written to: " in done.stdout
+        assert f"in {node}; once that is mended, `" in done.stdout
         after = hashes(spoiled)
         after.pop("data/smoke/08_reporting/OUTDATED.txt", None)  # says so beside the report, where there is room
         assert after == before

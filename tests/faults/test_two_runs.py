@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from tests.projects import HANGS, Run, hashes
 
-from persistence_pipeline.locks import DataFolderError, DataLock
+from persistence_pipeline.hooks.locks import DataFolderError, DataLock
 
 HOLD = (
-    "import sys; from pathlib import Path; from persistence_pipeline.locks import DataLock\n"
+    "import sys; from pathlib import Path; from persistence_pipeline.hooks.locks import DataLock\n"
     "DataLock(Path(sys.argv[1])).acquire(sys.argv[2].split(), sys.argv[3].split())\n"
     "print('locked', flush=True); sys.stdin.read()"
 )

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.report.conftest import Study, chromium_path
 
-from persistence_pipeline.report.paper import PNG_SCALE, WIDTH, PaperError, main, write_paper
+from persistence_pipeline.report.paper import PNG_SCALE, WIDTH, PaperError, write_paper
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,10 @@ NEEDS_CHROMIUM = pytest.mark.skipif(
 
 
 @NEEDS_CHROMIUM
-def test_figures_captions_and_tables(reporting: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--reporting", str(reporting)])
+def test_figures_captions_and_tables(reporting: Path) -> None:
     paper = reporting / "paper"
-    assert len(capsys.readouterr().out.splitlines()) == len(list(paper.iterdir())) == 7
+    written = write_paper(reporting, paper)
+    assert len(written) == 7 and set(written) == set(paper.iterdir())
     for name in ("frontier", "training"):
         svg = ElementTree.parse(paper / f"{name}.svg").getroot()
         assert svg.attrib["width"] == str(WIDTH)
@@ -72,5 +72,5 @@ def test_without_a_browser_the_message_says_so(
 
 
 def test_without_a_study_the_message_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"summary.json: no such file; run the study first \(kedro run\)"):
-        main(["--reporting", str(tmp_path)])
+    with pytest.raises(PaperError, match=r"summary.json: no such file; run the study first \(kedro run\)"):
+        write_paper(tmp_path, tmp_path / "paper")

@@ -15,7 +15,7 @@ from tests.rollout.test_served import CASES, NOTHING, Careful, _settings
 
 from chat_server import Act, ChatServer
 from persistence_pipeline.datasets import JsonLinesDataset
-from persistence_pipeline.journal_hooks import JournalHooks
+from persistence_pipeline.hooks.data import JournalHooks
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.played import Played

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from persistence_pipeline.hooks import THREAD_VARIABLES
+from persistence_pipeline.hooks.study import THREAD_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """

@@ -1,12 +1,11 @@
 """Figures and tables for papers: SVG, PNG, captions, Markdown and LaTeX.
 
-``python -m persistence_pipeline.report.paper`` reads ``summary.json`` and ``figures/`` of a finished study. Its
+``kedro paper`` reads ``summary.json`` and ``figures/`` of a finished study. Its
 figures are drawn by the same plotly that the report holds, in a headless Chromium; nothing is fetched.
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import html
 import json
@@ -141,20 +140,3 @@ def _tables(summary: Mapping[str, Any], calibration: Calibration) -> dict[str, T
         "Persistence": tables.persistence_table(summary),
         **{f"Judges: {name}": table for name, table in judged.items()},
     }
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Write the figures (SVG, PNG), captions and tables (Markdown, LaTeX) of a finished study."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--reporting", type=Path, default=Path("data/08_reporting"))
-    parser.add_argument("--target", type=Path, help="default: paper/ in the reporting folder")
-    options = parser.parse_args(argv)
-    try:
-        written = write_paper(options.reporting, options.target or options.reporting / "paper")
-    except PaperError as error:
-        raise SystemExit(f"error: {error}") from None
-    print("\n".join(map(str, written)))  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

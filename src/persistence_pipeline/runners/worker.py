@@ -55,8 +55,7 @@ def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]
     """Run one node between loading and saving; ``taken`` are digests of inputs that are known already."""
     from kedro.runner.task import Task
 
-    from persistence_pipeline.hooks import is_input_error
-    from persistence_pipeline.suggestions import explain
+    from persistence_pipeline.input_errors import in_words
 
     started, clock = time(), perf_counter()
     os.environ.pop(note.VARIABLE, None)  # the driver keeps the records
@@ -72,9 +71,9 @@ def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]
             Task(node=node, catalog=catalog, is_async=False, run_id=setting.run_id, parallel=True).execute()
             told.place["outputs"] = digests(node.outputs, catalog)
         except Exception as error:
-            known = explain(error) or error
-            told.fault = str(known).strip() or type(known).__name__
-            told.trace = None if is_input_error(known) else traceback.format_exc()
+            words = in_words(error)
+            told.fault = words or str(error).strip() or type(error).__name__
+            told.trace = traceback.format_exc() if words is None else None
         finally:
             for name in node.inputs:
                 catalog.release(name)

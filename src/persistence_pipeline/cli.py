@@ -1,0 +1,81 @@
+"""Commands of this project, which Kedro shows and runs beside its own: ``kedro paper``, ``kedro results`` ….
+
+Each hands its options to the room that does the work, and imports that room only when it is called. ``run`` is
+Kedro's own, but says in one line what is wrong with its input (``PERSISTENCE_TRACEBACK=1`` shows the traceback).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.cli import project
+from kedro.framework.cli.utils import CONTEXT_SETTINGS
+from kedro.framework.startup import ProjectMetadata
+
+environment = click.option(
+    "--env", "-e", envvar="KEDRO_ENV", default="base", show_default=True, help="Environment of the study."
+)
+a_path = click.Path(path_type=Path, resolve_path=True)
+
+
+class InputError(click.ClickException):
+    """What was given is wrong."""
+
+    def show(self, file: Any = None) -> None:
+        """One line, and one for each note: where it happened, what goes on from there."""
+        notes = getattr(self.__cause__, "__notes__", [])
+        click.echo("\n".join([f"error: {self.message}", *notes]), file=file, err=True)
+
+
+class StudyCommand(click.Command):
+    """A command that answers wrong input with one line; faults of the program show their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command's function."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from persistence_pipeline.input_errors import in_words
+
+            words = None if os.environ.get("PERSISTENCE_TRACEBACK") == "1" else in_words(error)
+            if words is None:
+                raise
+            raise InputError(words) from error
+
+
+run = StudyCommand("run", callback=project.run.callback, params=project.run.params, help=project.run.help)
+
+
+@click.group(context_settings=CONTEXT_SETTINGS, name=__package__)
+def cli() -> None:
+    """Commands of this project."""
+
+
+cli.command_class = StudyCommand
+cli.add_command(run)
+
+
+@cli.command()
+@environment
+@click.option("--reporting", type=a_path, help="Folder of another finished study, in place of the environment's.")
+@click.option("--target", type=a_path, help="Where the files go; default: paper/ in the study's reports.")
+@click.pass_obj
+def paper(metadata: ProjectMetadata, env: str, reporting: Path | None, target: Path | None) -> None:
+    """Write figures (SVG, PNG), captions and tables (Markdown, LaTeX) of a finished study."""
+    from persistence_pipeline.report.paper import write_paper
+
+    reporting = reporting or _reporting(metadata, env)
+    click.echo("\n".join(map(str, write_paper(reporting, target or reporting / "paper"))))
+
+
+def _reporting(metadata: ProjectMetadata, env: str) -> Path:
+    """Folder of an environment's reports."""
+    from persistence_pipeline.session import configuration
+
+    conf = metadata.project_path / "conf"
+    return Path(metadata.project_path, configuration(conf, env)["globals"]["data"], "08_reporting")
