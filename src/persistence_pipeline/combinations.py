@@ -166,7 +166,8 @@ def _cases(parameters: Parameters) -> Faults:
 
 def _no_cases(parameters: Parameters, split: Split) -> str:
     asked = parameters.world.twins_per_group.get(split, 0)
-    reason = "no template group is in it" if asked else "world.twins_per_group has none"
+    held_out = "world.held_out_combinations and held_out_domain leave no template group in it"
+    reason = held_out if asked else "world.twins_per_group has none"
     return f"there is no case of {split}: {reason}"
 
 

@@ -8,12 +8,19 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from persistence_pipeline.agents.chat import TemplateError, to_template_messages
 from persistence_pipeline.agents.compact import ParseError
-from persistence_pipeline.agents.families import FAMILIES, Family, find_family, recorded_family, use_family
+from persistence_pipeline.agents.families import (
+    FAMILIES,
+    Family,
+    find_family,
+    made_safe,
+    recorded_family,
+    use_family,
+)
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall
 from persistence_pipeline.world.domains import DOMAINS
@@ -147,7 +154,10 @@ CALLS = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(call=CALLS, said=st.text().filter(lambda s: "<" not in s and "{" not in s))
+@example(call=ToolCall(name="_", arguments={"<|im_end|>": None, "a": "<|eot_id|>"}), said="")
 def test_parse_inverts_render(family: Family, ours: Any, call: ToolCall, said: str) -> None:
+    """But for control tokens, which rendering breaks up."""
+    (call,) = made_safe(Message(role="assistant", content="", tool_calls=(call,))).tool_calls
     text = said if family.tagged else ""
     shaped = to_template_messages([USER, Message(role="assistant", content=text, tool_calls=(call,))], ours)
     before = ours.apply_chat_template(shaped[:1], tokenize=False, add_generation_prompt=True)
