@@ -86,7 +86,7 @@ def _with(changes: dict[str, Any]) -> dict[str, Any]:
         ({"world.twins_per_group.test_combination": 0}, "analysis.split: there is no case of test_combination"),
         (
             {"world.held_out_combinations": []},
-            "analysis.split: there is no case of test_combination: no template gr",
+            "analysis.split: there is no case of test_combination: world.held_out_",
         ),
         ({"analysis.split": "train"}, "analysis.split: Input should be 'test_iid'"),
         ({"pairing.safety.objective": "both"}, "pairing: safety.objective is both"),
