@@ -89,7 +89,7 @@ class StudyHooks:
 
         grid.active_cells()  # refused here, where a study is wrong
         if grid.active_design().emulated:
-            from persistence_pipeline.judging.emulated_rollout import check_emulated_study
+            from persistence_pipeline.needs import check_emulated_study
 
             check_emulated_study(parameters)
 
