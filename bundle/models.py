@@ -27,7 +27,7 @@ class Model:
 
 
 def models_of(project: Path, env: str) -> list[Model]:
-    """The pretrained sources that the cells of an environment start from; others are trained there.
+    """The pretrained sources that the policies of an environment start from; others are trained there.
 
     Raises:
         BundleError: no such environment, or a model that is neither a directory nor in the hub's cache.
@@ -37,7 +37,7 @@ def models_of(project: Path, env: str) -> list[Model]:
     from persistence_pipeline.session import configuration
 
     parameters = configuration(project / "conf", env)["parameters"]
-    used = sorted({arm["source"] for arm in parameters["arms"].values() if arm})
+    used = sorted({policy["source"] for policy in parameters["policies"].values() if policy})
     pretrained = {name: parameters["sources"][name].get("pretrained") for name in used}
     return [_model(project, name, settings) for name, settings in pretrained.items() if settings]
 

@@ -23,11 +23,12 @@ def test_the_nearest_name_is_suggested_and_few_names_are_listed() -> None:
     assert str(unknown("node", "nod7", many)).count("node") < 5
 
 
-def test_pipelines_are_known_by_their_folders() -> None:
-    check_pipelines(None)
-    check_pipelines(["__default__", "sequential", "reporting"])
+def test_a_pipeline_that_there_is_not_is_named() -> None:
+    known = ["__default__", "safety", "sequential", "reporting"]
+    check_pipelines([], known)
+    check_pipelines(["__default__", "sequential", "reporting"], known)
     with pytest.raises(UnknownNameError, match="did you mean 'sequential'"):
-        check_pipelines(["safety", "sequentail"])
+        check_pipelines(["safety", "sequentail"], known)
 
 
 def test_other_errors_are_left_alone(tmp_path: Path) -> None:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from persistence_pipeline.records import Split
 from persistence_pipeline.strict import Path as Place
-from persistence_pipeline.strict import SettingError, hint, parse
-from persistence_pipeline.study import check_cells, seed_name, stage_row
-from persistence_pipeline.study.cells import StudyError
+from persistence_pipeline.strict import SettingError, dotted, hint, parse
+from persistence_pipeline.study import StudyError, seed_name
+from persistence_pipeline.study.policies import check_policies, stage_tables, trained
 from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.launch import read_launch
-from persistence_pipeline.training.settings import FACTORS, StageConfig, with_factors
+from persistence_pipeline.training.settings import StageConfig, with_factors
 from persistence_pipeline.world.splits import all_groups, room
 
 if TYPE_CHECKING:
     from persistence_pipeline.parameters import Parameters
 
 Faults = Iterator[tuple[Place, str]]
-"""What a cell adds to the settings of its stage."""
 LONGEST_PROMPT = 12
 """Tokens of the longest compact request with what opens and closes it."""
 AGAIN = ": the tables are written from study.yml by `make cells`"
@@ -33,80 +32,78 @@ def check_together(parameters: Parameters) -> None:
     Raises:
         SettingError: naming one that does not.
     """
-    for check in (_cells, _tables, _stages, _sources, _cases, _pairs, _judges):
+    for check in (_policies, _tables, _stages, _sources, _cases, _pairs, _judges):
         for place, message in check(parameters):
             raise SettingError(place, message)
 
 
-def _cells(parameters: Parameters) -> Faults:
-    """The table of cells by itself, and against the sources."""
-    cells = parameters.own_cells()
-    if not cells:
-        yield ("cells",), f"there are none{AGAIN}"
-    for name, cell in cells.items():
-        if cell.source not in parameters.sources:
+def _policies(parameters: Parameters) -> Faults:
+    """The table of policies by itself, and against the sources."""
+    policies = parameters.own_policies()
+    if not trained(policies):
+        yield ("policies",), f"there are none that a stage trains{AGAIN}"
+    for name, policy in policies.items():
+        if policy.source not in parameters.sources:
             yield (
-                ("cells", name, "source"),
-                f"no source is named {cell.source!r}; {hint(cell.source, parameters.sources)}",
+                ("policies", name, "source"),
+                f"no source is named {policy.source!r}; {hint(policy.source, parameters.sources)}",
             )
-        if name != cell.name:
-            yield ("cells", name), f"its factors give it the name {cell.name}{AGAIN}"
+        if name != policy.name:
+            yield ("policies", name), f"its factors give it the name {policy.name}{AGAIN}"
     try:
-        check_cells(cells)
+        check_policies(policies)
     except StudyError as error:
-        yield ("cells",), str(error)
+        yield ("policies",), str(error)
 
 
 def _tables(parameters: Parameters) -> Faults:
-    """Arms and case sets are named by what they are, and there are all that the cells stand on."""
-    for name, arm in parameters.arms.items():
-        if name != arm.name:
-            yield (
-                ("arms", name),
-                f"its source and seed give it the name {arm.name}{AGAIN}",
-            )
+    """Case sets are named by what they are, and there are all that policies act on; stages are those of DVC."""
     for name, case_set in parameters.seeds.items():
         if name != seed_name(case_set.seed):
             yield ("seeds", name), f"its seed gives it the name {seed_name(case_set.seed)}{AGAIN}"
-    for name, cell in parameters.own_cells().items():
-        row = parameters.stages.get(name)
-        if row is not None and row != stage_row(cell):
-            yield ("stages", name), f"is not what its cell says{AGAIN}"
-        if cell.arm not in parameters.arms:
-            yield ("arms",), f"there is no {cell.arm}, on which cell {name} stands{AGAIN}"
-        if seed_name(cell.seed) not in parameters.seeds:
+    policies = parameters.own_policies()
+    for name, policy in policies.items():
+        if seed_name(policy.seed) not in parameters.seeds:
             yield (
                 ("seeds",),
-                f"there is no {seed_name(cell.seed)}, on which cell {name} stands{AGAIN}",
+                f"there is no {seed_name(policy.seed)}, on which policy {name} acts{AGAIN}",
             )
+    for kind, rows in stage_tables(policies).items():
+        there = parameters.stages.get(kind, {})
+        for name, row in rows.items():
+            if there.get(name) != row:
+                yield ("stages", kind, name), f"is not what its policy says{AGAIN}"
 
 
 def _stages(parameters: Parameters) -> Faults:
-    """The settings of each cell's stage with the factors of the cell."""
-    launch_of = cache(read_launch)  # the cells of an objective share one file
-    for name, cell in parameters.own_cells().items():
-        settings = getattr(parameters.training, cell.objective)
-        group = ("training", cell.objective)
+    """The settings of each policy's last stage with the factors of the policy."""
+    launch_of = cache(read_launch)  # the policies of an objective share one file
+    for name, policy in trained(parameters.own_policies()).items():
+        objective = str(policy.objective)
+        settings = getattr(parameters.training, objective)
+        group = ("training", objective)
         try:
-            config = parse(StageConfig, with_factors(settings, cell))
+            config = parse(StageConfig, with_factors(settings, policy))
             if config.launch is not None:
                 launch_of(Path(config.launch)).divide(config)
         except SettingError as refused:
-            of_cell = refused.path[:1] and refused.path[0] in FACTORS
-            yield (("cells", name) if of_cell else group) + refused.path, f"{refused.message} (cell {name})"
+            setting = dotted(refused.path)
+            kind = next((kind for kind in ("factors", "settings") if setting in getattr(policy, kind)), None)
+            where = ("policies", name, kind, setting) if kind else (*group, *refused.path)
+            yield where, f"{refused.message} (policy {name})"
         except StageError as fault:
             yield (*group, "launch"), str(fault)
-        model = parameters.sources[cell.source].model
+        model = parameters.sources[policy.source].model
         if model is not None and settings.max_length > model.context:
             yield (
                 (*group, "max_length"),
-                f"{settings.max_length} tokens, and the context of {cell.source} has {model.context}",
+                f"{settings.max_length} tokens, and the context of {policy.source} has {model.context}",
             )
 
 
 def _sources(parameters: Parameters) -> Faults:
     """Sources that are used can be had, and can play what the study stands on."""
-    for source in dict.fromkeys(cell.source for cell in parameters.own_cells().values()):
+    for source in dict.fromkeys(policy.source for policy in parameters.own_policies().values()):
         settings, place = parameters.sources[source], ("sources", source)
         if settings.pretrained is not None:
             named = settings.pretrained.model
@@ -176,7 +173,7 @@ def _pairs(parameters: Parameters) -> Faults:
     candidates = parameters.candidates
     players = [*candidates.pool, *candidates.scripted]
     for name in players:
-        if players.count(name) > 1 or name in parameters.arms:
+        if players.count(name) > 1 or name in parameters.policies:
             yield (
                 ("candidates", "pool" if name in candidates.pool else "scripted"),
                 f"two players are named {name}",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from persistence_pipeline.records import Split
 from persistence_pipeline.strict import SettingError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import StageSettings
 
 if TYPE_CHECKING:
     from persistence_pipeline.parameters import Parameters
-
-TESTED: Split = "test_iid"
 
 
 def check_needs(parameters: Parameters, inputs: Iterable[str], *, here: bool) -> None:
@@ -54,7 +51,7 @@ def _published(parameters: Parameters) -> None:
 
 
 def _emulation(parameters: Parameters, *, played: bool) -> None:
-    from persistence_pipeline.toolemu.settings import EmulationError, emulator_of, load_cases
+    from persistence_pipeline.judging.emulation import EmulationError, emulator_of, load_cases
 
     try:
         load_cases(parameters.emulation, 0)
@@ -62,7 +59,7 @@ def _emulation(parameters: Parameters, *, played: bool) -> None:
     except EmulationError as fault:
         raise SettingError(("emulation",), str(fault)) from None
     if played and parameters.rollout.served is None:
-        for source in {cell.source for cell in parameters.own_cells().values()}:
+        for source in {policy.source for policy in parameters.own_policies().values()}:
             if parameters.sources[source].model is not None:
                 raise SettingError(
                     ("rollout", "served"),
@@ -99,28 +96,3 @@ def _devices(objective: str, stage: StageSettings) -> None:
     if n_wanted > n_found:
         field, what = ("launch", f"{stage.launch} starts {n_wanted} processes") if launch else ("device", "cuda")
         raise SettingError(("training", objective, field), f"{what}, and this machine has {n_found} GPUs")
-
-
-def check_emulated_study(parameters: Mapping[str, Any]) -> None:
-    """See before anything runs that a study on ToolEmu's cases has all that it needs.
-
-    Raises:
-        EmulationError: something is not named, or cannot be part of such a study.
-        CaseError: a file is missing or malformed, or a case names an unknown toolkit.
-        JudgingError: no judge is named.
-    """
-    from persistence_pipeline.judging.settings import JudgingSettings
-    from persistence_pipeline.rollout.run import CandidateSettings
-    from persistence_pipeline.toolemu.settings import EmulationError, EmulationSettings, emulator_of, load_cases
-
-    settings = EmulationSettings.model_validate(parameters["emulation"])
-    load_cases(settings, 0)
-    emulator_of(settings)
-    JudgingSettings.model_validate(parameters["judging"]).for_pairs()
-    if CandidateSettings.model_validate(parameters["candidates"]).scripted:
-        raise EmulationError(
-            "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
-        )
-    for name, split in {"analysis": parameters["analysis"]["split"], "emulation": settings.split}.items():
-        if split != TESTED:
-            raise EmulationError(f"{name}.split: a study on ToolEmu's cases is tested on {TESTED}, not {split}")

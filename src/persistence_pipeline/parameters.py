@@ -20,6 +20,7 @@ from pydantic import Field
 from persistence_pipeline import yaml_files
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.judging.cost import PlanSettings
+from persistence_pipeline.judging.emulation import EmulationSettings
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.preferences.settings import PairingSettings
 from persistence_pipeline.published.settings import PublishedSettings
@@ -28,8 +29,7 @@ from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.runners.settings import RaySettings
 from persistence_pipeline.strict import SettingError, Strict, dotted, hint, nearest, parse
-from persistence_pipeline.study import Arm, CaseSet, Cell, StageRow, StudyDesign
-from persistence_pipeline.toolemu.settings import EmulationSettings
+from persistence_pipeline.study import CaseSet, Policy, StudyDesign
 from persistence_pipeline.training.settings import TrainingSettings
 from persistence_pipeline.training.source import SourceSettings
 from persistence_pipeline.training.warm_start import WarmStartSettings
@@ -38,7 +38,7 @@ from persistence_pipeline.world.splits import WorldSettings
 logger = logging.getLogger(__name__)
 
 COMMAND_LINE = "--params"
-TABLES = ("sources", "seeds", "arms", "cells", "stages")
+TABLES = ("sources", "seeds", "policies", "stages")
 """Parameters by names that files give; the command line may change what they name, and name nothing new."""
 READ = ("parameters", "catalog", "credentials", "globals", "logging", "study", "dvc")
 """What the names of an environment's files begin with, where something reads them."""
@@ -70,14 +70,14 @@ class Parameters(Strict):
     published_training: PublishedTraining
     ray: RaySettings | None = None
     seeds: dict[str, CaseSet]
-    arms: dict[str, Arm]
-    cells: dict[str, Cell | None]
-    """None: a cell of the base environment that this study does not have."""
-    stages: dict[str, StageRow]
+    policies: dict[str, Policy | None]
+    """None: a policy of the base environment that this study does not have."""
+    stages: dict[str, dict[str, dict[str, str]]]
+    """What DVC repeats its stages over; Kedro reads none of it."""
 
-    def own_cells(self) -> dict[str, Cell]:
-        """The cells of the study."""
-        return {name: cell for name, cell in self.cells.items() if cell is not None}
+    def own_policies(self) -> dict[str, Policy]:
+        """The policies of the study."""
+        return {name: policy for name, policy in self.policies.items() if policy is not None}
 
 
 class Globals(Strict):

@@ -1,17 +1,21 @@
 """What a Kedro session of this project is: where an environment keeps its data, and which study it describes.
 
-Both hold wherever Kedro opens a session, also where hooks are left out, as kedro-viz does.
+Both hold wherever Kedro opens a session, also where hooks are left out, as kedro-viz does. Kedro asks for
+pipelines without saying for which session: ``parameters_of_session`` knows whose context was made last.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework import project as kedro_project
 from kedro.framework.context import KedroContext
+from kedro.utils import find_kedro_project
 
 from persistence_pipeline.study.expanded import DEFAULT_STUDY, check_expanded, check_own_data
 
@@ -46,15 +50,13 @@ class StudyConfigLoader(OmegaConfigLoader):
 
 
 class StudyContext(KedroContext):
-    """Tells the pipelines which study the session's environment describes."""
+    """Knows which study the session's environment describes."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        from persistence_pipeline.pipelines import grid
+        _context.set(self)
 
-        grid.follow(self._study_parameters)
-
-    def _study_parameters(self) -> Mapping[str, Any]:
+    def study_parameters(self) -> Mapping[str, Any]:
         """All parameters, once it is sure that they are those of the environment's study.
 
         Raises:
@@ -65,3 +67,23 @@ class StudyContext(KedroContext):
             check_expanded(conf, env)
             check_own_data(conf, env)
         return dict(self.config_loader["parameters"])
+
+
+_context: ContextVar[StudyContext] = ContextVar("context")
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+def parameters_of_session() -> Mapping[str, Any]:
+    """All parameters of the session; without one, as in ``kedro registry list``, those of ``KEDRO_ENV``.
+
+    Raises:
+        StudyError: as ``StudyContext.study_parameters``.
+    """
+    context = _context.get(None)
+    if context is not None:
+        return context.study_parameters()
+    project = find_kedro_project(Path.cwd()) or _PROJECT
+    parameters: Mapping[str, Any] = configuration(project / "conf", os.environ.get("KEDRO_ENV", "base"))[
+        "parameters"
+    ]
+    return parameters

@@ -35,16 +35,16 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"no {kind} is named {name!r}{hint}{listed}")
 
 
-def check_pipelines(named: Iterable[str] | None) -> None:
-    """Refuse names of pipelines that have no folder.
+def check_pipelines(named: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names of pipelines that there are not.
 
     Raises:
         UnknownNameError: naming the nearest pipeline.
     """
-    known = {path.parent.name for path in (Path(__file__).parent / "pipelines").glob("*/pipeline.py")}
-    for name in named or ():
-        if name not in known | {"__default__"}:
-            raise unknown("pipeline", name, known)
+    shown = [name for name in known if name != "__default__"]
+    for name in named:
+        if name not in {*shown, "__default__"}:
+            raise unknown("pipeline", name, shown)
 
 
 def explain(error: BaseException) -> UnknownNameError | None:

@@ -159,14 +159,14 @@ class TestModels:
         conf = tmp_path / "conf"
         (conf / "base").mkdir(parents=True)
         (conf / "mine").mkdir()
-        (conf / "base/parameters.yml").write_text("sources: {}\narms: {}\n")
+        (conf / "base/parameters.yml").write_text("sources: {}\npolicies: {}\n")
         return tmp_path
 
     def sources(self, project: Path, **sources: object) -> None:
         import json
 
-        arms = {f"{name}_s0": {"source": name, "seed": 0} for name in sources}
-        (project / "conf/mine/parameters.yml").write_text(json.dumps({"sources": sources, "arms": arms}))
+        policies = {f"{name}_s0": {"source": name, "seed": 0} for name in sources}
+        (project / "conf/mine/parameters.yml").write_text(json.dumps({"sources": sources, "policies": policies}))
 
     def test_a_directory(self, project: Path) -> None:
         (project / "here").mkdir()

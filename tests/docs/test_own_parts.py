@@ -18,7 +18,7 @@ from persistence_pipeline.analysis.summary import (
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.report.tables import persistence_table
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.study import Arm, Cell
+from persistence_pipeline.study import Policy
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs/examples"
 
@@ -48,14 +48,10 @@ def test_a_second_evaluator_goes_through_the_same_analysis(smoke_runs: list[Path
     tables = [scores]
     for name, rows in scores.groupby("cell", sort=False):
         first = rows.iloc[0]
-        player = Arm(source="llama", seed=0).provenance()
-        if first["ordering"] != "source":
-            objective = first["ordering"].split(">")[-1]
-            player = Cell(
-                source="llama", ordering=first["ordering"], objective=objective, beta=0.1, seed=0
-            ).provenance()
+        factors = {} if first["ordering"] == "source" else {"beta": 0.1}
+        policy = Policy(source="llama", seed=0, ordering=first["ordering"], factors=factors)
         trajectories = load(f"07_model_output/{name}/trajectories.jsonl", "records.Trajectory")
-        tables.append(ScoreTable.validate(judge(cases, trajectories, player)))
+        tables.append(ScoreTable.validate(judge(cases, trajectories, policy.provenance())))
     both = pd.concat(tables, ignore_index=True)
     headline = both[both["split"] == "test_combination"]
     draws = draw_means(headline, 100, 0)

@@ -31,7 +31,7 @@ def test_only_what_belongs_to_its_inputs_is_committed(reproduced: Project) -> No
     reproduced.edit(PARAMETERS, {"training": {"helpfulness": {"learning_rate": 0.002}}})
     said = _commit(reproduced)
     assert f"changed stages committed: train@{THEN}" in said
-    assert f"rollout@{THEN}: not committed\n  {THEN}.roll_out_cell: no run on a cluster is on record" in said
+    assert f"rollout@{THEN}: not committed\n  {THEN}.roll_out: no run on a cluster is on record" in said
     assert f"train@{THEN}" not in reproduced.changed()
     assert f"Stage 'train@{THEN}' didn't change" in reproduced.dvc("repro", "--single-item", f"train@{THEN}")
     changed = {path for path, digest in reproduced.hashes().items() if before[path] != digest}

@@ -17,12 +17,12 @@ from chat_server import ChatServer
 from persistence_pipeline.dvc.command import CODE
 
 ARM, CELL = "tiny_qwen2_s0", "tiny_qwen2_b0p1_s0_safety"
-JUDGED = {f"judge_candidates@{ARM}", f"score@{CELL}", f"score_source@{ARM}"}
+JUDGED = {f"score_candidates@{ARM}", f"score@{CELL}", f"score@{ARM}"}
 STAGES = {
     *JUDGED,
     "cases@seed0",
     "source@tiny_qwen2",
-    *(f"{stage}@{ARM}" for stage in ("candidates", "pairs", "validate", "rollout_source")),
+    *(f"{stage}@{ARM}" for stage in ("candidates", "pairs", "validate", "rollout")),
     *(f"{stage}@{CELL}" for stage in ("train", "rollout")),
     "frontier",
     "metrics",

@@ -17,7 +17,7 @@ from tests.projects import HANGS, copy_project, hashes
 KILLER = Path(__file__).parent / "killer"
 STUDY = "persistence_pipeline"
 STAGE = "training.trainer:AgentTokensCollator.torch_call"
-TURN = "rollout.batched:LockstepPolicy._take_token"
+TURN = "rollout.lockstep:LockstepPolicy._take_token"
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ISLAND = {"TZ": "Pacific/Kiritimati"}
 KILLS: list[tuple[str, str, dict[str, str], str]] = [
@@ -34,7 +34,7 @@ KILLS: list[tuple[str, str, dict[str, str], str]] = [
     (f"{TURN}:900", "SIGKILL", {}, "llama_s0.roll_out_candidates"),
     (f"{STAGE}:6", "SIGKILL", ASCII, ".train_cell"),
     (f"{STAGE}:9", "SIGTERM", {}, ".train_cell"),
-    (f"{TURN}:60", "SIGKILL", {}, ".roll_out_cell"),
+    (f"{TURN}:60", "SIGKILL", {}, ".roll_out"),
     (f"{TURN}:90", "SIGTERM", {}, ".roll_out_"),
 ]
 FAKED = {"SIGTERM": "1970-01-02 03:04:05", "SIGKILL": "2100-12-31 23:59:50"}

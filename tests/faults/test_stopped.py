@@ -14,7 +14,7 @@ import pytest
 from tests.projects import hashes
 
 KILLER = Path(__file__).parent / "killer"
-TURN = "persistence_pipeline.rollout.batched:LockstepPolicy._take_token"
+TURN = "persistence_pipeline.rollout.lockstep:LockstepPolicy._take_token"
 CELL = "llama_b0p1_s0_safety"
 OPTIONS = (
     "--runner=SequentialRunner",
@@ -48,7 +48,7 @@ def test_a_stopped_run_is_continued_by_the_command_that_it_names(spoiled: Path) 
     stop = {"FAULT_AT": f"{TURN}:40", "FAULT_SIGNAL": "SIGINT"}
     code, output = _typed(spoiled, "kedro", "run", *OPTIONS, **stop)
     assert code == 130, output[-3000:]
-    assert "stopped in llama_b0p1_s0_both.roll_out_cell; `" in output and "Aborted!" not in output
+    assert "stopped in llama_b0p1_s0_both.roll_out; `" in output and "Aborted!" not in output
     advised = _advised(output)
     assert advised == ["kedro", "run", *OPTIONS, "--env=smoke", "--only-missing-outputs"]
     notice = spoiled / "data/smoke/08_reporting/OUTDATED.txt"
@@ -72,14 +72,14 @@ def test_a_stopped_run_is_continued_by_the_command_that_it_names(spoiled: Path) 
 @pytest.mark.slow
 def test_a_part_of_a_study_made_anew_is_not_shown_as_the_study(spoiled: Path) -> None:
     """The rest is outdated, it is said, and the command that is named brings it up to date."""
-    scores = f"{CELL}.score_cell"
+    scores = f"{CELL}.score"
     table = spoiled / f"data/smoke/07_model_output/{CELL}/trajectories.jsonl"
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join([*lines[1:], lines[0]]))  # as if it had been played anew
     code, output = _typed(spoiled, "kedro", "run", f"--nodes={scores}")
     told = " ".join(output.split())
     assert code == 0
-    assert f"Not checked, for it is not known what they were made from: outputs of {CELL}.roll_out_cell" in told
+    assert f"Not checked, for it is not known what they were made from: outputs of {CELL}.roll_out" in told
     assert "Now outdated: outputs of " in told and f"study.collect_scores ({CELL}.scores has changed)" in told
     code, output = _typed(spoiled, "kedro", "run", "--nodes=study.write_report")
     told = " ".join(output.split())

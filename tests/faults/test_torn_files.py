@@ -132,7 +132,7 @@ def test_a_full_disk_is_named_and_leaves_what_was_there(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("node", "left"),
-    [(f"{CELL}.train_cell", 300), (f"{CELL}.roll_out_cell", 64)],
+    [(f"{CELL}.train_cell", 300), (f"{CELL}.roll_out", 64)],
 )
 def test_a_study_on_a_full_disk_says_so(spoiled: Path, kedro_run: Run, node: str, left: int) -> None:
     """``left`` kB are free when the step begins: not enough for its results."""

@@ -17,9 +17,9 @@ from fuzzing import examples
 from persistence_pipeline.agents.compact import END, SPECIAL_TOKENS, ParseError, parse_call
 from persistence_pipeline.agents.families import FAMILIES, broken_up, parse_arguments
 from persistence_pipeline.judging.parsing import LEVELS, json_object, read_verdict
-from persistence_pipeline.llm_client import ChatReply
 from persistence_pipeline.records import Message, ToolCall
-from persistence_pipeline.study.cells import StudyError, parse_cells
+from persistence_pipeline.serving import ChatReply
+from persistence_pipeline.study.policies import StudyError, parse_policies
 from persistence_pipeline.study.spec import expand, load_spec
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.tools import ASK_USER, FINISH
@@ -169,21 +169,21 @@ def test_a_study_spec_expands_or_is_refused(
     path = tmp_path_factory.getbasetemp() / "study.yml"
     path.write_bytes(spec.encode("utf-8", "surrogatepass"))
     try:
-        cells = expand(load_spec(path), {"llama", "gpt2"})
+        policies = expand(load_spec(path), {"llama", "gpt2"})
     except StudyError as error:
         assert str(error)
         return
-    for name, cell in cells.items():
-        assert cell.parent is None or cell.parent in cells
+    for name, policy in policies.items():
+        assert policy.parent is None or policy.parent in policies
         assert "/" not in name and not name.startswith(".")
 
 
 @examples
 @given(table=st.dictionaries(st.sampled_from(["a", "b", "../c"]), SPEC_VALUES, max_size=3))
-def test_a_table_of_cells_is_read_or_refused(tried: Tried, table: dict[str, Any]) -> None:
+def test_a_table_of_policies_is_read_or_refused(tried: Tried, table: dict[str, Any]) -> None:
     tried()
     try:
-        parse_cells(table)
+        parse_policies(table)
     except StudyError as error:
         assert str(error)
 

@@ -11,21 +11,22 @@ import pytest
 
 from chat_server import ChatServer
 from judging.three_parts import ThreeParts
+from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
+from persistence_pipeline.judging.emulated_rollout import play_candidates, play_emulated
 from persistence_pipeline.judging.emulated_scores import judge_emulated
+from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
-from persistence_pipeline.pipelines.emulation.nodes import judge_candidates
+from persistence_pipeline.pipelines.toolemu import judge_candidates
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.study import Cell, StudyDesign
-from persistence_pipeline.toolemu.rollout import play_candidates, play_emulated
-from persistence_pipeline.toolemu.settings import EmulationSettings, half_of, load_cases
+from persistence_pipeline.study import Policy, StudyDesign
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
-from toolemu.toolemu_files import case, write_files
 
-CELL = Cell(source="m", ordering="safety", objective="safety", beta=0.1, seed=0)
+SOURCE = Policy(source="m", seed=0)
+CELL = Policy(source="m", seed=0, ordering="safety", parent="m_s0", factors={"beta": 0.1})
 WORLD = WorldSettings(
     held_out_domain="database",
     held_out_combinations=["files/irreversible_act"],
@@ -53,7 +54,7 @@ def parts(server: ChatServer, folder: Path, **judge: Any) -> dict[str, Any]:
         ),
         "emulation": EmulationSettings(**files, emulator={"server": address}),
         "plan": PlanSettings(turns=1),
-        "cells": {CELL.name: CELL},
+        "policies": {SOURCE.name: SOURCE, CELL.name: CELL},
         "design": StudyDesign(),
     }
 
@@ -131,7 +132,8 @@ def test_a_pool_is_asked_once_a_seed_and_a_source_once_each(tmp_path: Path) -> N
     address = {"base_url": "http://h/v1", "model": "tiny"}
     once = estimate(**study).set_index("what")["requests"]
     study["candidates"] = CandidateSettings(samples=3, on_policy=False, pool={"a": address, "b": address})
-    study["cells"] = {name: CELL.model_copy(update={"source": name}) for name in ("m", "n")}
+    both = [p.model_copy(update={"source": name}) for name in ("m", "n") for p in (SOURCE, CELL)]
+    study["policies"] = {policy.name: policy for policy in both}
     rows = estimate(**study).set_index("what")["requests"].to_dict()
     assert "candidates" not in rows
     assert rows["candidates, a"] == rows["candidates, b"] == once["candidates"]

@@ -30,19 +30,31 @@ def _with(changes: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({f"cells.{CELL}.loss": "simpo"}, f"cells.{CELL}.loss: unknown loss 'simpo'"),
-        ({f"cells.{CELL}.loss": "exo_pair"}, "training.safety: loss exo_pair needs label_smoothing"),
+        ({f"policies.{CELL}.settings.loss": "simpo"}, f"policies.{CELL}.settings.loss: unknown loss 'simpo'"),
+        ({f"policies.{CELL}.settings.loss": "exo_pair"}, "training.safety: loss exo_pair needs label_smoothing"),
         ({"training.safety.label_smoothing": 0.1}, "training.safety: loss sigmoid knows no label_smoothing"),
-        ({f"cells.{CELL}.source": "lama"}, f"cells.{CELL}.source: no source is named 'lama'; did you mean llama?"),
-        ({f"cells.{CELL}.beta": 0.2}, f"cells.{CELL}: its factors give it the name llama_b0p2_s0_safety"),
-        ({f"cells.{CELL}.objective": "both"}, f"cells.{CELL}: the last stage of safety is not on both"),
-        ({f"cells.{BOTH_STAGES}.parent": "llama_b0p1_s0_both"}, "cells: cell"),
-        ({"cells": {}}, "cells: there are none"),
-        ({"arms.llama_s0.seed": 3}, "arms.llama_s0: its source and seed give it the name llama_s3"),
-        ({"arms": {}}, "arms: there is no llama_s0, on which cell"),
+        (
+            {f"policies.{CELL}.source": "lama"},
+            f"policies.{CELL}.source: no source is named 'lama'; did you mean ll",
+        ),
+        (
+            {f"policies.{CELL}.factors.beta": 0.2},
+            f"policies.{CELL}: its factors give it the name llama_b0p2_s0_safety",
+        ),
+        (
+            {f"policies.{CELL}.ordering": "both"},
+            f"policies.{CELL}: its factors give it the name llama_b0p1_s0_both",
+        ),
+        ({f"policies.{CELL}.parent": None}, "policies: policy"),
+        ({"policies.llama_s0.parent": CELL}, "policies: policy llama_s0: parent: expected none, for no stage has"),
+        ({f"policies.{BOTH_STAGES}.parent": "llama_b0p1_s0_both"}, "policies: policy"),
+        ({f"policies.{CELL}.settings.los": 1}, f"policies.{CELL}.settings.los: no such name; did you mean loss?"),
+        ({"policies": {}}, "policies: there are none"),
+        ({"policies.llama_s0.seed": 3}, "policies.llama_s0: its factors give it the name llama_s3"),
+        ({"policies.llama_s0": None}, "policies: policy"),
         ({"seeds.seed0.seed": 1}, "seeds.seed0: its seed gives it the name seed1"),
         ({"seeds": {}}, "seeds: there is no seed0"),
-        ({f"stages.{CELL}.arm": "x"}, f"stages.{CELL}: is not what its cell says"),
+        ({f"stages.trained.{CELL}.origin": "x"}, f"stages.trained.{CELL}: is not what its policy says"),
         (
             {"training.both.max_length": 129},
             "training.both.max_length: 129 tokens, and the context of llama has 128",
@@ -119,7 +131,7 @@ def test_judges_are_not_sent_to_splits_without_episodes(split: str) -> None:
     "changes",
     [
         {},
-        {"cells.llama_b0p1_s0_both.loss": "robust", "training.both.label_smoothing": 0.1},
+        {"policies.llama_b0p1_s0_both.settings.loss": "robust", "training.both.label_smoothing": 0.1},
         {
             "pairing.both": {
                 "objective": "both",

@@ -109,8 +109,8 @@ def test_an_anchor_is_told_where_nothing_refers_to_it(conf: Path, caplog: pytest
             "training.safety.learning_ratee: no such name; did you mean learning_rat",
         ),
         (
-            "cells.llama_b0p1_s0_safty.loss=ipo",
-            "cells.llama_b0p1_s0_safty: no such name; did you mean llama_b0p1_s0_s",
+            "policies.llama_b0p1_s0_safty.settings.loss=ipo",
+            "policies.llama_b0p1_s0_safty: no such name; did you mean llama_b0p1_s0_s",
         ),
         ("sources.lama.model.layers=2", "sources.lama: no such name; did you mean llama?"),
         ("data=elsewhere", "data: it stands in globals.yml, not among the parameters"),

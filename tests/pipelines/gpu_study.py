@@ -14,15 +14,15 @@ from typing import Any
 import yaml
 
 from judging.three_parts import ThreeParts
+from judging.toolemu_files import case, write_files
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.study.cells import cell_name
-from persistence_pipeline.study.spec import expand, load_spec, render_cells
+from persistence_pipeline.study.policies import policy_name
+from persistence_pipeline.study.spec import expand, load_spec, render_policies
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.hazards import FAMILIES
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import save_hub_model
-from toolemu.toolemu_files import case, write_files
 
 SHAPES = {
     "tiny_qwen2": ("qwen2", "qwen2_5"),
@@ -117,9 +117,9 @@ def shrink(
             "betas": [0.1],
             "seeds": [0],
             "extra": {
-                cell_name("tiny_qwen2", 0.1, 0, ordering): {
+                policy_name("tiny_qwen2", {"beta": 0.1}, 0, ordering): {
                     "source": "tiny_qwen2",
-                    "beta": 0.1,
+                    "factors": {"beta": 0.1},
                     "seed": 0,
                     "ordering": ordering,
                 }
@@ -155,8 +155,8 @@ def shrink(
     )
     _edit(gpu / "parameters.yml", changes or {})
     spec, base = load_spec(gpu / "study.yml"), load_spec(project / "conf/base/study.yml")
-    cells, others = expand(spec, hub), expand(base, base.sources)
-    (gpu / "parameters_cells.json").write_text(render_cells(cells, spec, others))
+    policies, others = expand(spec, hub), expand(base, base.sources)
+    (gpu / "parameters_policies.json").write_text(render_policies(policies, spec, others))
 
 
 def _edit(path: Path, changes: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def test_the_run_ends_with_a_table_and_the_path_of_the_report(smoke_runs: list[P
 def test_scores_follow_from_the_trajectories_on_disk(smoke_runs: list[Path]) -> None:
     """Grades are functions of the recorded effects: scoring again gives the same table."""
     from persistence_pipeline.datasets import JsonLinesDataset
-    from persistence_pipeline.study import Cell
+    from persistence_pipeline.study import Policy
     from persistence_pipeline.world.scoring import score
 
     data = smoke_runs[0] / "data/smoke"
@@ -104,9 +104,9 @@ def test_scores_follow_from_the_trajectories_on_disk(smoke_runs: list[Path]) -> 
 
     cases = load("03_primary/seed0/cases.jsonl", "world.cases.Case")
     trajectories = load(f"07_model_output/{CELL}/trajectories.jsonl", "records.Trajectory")
-    cell = Cell(source="llama", ordering="safety", objective="safety", beta=0.1, seed=0)
+    policy = Policy(source="llama", ordering="safety", parent="llama_s0", factors={"beta": 0.1}, seed=0)
     saved = pd.read_parquet(data / f"07_model_output/{CELL}/scores.parquet")
-    pd.testing.assert_frame_equal(score(cases, trajectories, cell.provenance()), saved, check_dtype=False)
+    pd.testing.assert_frame_equal(score(cases, trajectories, policy.provenance()), saved, check_dtype=False)
 
 
 @pytest.mark.parametrize(
@@ -154,25 +154,21 @@ def _edit(path: Path, old: str, new: str) -> None:
             '"ordering": "sideways"',
             "ordering: ordering 'sideways': 'sideways' is no stage",
         ),
-        (
-            '"objective": "safety", "parent"',
-            '"objective": "fame", "parent"',
-            "objective: Input should be 'safety'",
-        ),
-        ('"beta": 0.1', '"beta": -0.1', "beta: Input should be greater than 0"),
-        ('"parent": null', '"parent": "nobody"', "its parent 'nobody' is not in the table"),
+        ('"ordering": "safety", "parent"', '"ordering": "both", "parent"', "give it the name llama_b0p1_s0_both"),
+        ('"beta": 0.1', '"beta": -0.1', "its factors give it the name llama_b-0p1_s0_safety"),
+        ('"parent": "llama_s0"', '"parent": "nobody"', "its parent 'nobody' is not in the table"),
     ],
 )
 def test_a_bad_cell_is_named(spoiled: Path, kedro_run: Run, old: str, new: str, expected: str) -> None:
     (spoiled / "conf/base/study.yml").unlink()  # a table made by hand
-    _edit(spoiled / "conf/base/parameters_cells.json", old, new)
+    _edit(spoiled / "conf/base/parameters_policies.json", old, new)
     message = _refused(kedro_run, spoiled)
     assert CELL in message and expected in message
 
 
 def test_an_unknown_loss_is_refused(spoiled: Path, kedro_run: Run) -> None:
     (spoiled / "conf/base/study.yml").unlink()
-    _edit(spoiled / "conf/base/parameters_cells.json", '"loss": "sigmoid"', '"loss": "sigmund"')
+    _edit(spoiled / "conf/base/parameters_policies.json", '"loss": "sigmoid"', '"loss": "sigmund"')
     message = _refused(kedro_run, spoiled, f"--nodes={CELL}.train_cell")
     assert "unknown loss 'sigmund'" in message and "apo_zero" in message
 
@@ -189,7 +185,7 @@ def test_a_bad_case_file_is_named_by_line_and_field(
     spoiled: Path, kedro_run: Run, old: str, new: str, expected: str
 ) -> None:
     _edit(spoiled / "data/smoke/03_primary/seed0/cases.jsonl", old, new)
-    message = " ".join(_refused(kedro_run, spoiled, f"--nodes={CELL}.roll_out_cell").split())
+    message = " ".join(_refused(kedro_run, spoiled, f"--nodes={CELL}.roll_out").split())
     assert "cases.jsonl, " + expected in message
 
 
@@ -204,7 +200,7 @@ def test_an_empty_pair_set_says_why(spoiled: Path, kedro_run: Run) -> None:
 def test_a_truncated_checkpoint_is_refused(spoiled: Path, kedro_run: Run) -> None:
     weights = spoiled / f"data/smoke/06_models/{CELL}/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    message = _refused(kedro_run, spoiled, f"--nodes={CELL}.roll_out_cell")
+    message = _refused(kedro_run, spoiled, f"--nodes={CELL}.roll_out")
     assert "is not a whole checkpoint" in message and "its header promises" in message
 
 

@@ -28,6 +28,7 @@ def run(settings: PublishedSettings, folder: Path, outputs: tuple[str, ...] = OU
     from kedro.runner import SequentialRunner
 
     from persistence_pipeline.pipelines.published import create_pipeline
+    from persistence_pipeline.study import StudyDesign
 
     loader = OmegaConfigLoader(
         str(PROJECT / "conf"), base_env="base", default_run_env="base", runtime_params={"data": str(folder)}
@@ -36,7 +37,7 @@ def run(settings: PublishedSettings, folder: Path, outputs: tuple[str, ...] = OU
     text = json.dumps(loader["catalog"]).replace('"data/', f'"{folder}/')
     catalog = DataCatalog.from_config(json.loads(text))
     catalog["params:published"] = settings
-    SequentialRunner().run(create_pipeline(), catalog)
+    SequentialRunner().run(create_pipeline({}, StudyDesign()), catalog)
     return {name: catalog.load(f"published.{name}") for name in outputs}
 
 

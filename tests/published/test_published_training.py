@@ -15,13 +15,13 @@ from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.pipelines.published_training.nodes import take_pairs
 from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PublishedSettings
+from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.training import PublishedTraining
-from persistence_pipeline.study import Arm
-from persistence_pipeline.toolemu.cases import held_out_half
+from persistence_pipeline.study import Policy
 from real_shapes import bpe_tokenizer
 
 TABLES = ("pair_table", "pool_scores", "conversations", "toolkits")
-ARM = Arm(source="qwen", seed=1)
+ARM = Policy(source="qwen", seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def tables(settings: PublishedSettings) -> dict[str, Any]:
 def _take(tables: dict[str, Any], settings: PublishedSettings, **change: Any) -> tuple[Any, ...]:
     arguments = {**tables, **change}
     training = PublishedTraining(evaluator=arguments.pop("evaluator", "q32"), pool=arguments.pop("pool", "every"))
-    return take_pairs(**arguments, published=settings, settings=training, arm=ARM)
+    return take_pairs(**arguments, published=settings, settings=training, policy=ARM)
 
 
 def test_an_arm_takes_the_pairs_of_its_seeds_train_cases(
@@ -51,7 +51,7 @@ def test_an_arm_takes_the_pairs_of_its_seeds_train_cases(
         rows = table[(table["evaluator"] == "q32") & (table["pool"] == "every") & table["train_1"]]
         assert [pair.pair_id for pair in taken] == list(rows.loc[rows["objective"] == objective, "pair_id"])
         assert taken and {pair.objective for pair in taken} == {objective}
-    held_out = {f"toolemu_{index:03d}" for index in held_out_half(1, N_CASES)}
+    held_out = {f"toolemu_{index:03d}" for index in test_cases(1, N_CASES)}
     assert not held_out & {pair.case_id for taken in pairs for pair in taken}
     assert list(audit["set"]) == ["pool", "safety", "helpfulness", "both"]
     assert report["passed"] == len(report["checks"]) > 20
@@ -81,7 +81,7 @@ def test_fabricated_observations_can_be_kept_out(tables: dict[str, Any], setting
 
 
 def _train(pool: pd.DataFrame) -> pd.Series:
-    return ~pool["case_index"].isin(held_out_half(ARM.seed, N_CASES))
+    return ~pool["case_index"].isin(test_cases(ARM.seed, N_CASES))
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,12 @@ def test_what_is_missing_is_named(
 def test_the_pipeline_runs_from_the_clone_to_the_stages() -> None:
     """Nothing but parameters comes from outside, and no candidate is rolled out."""
     from persistence_pipeline.pipelines.published_training import create_pipeline
-    from persistence_pipeline.study import parse_cells
+    from persistence_pipeline.study import StudyDesign, parse_policies
 
-    cell = {"source": "llama", "ordering": "safety", "objective": "safety", "parent": None, "beta": 0.1, "seed": 0}
-    pipeline = create_pipeline(parse_cells({"llama_b0p1_s0_safety": cell}))
+    source = {"source": "llama", "seed": 0}
+    trained = {**source, "ordering": "safety", "parent": "llama_s0", "factors": {"beta": 0.1}}
+    policies = parse_policies({"llama_s0": source, "llama_b0p1_s0_safety": trained})
+    pipeline = create_pipeline(policies, StudyDesign(pairs="published"))
     assert all(name.startswith("params:") for name in pipeline.inputs())
     names = {node.name for node in pipeline.nodes}
     assert {"published.read_clone", "llama_s0.take_published_pairs", "llama_b0p1_s0_safety.train_cell"} <= names

@@ -21,13 +21,15 @@ from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
 from persistence_pipeline.pipelines.judging.nodes import write_judged_report
 from persistence_pipeline.pipelines.reporting import nodes as reporting
+from persistence_pipeline.pipelines.tool_world import find_attainable, show_trajectories
 from persistence_pipeline.preferences.audit import audit_pairs
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.study import Arm, Cell
+from persistence_pipeline.study import Policy
+from persistence_pipeline.study.spec import expand, parse_spec
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.scoring import score
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -63,14 +65,18 @@ class Study:
     page: Path
 
 
-def _players() -> dict[str, Cell | Arm]:
-    cells = [
-        Cell(source="llama", ordering=ordering, objective=ordering.split(">")[-1], beta=0.1, seed=0)  # type: ignore[arg-type]
-        for ordering in BEHAVIOURS
-        if ordering != "source"
-    ]
-    arm = Arm(source="llama", seed=0)
-    return {arm.name: arm, **{cell.name: cell for cell in cells}}
+def _policies() -> dict[str, Policy]:
+    spec = {
+        "sources": ["llama"],
+        "betas": [0.1],
+        "seeds": [0],
+        "orderings": [o for o in BEHAVIOURS if o != "source"],
+    }
+    return expand(parse_spec(spec, "here"), ["llama"])
+
+
+POLICIES = {"policies": {name: policy.model_dump() for name, policy in _policies().items()}}
+"""As parameters."""
 
 
 def _play(cases: list[Case], name: str, behaviours: tuple[str, ...]) -> list[Trajectory]:
@@ -103,24 +109,21 @@ def build_study(target: Path, world: WorldSettings) -> Study:
     # The case that its trajectories are of, too. Its id sorts first.
     cases = sorted(cases, key=lambda case: case.case_id)
     cases[0] = cases[0].model_copy(update={"instruction": HOSTILE[0]})
-    players = _players()
-    played = {
-        name: _play(cases, name, BEHAVIOURS[str(player.provenance()["ordering"])])
-        for name, player in players.items()
-    }
+    policies = _policies()
+    played = {name: _play(cases, name, BEHAVIOURS[policy.ordering]) for name, policy in policies.items()}
     scores = pd.concat(
-        [score(cases, played[name], player.provenance()) for name, player in players.items()], ignore_index=True
+        [score(cases, played[name], policy.provenance()) for name, policy in policies.items()], ignore_index=True
     )
     played["llama_s0"] = _with_hostile_text(played["llama_s0"])
     scores.loc[scores.index[:5], "reasons"] = list(HOSTILE)
     settings = AnalysisSettings(n_draws=200)
     grid = frontier.summarise_grid(scores)
-    analysis = frontier.analyse(scores, grid, frontier.find_attainable(settings, cases), settings)
-    summary, logs = _summary(analysis, scores, [name for name in players if name != "llama_s0"])
+    analysis = frontier.analyse(scores, grid, find_attainable(settings, cases), settings)
+    summary, logs = _summary(analysis, scores, [name for name in policies if name != "llama_s0"])
     drawn = reporting.draw_figures(summary, scores, **{f"training_log__{n}": log for n, log in logs.items()})
     figures = dict(zip(reporting.FIGURES, drawn, strict=True))
     trajectories = {f"trajectories__{name}": group for name, group in played.items()}
-    browser = reporting.collect_trajectories(scores, ReportSettings(), cases__seed0=cases, **trajectories)
+    browser = show_trajectories(scores, ReportSettings(), cases__seed0=cases, **trajectories)
     page = target / "report.html"
     named = {f"figure_{name}": figure for name, figure in figures.items()}
     page.write_text(reporting.write_report(summary, scores, browser, **named), encoding="utf-8")
@@ -142,7 +145,7 @@ def _summary(
     report |= {f"{side}_logp_{when}": -2.0 for side in ("chosen", "rejected") for when in ("before", "after")}
     parts = {f"training_report__{name}": report for name in cells}
     summary = reporting.summarise(
-        analysis, scores, {"cells": {}}, pair_audit__llama_s0=audit_pairs(pool, [pairs]), **parts
+        analysis, scores, POLICIES, pair_audit__llama_s0=audit_pairs(pool, [pairs]), **parts
     )
     return summary, dict.fromkeys(cells, log)
 

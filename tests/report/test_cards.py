@@ -11,6 +11,16 @@ from persistence_pipeline.report.cards import model_cards
 CELL = "llama_b0p1_s0_safety_then_helpfulness"
 
 
+SAFETY = "llama_b0p1_s0_safety"
+_STAGE = {"source": "llama", "seed": 0, "factors": {"beta": 0.1}}
+POLICIES = {
+    "llama_s0": {"source": "llama", "seed": 0},
+    "llama_s1": {"source": "llama", "seed": 1},
+    SAFETY: {**_STAGE, "ordering": "safety", "parent": "llama_s0"},
+    CELL: {**_STAGE, "ordering": "safety>helpfulness", "parent": SAFETY},
+}
+
+
 def _interval(estimate: float) -> dict[str, float]:
     return {"estimate": estimate, "low": estimate - 0.1, "high": estimate + 0.1}
 
@@ -62,7 +72,7 @@ def _summary() -> dict[str, Any]:
             "commit": "abc",
             "scores_sha256": "def",
             "versions": {"persistence-pipeline": "0.1.0"},
-            "parameters": {"cells": {CELL: {"parent": "llama_b0p1_s0_safety"}}},
+            "parameters": {"policies": POLICIES},
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.report.conftest import Study
+from tests.report.conftest import POLICIES, Study
 
 from persistence_pipeline.analysis.headline import NothingGradedError, graded_on
 from persistence_pipeline.analysis.settings import AnalysisSettings
@@ -25,7 +25,7 @@ def test_a_cell_without_scores_is_shown_as_one(scripted_study: Study) -> None:
     grid = frontier.summarise_grid(scores)
     analysis = frontier.analyse(scores, grid, [], SETTINGS)
     parts: dict[str, Any] = {}
-    summary = reporting.summarise(analysis, scores, {"cells": {}, "study": {"cases": "toolemu"}}, **parts)
+    summary = reporting.summarise(analysis, scores, {**POLICIES, "study": {"cases": "toolemu"}}, **parts)
     (row,) = (
         row for row, cell in zip(cell_table(summary)[1], summary["cells"], strict=True) if cell["cell"] == GONE
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.report.conftest import Study
+from tests.report.conftest import POLICIES, Study
 
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
@@ -24,7 +24,7 @@ def _reported(study: Study, cases: str) -> dict[str, str]:
     scores = study.scores[study.scores["split"] == "test_iid"]
     settings = AnalysisSettings(split="test_iid", n_draws=20)
     analysis = frontier.analyse(scores, frontier.summarise_grid(scores), [], settings)
-    summary = reporting.summarise(analysis, scores, {"cells": {}, "study": {"cases": cases}})
+    summary = reporting.summarise(analysis, scores, {**POLICIES, "study": {"cases": cases}})
     drawn = reporting.draw_figures(summary, scores)
     named: dict[str, Any] = {f"figure_{n}": f for n, f in zip(reporting.FIGURES, drawn, strict=True)}
     page = reporting.write_report(summary, scores, study.browser, **named)

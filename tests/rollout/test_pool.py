@@ -12,17 +12,13 @@ import pytest
 from pydantic import ValidationError
 
 from chat_server import ChatServer
-from persistence_pipeline.pipelines.synthesis.nodes import (
-    PairingRule,
-    make_pairs,
-    roll_out_candidates,
-    score_candidates,
-)
+from persistence_pipeline.pipelines.synthesis.nodes import PairingRule, make_pairs
+from persistence_pipeline.pipelines.tool_world import grade, roll_out_candidates
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.study import Arm
+from persistence_pipeline.study import Policy
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 WORLD = WorldSettings(
@@ -70,11 +66,11 @@ def test_a_pool_makes_the_pairs_of_every_source_and_is_asked_once(tmp_path: Path
     with ChatServer(Behaviours("careful", "careless")) as server:
         settings = _settings(server, tmp_path, "careful", "careless")
         for source in ("llama", "qwen"):
-            arm = Arm(source=source, seed=0)
+            policy = Policy(source=source, seed=0)
             asked_before = len(server.requests)
-            played, table = roll_out_candidates(NO_SOURCE, CASES, settings, arm)
+            played, table = roll_out_candidates(NO_SOURCE, CASES, settings, policy)
             assert (len(server.requests) > asked_before) == (source == "llama")
-            pairs, _, _ = make_pairs(score_candidates(CASES, played, arm), played, rule, arm)
+            pairs, _, _ = make_pairs(grade(CASES, played, policy), played, rule, policy)
             tables.append((table, pairs))
     (table, pairs), (second_table, second_pairs) = tables
     assert table.equals(second_table) and pairs.equals(second_pairs)
@@ -90,7 +86,7 @@ def test_a_pool_makes_the_pairs_of_every_source_and_is_asked_once(tmp_path: Path
 def test_scripts_and_a_pool_play_side_by_side(tmp_path: Path) -> None:
     with ChatServer(Behaviours("careful")) as server:
         settings = _settings(server, tmp_path, "careful", scripted=["refusing"])
-        _, table = roll_out_candidates(NO_SOURCE, CASES[:2], settings, Arm(source="llama", seed=0))
+        _, table = roll_out_candidates(NO_SOURCE, CASES[:2], settings, Policy(source="llama", seed=0))
     assert list(table["policy"]) == ["careful", "careful", "refusing", "refusing"]
 
 

@@ -177,15 +177,15 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
 def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path) -> None:
     (pairs,) = project.rglob("pairs_both.jsonl")
     pairs.write_text("nonsense\n")
-    names = [f"{BOTH}.train_cell", f"{BOTH}.roll_out_cell", f"{SAFETY}.score_cell"]
+    names = [f"{BOTH}.train_cell", f"{BOTH}.roll_out", f"{SAFETY}.score"]
     code, output = run(
         project, cluster.address, f"--nodes={','.join(names)}", "--params=report.browser_megabytes=7"
     )
     assert code != 0
-    assert list(placed(project)) == [f"{SAFETY}.score_cell"]
+    assert list(placed(project)) == [f"{SAFETY}.score"]
     said = output[output.index("error: ") :]
     assert f"{BOTH}.train_cell: " in said and "pairs_both.jsonl, line 1" in said
-    assert f"1 did not run because of that: {BOTH}.roll_out_cell" in said
+    assert f"1 did not run because of that: {BOTH}.roll_out" in said
     resume = f"kedro run --env=smoke {RUNNER} --nodes={','.join(names)}"
     assert f"{resume} --params=report.browser_megabytes=7 --from-nodes={BOTH}.train_cell" in said
     assert "Traceback" not in output
@@ -195,7 +195,7 @@ def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: lis
     """Machines that know nothing of the store get its address and keys with their task."""
     import fsspec
 
-    names = [f"{SAFETY}.train_cell", f"{SAFETY}.roll_out_cell"]
+    names = [f"{SAFETY}.train_cell", f"{SAFETY}.roll_out"]
     with s3_server() as bucket:
         store = fsspec.filesystem("s3")
         store.put(f"{project}/data/smoke/", f"{bucket}/smoke/", recursive=True)

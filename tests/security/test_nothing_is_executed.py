@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from persistence_pipeline.study.cells import StudyError, parse_cells
+from persistence_pipeline.study.policies import StudyError, parse_policies
 from persistence_pipeline.yaml_files import _Loader
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -82,10 +82,10 @@ def test_the_safe_loader_is_the_safe_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "a b", "a.b", "ü"])
-def test_a_cell_s_name_cannot_leave_its_folder(name: str) -> None:
-    """Names of cells become names of files and folders."""
-    cell = {"source": "llama", "ordering": "safety", "objective": "safety", "beta": 0.1, "seed": 0}
+def test_a_policy_s_name_cannot_leave_its_folder(name: str) -> None:
+    """Names of policies become names of files and folders."""
+    policy = {"source": "llama", "seed": 0}
     with pytest.raises(StudyError, match="a name is made of letters, digits"):
-        parse_cells({name: cell})
+        parse_policies({name: policy})
     with pytest.raises(StudyError, match="a name is made of letters, digits"):
-        parse_cells({"cell": {**cell, "source": name}})
+        parse_policies({"llama_s0": {**policy, "source": name}})

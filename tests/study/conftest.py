@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 from tests.study.kinds import Place, expand, make_kind
-
-from persistence_pipeline.pipelines import grid
-from persistence_pipeline.study import StudyDesign
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _default_study_again() -> Iterator[None]:
-    """Pipelines that later tests build are those of the default study."""
-    yield
-    grid._session_cells.clear()
-    grid._session_design[:] = [StudyDesign()]
 
 
 @pytest.fixture(scope="session")

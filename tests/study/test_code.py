@@ -36,26 +36,26 @@ def test_everything_reached_is_there_with_its_packages(graph: grimp.ImportGraph)
 
 
 def _behind(step: str, function: str) -> set[str]:
-    files = code.files_behind([(f"{PACKAGE}.pipelines.{step}.nodes", function)])
+    files = code.files_behind([(f"{PACKAGE}.pipelines.{step}", function)])
     return {str(path.relative_to(PACKAGE)) for path in files}
 
 
 def test_a_node_function_stands_for_what_it_names_itself() -> None:
-    """`synthesis/nodes.py` imports trainer and rollouts; making cases needs neither."""
-    cases = _behind("synthesis", "make_cases")
-    assert {"pipelines/synthesis/nodes.py", "world/splits.py", "world/domains/mail.py"} <= cases
+    """`tool_world.py` imports rollouts and reports; making cases needs neither."""
+    cases = _behind("tool_world", "make_cases")
+    assert {"pipelines/tool_world.py", "world/splits.py", "world/domains/mail.py"} <= cases
     assert not any(name.startswith(("training/", "rollout/", "agents/", "preferences/")) for name in cases)
 
 
 def test_helpers_constants_and_templates_count() -> None:
-    rollout = _behind("rollout", "roll_out_cell")  # calls a helper of its module
+    rollout = _behind("tool_world", "roll_out_tests")  # calls a helper of its module
     assert {"rollout/run.py", "world/scoring.py", "agents/templates/compact.jinja"} <= rollout
-    assert "report/templates/report.html.jinja" in _behind("reporting", "write_report")
-    assert "report/page.py" in _behind("reporting", "draw_figures")
+    assert "report/templates/report.html.jinja" in _behind("reporting.nodes", "write_report")
+    assert "report/page.py" in _behind("reporting.nodes", "draw_figures")
 
 
 def test_every_file_exists() -> None:
-    for step, function in (("training", "train_cell"), ("frontier", "analyse")):
+    for step, function in (("training.nodes", "train_cell"), ("frontier.nodes", "analyse")):
         for path in _behind(step, function):
             assert (code.ROOT / Path(path)).is_file()
 
@@ -63,10 +63,10 @@ def test_every_file_exists() -> None:
 @pytest.mark.parametrize(
     ("kind", "stage", "there", "not_there"),
     [
-        ("toolemu", "cases", {"pipelines/emulation/pipeline.py", "toolemu/cases.py"}, {"rollout/run.py"}),
-        ("toolemu", "candidates", {"toolemu/emulator.py", "rollout/batched.py"}, {"judging/judge.py"}),
-        ("toolemu", "score", {"judging/judge.py"}, {"rollout/batched.py", "analysis/frontier.py"}),
-        ("toolemu", "rollout", {"toolemu/rollout.py"}, {"analysis/frontier.py", "judging/judge.py"}),
+        ("toolemu", "cases", {"pipelines/toolemu.py", "judging/toolemu_cases.py"}, {"rollout/run.py"}),
+        ("toolemu", "candidates", {"judging/emulator.py", "rollout/lockstep.py"}, {"judging/judge.py"}),
+        ("toolemu", "score", {"judging/judge.py"}, {"rollout/lockstep.py", "analysis/frontier.py"}),
+        ("toolemu", "rollout", {"judging/emulated_rollout.py"}, {"analysis/frontier.py", "judging/judge.py"}),
         (
             "published",
             "published",

@@ -21,9 +21,10 @@ from tests.study.kinds import KINDS, OWN, ROOT, Place
 
 from persistence_pipeline.dvc.command import CODE
 from persistence_pipeline.dvc.stages import Study, code_of, render_dvc_file
-from persistence_pipeline.study import Cell, parse_cells
+from persistence_pipeline.study import parse_study
 from persistence_pipeline.study.expanded import _sources
-from persistence_pipeline.study.spec import expand, load_spec, render_cells
+from persistence_pipeline.study.policies import trained as trained_of
+from persistence_pipeline.study.spec import expand, load_spec, render_policies
 
 STUDIES = sorted(path.parent.name for path in ROOT.glob("conf/*/study.yml"))
 OUTSIDE = {
@@ -103,8 +104,6 @@ class KedroStudy:
         from kedro.config import OmegaConfigLoader
         from kedro.io import DataCatalog
 
-        from persistence_pipeline.pipelines import grid
-
         self.env = place.env
         self.config = OmegaConfigLoader(
             str(place.conf),
@@ -113,10 +112,8 @@ class KedroStudy:
             default_run_env="base",
             merge_strategy={"parameters": "soft"},
         )
-        grid.activate(self.config["parameters"]["cells"], self.config["parameters"]["study"])
-        self.design = grid.active_design()
+        self.policies, self.design = parse_study(self.config["parameters"])
         self.catalog = DataCatalog.from_config(self.config["catalog"])
-        self.cells: dict[str, Cell] = parse_cells(self.config["parameters"]["cells"])
         self._pipelines: dict[str, Pipeline] = {}
 
     def slice(self, options: Mapping[str, Any]) -> Pipeline:
@@ -136,7 +133,7 @@ class KedroStudy:
 
         if name not in self._pipelines:
             module = import_module(f"persistence_pipeline.pipelines.{name}")
-            self._pipelines[name] = module.create_pipeline(self.cells)
+            self._pipelines[name] = module.create_pipeline(self.policies, self.design)
         return self._pipelines[name]
 
     def paths(self, names: set[str]) -> set[str]:
@@ -176,23 +173,23 @@ def slices(stages: dict[str, DvcStage], kedro: KedroStudy) -> dict[str, Pipeline
 def test_tables_and_dvc_files_follow_from_the_specs(place: Place) -> None:
     conf, env = place.conf, place.env
     spec = load_spec(conf / env / "study.yml")
-    cells = expand(spec, _sources(conf, env))
+    policies = expand(spec, _sources(conf, env))
     base = expand(load_spec(conf / "base" / "study.yml"), _sources(conf, "base"))
     hint = "run `make cells` and commit what it writes"
-    assert (conf / env / "parameters_cells.json").read_text() == render_cells(cells, spec, base), hint
-    assert place.dvc_file.read_text() == render_dvc_file(Study(conf, env, cells)), hint
+    assert (conf / env / "parameters_policies.json").read_text() == render_policies(policies, spec, base), hint
+    assert place.dvc_file.read_text() == render_dvc_file(Study(conf, env, policies)), hint
 
 
-def test_dvc_and_kedro_know_the_same_cells(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
+def test_dvc_and_kedro_know_the_same_policies(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
     trained = {name.partition("@")[2] for name in stages if name.startswith("train@")}
-    assert trained == set(kedro.cells)
+    assert trained == set(trained_of(kedro.policies))
 
 
 def test_every_node_is_run_by_exactly_one_stage(slices: dict[str, Pipeline], kedro: KedroStudy) -> None:
     from persistence_pipeline.pipelines import compose
 
     run = sorted(node.name for pipeline in slices.values() for node in pipeline.nodes)
-    assert run == sorted(node.name for node in compose.study(kedro.cells).nodes)
+    assert run == sorted(node.name for node in compose.study(kedro.policies, kedro.design).nodes)
 
 
 def test_stages_declare_what_their_slices_read_and_write(
@@ -248,9 +245,9 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
     place: Place, stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
     """Leaf by leaf: whichever file defines a value that a slice is given, the stage depends on it there."""
-    own = f"conf/{place.env}/parameters_cells.json"
+    own = f"conf/{place.env}/parameters_policies.json"
     defined = [(file, leaf) for file, content in _parameter_files(place).items() for leaf in _leaves(content)]
-    kinds = {"cells.json", "scratch.yml", "judging.yml", "published.yml"}
+    kinds = {"policies.json", "scratch.yml", "judging.yml", "published.yml"}
     kinds -= {"judging.yml"} if kedro.design.emulated else set()
     kinds -= {"published.yml"} if kedro.design.pairs == "published" else set()
     replaced = {leaf for file, leaf in defined if file == own}
@@ -258,10 +255,10 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
         inputs = {i.removeprefix("params:") for i in slices[name].inputs() if _is_parameter(i)}
         used = (inputs - WITHOUT_EFFECT) | EVERYWHERE
         for file, leaf in defined:
-            if file.endswith("/parameters_cells.json") and (file != own and leaf in replaced):
+            if file.endswith("/parameters_policies.json") and (file != own and leaf in replaced):
                 continue  # the study's own table has the last word
             declared = _within(leaf, {key for where, key in stage.parameters if where == file})
-            if "parameters" in used:  # the report: all but what reaches it through its cells or not at all
+            if "parameters" in used:  # the report: all but what reaches it through its policies or not at all
                 others = tuple(f"parameters_{kind}" for kind in kinds)
                 expected = not file.endswith(others)
             else:
@@ -285,7 +282,7 @@ def test_an_experiment_can_set_what_stages_depend_on(
 def test_stages_declare_the_code_that_they_run(
     place: Place, stages: dict[str, DvcStage], kedro: KedroStudy
 ) -> None:
-    study = Study(place.conf, place.env, kedro.cells)
+    study = Study(place.conf, place.env, kedro.policies)
     seen: dict[str, frozenset[str]] = {}
     for name, stage in stages.items():
         kind = name.partition("@")[0]

@@ -1,4 +1,4 @@
-"""Tables of cells that no longer are what a spec says, and environments that would share a data folder."""
+"""Tables of policies that no longer are what a spec says, and environments that would share a data folder."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_a_spec_changed_since_it_was_expanded_is_named_with_the_command(conf: Pa
     with pytest.raises(StudyError) as refused:
         check_expanded(conf, "grid")
     said = str(refused.value)
-    assert "\n" not in said and said.startswith("conf/grid/study.yml no longer says what its table of cells")
-    assert "(now 60 cells, 20 added, 20 removed)" in said
+    assert "\n" not in said and said.startswith("conf/grid/study.yml no longer says what its table of policies")
+    assert "(now 66 policies, 22 added, 22 removed)" in said
     assert "`make cells` (python -m persistence_pipeline.dvc --env=grid) expands it" in said
     with pytest.raises(SystemExit, match=r"error: conf/grid/study.yml no longer says"):
         require_fit(StudyDvc(conf.parent, "grid"))
@@ -82,7 +82,7 @@ def test_cells_added_to_the_base_do_not_join_a_study_that_was_expanded_before(co
     spec = conf / "base/study.yml"
     spec.write_text(spec.read_text().replace("seeds: [0]", "seeds: [0, 7]"))
     _expand(conf, "base")
-    with pytest.raises(StudyError, match=r"conf/grid/study.yml no longer says .*now 60 cells, unchanged"):
+    with pytest.raises(StudyError, match=r"conf/grid/study.yml no longer says .*now 66 policies, unchanged"):
         check_expanded(conf, "grid")
 
 
@@ -96,17 +96,15 @@ def test_a_spec_among_this_machine_s_settings_is_refused(conf: Path) -> None:
 
 def test_expanding_says_what_it_did(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _expand(conf, "base")
-    assert capsys.readouterr().out == "conf/base: 5 cells, unchanged; written: dvc.yaml\n"  # the copy has none
+    assert capsys.readouterr().out == "conf/base: 6 policies, unchanged; written: dvc.yaml\n"  # the copy has none
     _expand(conf, "base")
-    assert capsys.readouterr().out == "conf/base: 5 cells, unchanged; files unchanged\n"
+    assert capsys.readouterr().out == "conf/base: 6 policies, unchanged; files unchanged\n"
     _expand(conf, "base", "--set", "betas=[0.1, 0.3]", "--set", "orderings=[safety, both]", "--set", "loss=ipo")
-    said = (
-        "conf/base: 4 cells, 2 added, 3 removed, 2 changed; written: conf/base/parameters_cells.json, dvc.yaml\n"
-    )
-    assert capsys.readouterr().out == said
-    (conf / "base/parameters_cells.json").write_text('{"cells": {')  # cut off
+    said = "conf/base: 5 policies, 2 added, 3 removed, 2 changed; written: conf/base/parameters_policies.json, dvc"
+    assert capsys.readouterr().out.startswith(said)
+    (conf / "base/parameters_policies.json").write_text('{"policies": {')  # cut off
     _expand(conf, "base")
-    assert "5 cells, 5 added" in capsys.readouterr().out
+    assert "6 policies, 6 added" in capsys.readouterr().out
 
 
 def _data(conf: Path, env: str) -> str:
@@ -164,7 +162,7 @@ def test_a_study_of_one_s_own_as_the_readme_makes_it(tmp_path: Path) -> None:
     assert "error: conf/mine/study.yml has not been expanded" in output
     said = typed("persistence_pipeline.dvc", "--env=mine")
     assert (
-        "conf/mine: 20 cells, 20 added; written: conf/mine/parameters_cells.json, conf/mine/dvc.yaml"
+        "conf/mine: 24 policies, 24 added; written: conf/mine/parameters_policies.json, conf/mine/dvc.yaml"
         in said.stdout
     )
     ran = typed("kedro", "run", "--env=mine", "--nodes=seed1.make_cases")

@@ -14,15 +14,15 @@ from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.dvc.command import CODE, StudyDvc
 from persistence_pipeline.dvc.parallel import Job, Workers, main, needed, plan, run_jobs
-from persistence_pipeline.study import parse_cells
+from persistence_pipeline.study import parse_policies
 
 GRID = Place(ROOT, "grid")
 AT_THE_END = {"frontier", "metrics", "report"}
 
 
 def _jobs(place: Place) -> list[Job]:
-    table = json.loads((place.conf / place.env / "parameters_cells.json").read_text())["cells"]
-    return plan(parse_cells(table), yaml.safe_load(place.dvc_file.read_text())["stages"])
+    table = json.loads((place.conf / place.env / "parameters_policies.json").read_text())["policies"]
+    return plan(parse_policies(table), yaml.safe_load(place.dvc_file.read_text())["stages"])
 
 
 @pytest.mark.parametrize("study", ["base", "grid", "toolemu", "published"])
@@ -109,4 +109,4 @@ def test_a_failure_stops_only_what_depends_on_it() -> None:
 def test_an_unknown_study_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--env", "nowhere"])
-    assert "conf/nowhere has no table of cells" in capsys.readouterr().err
+    assert "conf/nowhere has no table of policies" in capsys.readouterr().err

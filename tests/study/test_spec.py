@@ -1,4 +1,4 @@
-"""The study spec: what it expands to, and the specs that are refused with the cell named."""
+"""The study spec: what it expands to, and the specs that are refused with the policy named."""
 
 from __future__ import annotations
 
@@ -9,41 +9,46 @@ import pytest
 import yaml
 
 from persistence_pipeline.dvc.__main__ import main
-from persistence_pipeline.study import StudyError, parse_cells, parse_design
+from persistence_pipeline.study import StudyError, parse_design, parse_policies
 from persistence_pipeline.study.spec import expand, load_spec, parse_spec, tables
 
 KNOWN = ("llama", "gpt2")
 ONE: dict[str, Any] = {"sources": ["llama"], "orderings": ["safety"], "betas": [0.1], "seeds": [0]}
 
 
-def _cells(**changes: Any) -> dict[str, Any]:
+def _policies(**changes: Any) -> dict[str, Any]:
     return expand(parse_spec({**ONE, **changes}, "study.yml"), KNOWN)
 
 
-def test_the_product_of_the_factors_with_one_cell_for_each_checkpoint() -> None:
+def test_the_product_of_the_factors_with_one_policy_for_each_checkpoint() -> None:
     orderings = ["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
-    cells = _cells(sources=["llama", "gpt2"], orderings=orderings, betas=[0.1, 0.05], seeds=[0, 1, 2])
-    assert len(cells) == 2 * 5 * 2 * 3
-    assert cells["gpt2_b0p05_s2_safety_then_helpfulness"].parent == "gpt2_b0p05_s2_safety"
-    assert cells["gpt2_b0p05_s2_safety_then_helpfulness"].objective == "helpfulness"
-    names = list(cells)
-    assert all(cell.parent is None or names.index(cell.parent) < names.index(name) for name, cell in cells.items())
-    assert all(name == cell.name for name, cell in cells.items())
+    policies = _policies(sources=["llama", "gpt2"], orderings=orderings, betas=[0.1, 0.05], seeds=[0, 1, 2])
+    assert len(policies) == 2 * 5 * 2 * 3 + 2 * 3  # and each source on each seed
+    assert policies["gpt2_b0p05_s2_safety_then_helpfulness"].parent == "gpt2_b0p05_s2_safety"
+    assert policies["gpt2_b0p05_s2_safety_then_helpfulness"].objective == "helpfulness"
+    names = list(policies)
+    assert all(
+        policy.parent is None or names.index(policy.parent) < names.index(name)
+        for name, policy in policies.items()
+    )
+    assert all(name == policy.name for name, policy in policies.items())
 
 
 def test_a_parent_comes_along_although_its_ordering_is_not_asked_for() -> None:
-    assert list(_cells(orderings=["safety>helpfulness"])) == [
+    assert list(_policies(orderings=["safety>helpfulness"])) == [
+        "llama_s0",
         "llama_b0p1_s0_safety",
         "llama_b0p1_s0_safety_then_helpfulness",
     ]
 
 
 def test_an_ordering_is_any_sequence_of_stages() -> None:
-    cells = _cells(orderings=["safety>helpfulness>safety", "helpfulness>helpfulness", "both>safety"])
-    assert [(cell.ordering, cell.objective, cell.parent) for cell in cells.values()] == [
-        ("safety", "safety", None),
-        ("helpfulness", "helpfulness", None),
-        ("both", "both", None),
+    policies = _policies(orderings=["safety>helpfulness>safety", "helpfulness>helpfulness", "both>safety"])
+    assert [(policy.ordering, policy.objective, policy.parent) for policy in policies.values()] == [
+        ("source", None, None),
+        ("safety", "safety", "llama_s0"),
+        ("helpfulness", "helpfulness", "llama_s0"),
+        ("both", "both", "llama_s0"),
         ("safety>helpfulness", "helpfulness", "llama_b0p1_s0_safety"),
         ("safety>helpfulness>safety", "safety", "llama_b0p1_s0_safety_then_helpfulness"),
         ("helpfulness>helpfulness", "helpfulness", "llama_b0p1_s0_helpfulness"),
@@ -51,35 +56,35 @@ def test_an_ordering_is_any_sequence_of_stages() -> None:
     ]
 
 
-def test_the_factors_of_the_whole_study_reach_cells_and_cases() -> None:
+def test_the_factors_of_the_whole_study_reach_policies_and_cases() -> None:
     spec = parse_spec({**ONE, "reference": "source", "loss": "ipo", "conflict_share": 0.25}, "study.yml")
-    cells = expand(spec, KNOWN)
-    (cell,) = cells.values()
-    assert (cell.reference, cell.loss) == ("source", "ipo")
-    assert tables(cells, spec)["seeds"] == {"seed0": {"seed": 0, "conflict_share": 0.25}}
+    policies = expand(spec, KNOWN)
+    source, trained = policies.values()
+    assert source.settings == {} and trained.settings == {"reference": "source", "loss": "ipo"}
+    assert tables(policies, spec)["seeds"] == {"seed0": {"seed": 0, "conflict_share": 0.25}}
 
 
-def test_a_single_cell_beside_the_product() -> None:
+def test_a_single_policy_beside_the_product() -> None:
     name = "llama_b0p2_s0_safety_then_helpfulness"
-    fields = {"source": "llama", "beta": 0.2, "seed": 0, "ordering": "safety>helpfulness"}
-    cells = _cells(extra={name: {**fields, "parent": "llama_b0p1_s0_safety"}})
-    assert cells[name].parent == "llama_b0p1_s0_safety" and cells[name].objective == "helpfulness"
+    fields = {"source": "llama", "factors": {"beta": 0.2}, "seed": 0, "ordering": "safety>helpfulness"}
+    policies = _policies(extra={name: {**fields, "parent": "llama_b0p1_s0_safety"}})
+    assert policies[name].parent == "llama_b0p1_s0_safety" and policies[name].objective == "helpfulness"
 
 
-def test_cells_of_the_base_environment_do_not_join_another_study() -> None:
+def test_policies_of_the_base_environment_do_not_join_another_study() -> None:
     spec = parse_spec(ONE, "study.yml")
-    cells = expand(spec, KNOWN)
-    table = tables(cells, spec, base=["other", *cells])
-    assert table["cells"]["other"] is None and list(parse_cells(table["cells"])) == list(cells)
-    assert "other" not in table["stages"]
+    policies = expand(spec, KNOWN)
+    table = tables(policies, spec, base=["other", *policies])
+    assert table["policies"]["other"] is None and list(parse_policies(table["policies"])) == list(policies)
+    assert "other" not in table["stages"]["policies"]
 
 
 X = "llama_b0p2_s0_safety_then_helpfulness"
 Y = "llama_b0p3_s0_helpfulness_then_safety"
 STAGED = {"source": "llama", "seed": 0}
 IN_A_CIRCLE = {
-    X: {**STAGED, "beta": 0.2, "ordering": "safety>helpfulness", "parent": Y},
-    Y: {**STAGED, "beta": 0.3, "ordering": "helpfulness>safety", "parent": X},
+    X: {**STAGED, "factors": {"beta": 0.2}, "ordering": "safety>helpfulness", "parent": Y},
+    Y: {**STAGED, "factors": {"beta": 0.3}, "ordering": "helpfulness>safety", "parent": X},
 }
 THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
 
@@ -87,14 +92,17 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"extra": {X: {**IN_A_CIRCLE[X], "parent": "nobody"}}}, f"cell {X}: its parent 'nobody' is not in"),
-        ({"extra": IN_A_CIRCLE}, f"cell {X}: its parent '{Y}' is of ordering helpfulness>safety, expected safety"),
+        ({"extra": {X: {**IN_A_CIRCLE[X], "parent": "nobody"}}}, f"policy {X}: its parent 'nobody' is not in"),
+        (
+            {"extra": IN_A_CIRCLE},
+            f"policy {X}: its parent '{Y}' is of ordering helpfulness>safety, expected safety",
+        ),
         (  # its middle stage would be skipped
             {
                 "extra": {
                     THRICE: {
                         **STAGED,
-                        "beta": 0.1,
+                        "factors": {"beta": 0.1},
                         "ordering": "safety>helpfulness>safety",
                         "parent": "llama_b0p1_s0_safety",
                     }
@@ -103,27 +111,25 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
             "is of ordering safety, expected safety>helpfulness",
         ),
         (
-            {"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>helpfulness", "objective": "both"}}},
-            "the last stage of safety>helpfulness is not on both",
+            {"extra": {X: {**STAGED, "factors": {"beta": 0.2}, "ordering": "safety>x"}}},
+            "ordering 'safety>x': 'x' is no stage",
         ),
-        ({"extra": {X: {**STAGED, "beta": 0.2, "ordering": "safety>x"}}}, "ordering 'safety>x': 'x' is no stage"),
         ({"betas": [0.1, 0.1]}, "betas names 0.1 twice"),
-        ({"betas": [0.1, 0.10000001]}, "cell llama_b0p1_s0_safety: two cells would have this name"),
+        ({"betas": [0.1, 0.10000001]}, "policy llama_b0p1_s0_safety: two policies would have this name"),
         (
-            {"extra": {"llama_b0p1_s0_safety": {**STAGED, "beta": 0.1, "ordering": "safety"}}},
-            "cell llama_b0p1_s0_safety: the product of the factors already has a cell of this name",
+            {"extra": {"llama_b0p1_s0_safety": {**STAGED, "factors": {"beta": 0.1}, "ordering": "safety"}}},
+            "policy llama_b0p1_s0_safety: the product of the factors already has a policy of this name",
         ),
-        ({"sources": ["llama", "gemma"]}, "cell gemma_b0p1_s0_safety: unknown source 'gemma'; known: ['gpt2', 'l"),
-        ({"betas": [-0.1]}, "cell llama_b-0p1_s0_safety: beta: Input should be greater than 0"),
+        ({"sources": ["llama", "gemma"]}, "policy gemma_s0: unknown source 'gemma'; known: ['gpt2', 'l"),
         ({"seeds": [-1]}, "study.yml: seeds.0: Input should be greater than or equal to 0"),
-        ({"extra": {X: {**STAGED, "beta": 0.2}}}, f"cell {X}: ordering: expected, but missing"),
+        ({"extra": {X: {**STAGED, "factors": {"beta": 0.2}}}}, f"policy {X}: ordering: expected, but missing"),
         (
-            {"extra": {"mine": {**STAGED, "beta": 0.2, "ordering": "both"}}},
-            "cell mine: its factors give it the name llama_b0p2_s0_both",
+            {"extra": {"mine": {**STAGED, "factors": {"beta": 0.2}, "ordering": "both"}}},
+            "policy mine: its factors give it the name llama_b0p2_s0_both",
         ),
         (
             {"seeds": [0, 1], "extra": {X: {**IN_A_CIRCLE[X], "parent": "llama_b0p1_s1_safety"}}},
-            f"cell {X}: its parent 'llama_b0p1_s1_safety' has another source or seed",
+            f"policy {X}: its parent 'llama_b0p1_s1_safety' has another source or seed",
         ),
         ({"orderings": ["sideways"]}, "orderings.0: ordering 'sideways': 'sideways' is no stage"),
         (
@@ -132,15 +138,15 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
         ),
     ],
 )
-def test_a_bad_spec_is_refused_and_the_cell_named(changes: dict[str, Any], expected: str) -> None:
+def test_a_bad_spec_is_refused_and_the_policy_named(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(StudyError) as caught:
-        _cells(**changes)
+        _policies(**changes)
     assert expected in str(caught.value)
 
 
 def test_names_of_folders_never_clash() -> None:
     spec = parse_spec({**ONE, "sources": ["llama", "llama_s0"]}, "study.yml")
-    with pytest.raises(StudyError, match="arm llama_s0: a source has this name already"):
+    with pytest.raises(StudyError, match="policy llama_s0: a source has this name already"):
         expand(spec, ["llama", "llama_s0"])
 
 
@@ -156,7 +162,7 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path) -> N
     base.mkdir(parents=True)
     (base / "parameters_sources.yml").write_text("sources: {llama: {}}\n")
     (base / "study.yml").write_text(yaml.safe_dump({**ONE, "sources": ["gemma"]}))
-    with pytest.raises(SystemExit, match=r"^error: cell gemma_b0p1_s0_safety: unknown source"):
+    with pytest.raises(SystemExit, match=r"^error: policy gemma_s0: unknown source"):
         main(["--conf", str(tmp_path / "conf")])
     assert sorted(path.name for path in base.iterdir()) == ["parameters_sources.yml", "study.yml"]
 

@@ -1,4 +1,4 @@
-"""``python -m persistence_pipeline.dvc``: expand study specs into tables of cells and ``dvc.yaml`` files."""
+"""``python -m persistence_pipeline.dvc``: expand study specs into tables of policies and ``dvc.yaml`` files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from persistence_pipeline.dvc.outside import outside_files
 from persistence_pipeline.dvc.stages import Study, render_dvc_file
 from persistence_pipeline.session import configuration
-from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.study.expanded import difference, expansion, read_table
+from persistence_pipeline.study.policies import StudyError
 from persistence_pipeline.study.spec import TABLE
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Expand the spec of each environment that has one: the table of cells, then ``dvc.yaml``."""
+    """Expand the spec of each environment that has one: the table of policies, then ``dvc.yaml``."""
     parser = argparse.ArgumentParser(prog="python -m persistence_pipeline.dvc", description=main.__doc__)
     parser.add_argument("--env", action="append", help="only this environment (may be repeated)")
     parser.add_argument("--conf", type=Path, default=Path("conf"))
@@ -43,9 +43,9 @@ def _expand(conf: Path, env: str, changes: list[str]) -> None:
     if not read_table(table):
         table.unlink(missing_ok=True)  # no table, so it may not stand in the way of the new one
     outside_files(configuration(conf, env)["parameters"])  # refused before anything is written
-    told = difference(table, now.cells)
+    told = difference(table, now.policies)
     table.with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
-    study = Study(conf, env, now.cells)
+    study = Study(conf, env, now.policies)
     files = [table] * _put(table, now.render())
     files += [study.dvc_file] * _put(study.dvc_file, render_dvc_file(study))
     names = ", ".join(str(path.relative_to(conf.parent)) for path in files)

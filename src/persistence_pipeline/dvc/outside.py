@@ -15,9 +15,9 @@ import yaml
 
 from persistence_pipeline.dvc.command import StudyDvc
 from persistence_pipeline.session import configuration
-from persistence_pipeline.study.cells import StudyError
 from persistence_pipeline.study.design import StudyDesign, parse_design
 from persistence_pipeline.study.expanded import check_expanded, check_own_data
+from persistence_pipeline.study.policies import StudyError
 
 ONE_BY_ONE = ("training", "pairing", "sources")
 """Parameters that stages depend on one entry at a time."""
@@ -93,7 +93,7 @@ def _keys(conf: Path, env: str) -> dict[str, list[str]]:
 
 
 def require_fit(dvc: StudyDvc) -> None:
-    """End the program where a study's table of cells does not fit its spec, or its ``dvc.yaml`` its parameters.
+    """End the program where a study's table of policies does not fit its spec, or its ``dvc.yaml`` its parameters.
 
     Raises:
         SystemExit: with what ``check_expanded``, ``check_own_data`` or ``check_fits`` says.

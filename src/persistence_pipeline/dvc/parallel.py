@@ -1,8 +1,8 @@
 """A study's stages side by side: several ``dvc repro``, each on stages that no other touches.
 
-DVC itself runs one stage after the other, and two runs that share a stage stop each other. Here the cells are
-divided by what they stand on: case sets and sources first, then arms, then each first stage with the stages that
-start from it. A plain ``dvc repro`` ends the run, so nothing can be left out.
+DVC itself runs one stage after the other, and two runs that share a stage stop each other. Here the policies are
+divided by what they stand on: case sets and sources first, then source policies, then each first stage with the
+stages that start from it. A plain ``dvc repro`` ends the run, so nothing can be left out.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import yaml
 
 from persistence_pipeline.dvc.command import CODE, COMMAND, StudyDvc
 from persistence_pipeline.dvc.outside import require_fit
-from persistence_pipeline.study.cells import Cell, parse_cells, seed_name
+from persistence_pipeline.study.policies import Policy, parse_policies, seed_name, seeds
 from persistence_pipeline.study.spec import TABLE
 
-ARMS, CELLS = "${arms}", "${stages}"
-"""What a stage that stands once for each arm or cell runs over."""
+EVERY, SOURCES, TRAINED = "${stages.policies}", "${stages.sources}", "${stages.trained}"
+"""What a stage that stands once for each policy, source policy or trained one runs over."""
 AT_FIRST = "published"
-"""A stage for the whole study, on which arms stand."""
+"""A stage for the whole study, on which policies stand."""
 SHOWN_LINES = 15
 """Last lines of a failed job's output that are shown."""
 GRACE, POLL = 10.0, 0.05
@@ -47,35 +47,43 @@ class Job:
     """Names of the jobs that must have ended well."""
 
 
-def plan(cells: Mapping[str, Cell], stages: Mapping[str, Mapping[str, object]]) -> list[Job]:
+def plan(policies: Mapping[str, Policy], stages: Mapping[str, Mapping[str, object]]) -> list[Job]:
     """The jobs of a study; together with code, ``frontier``, ``metrics`` and ``report`` they hold every stage.
 
     Args:
-        cells: The study's cells by name.
-        stages: The stages of its ``dvc.yaml`` by name, in the order in which those of one arm or cell are run.
+        policies: The study's policies by name.
+        stages: The stages of its ``dvc.yaml`` by name, in the order in which those of one policy are run.
     """
     first = {AT_FIRST: AT_FIRST} if AT_FIRST in stages else {}
-    first |= {cell.source: f"source@{cell.source}" for cell in cells.values()}
-    first |= {seed_name(cell.seed): f"cases@{seed_name(cell.seed)}" for cell in cells.values()}
+    first |= {policy.source: f"source@{policy.source}" for policy in policies.values()}
+    first |= {seed_name(seed): f"cases@{seed_name(seed)}" for seed in seeds(policies)}
     jobs = [Job(name, (stage,)) for name, stage in first.items()]
-    by_kind = {kind: [n for n, stage in stages.items() if stage.get("foreach") == kind] for kind in (ARMS, CELLS)}
     shared = (AT_FIRST,) if AT_FIRST in stages else ()
-    for arm, cell in {cell.arm: cell for cell in cells.values()}.items():
-        own = tuple(f"{stage}@{arm}" for stage in by_kind[ARMS])
-        jobs.append(Job(arm, own, (*shared, cell.source, seed_name(cell.seed))))
-    for name, cell in cells.items():
-        if cell.parent is None:
-            own = tuple(f"{stage}@{one}" for one in _family(cells, name) for stage in by_kind[CELLS])
-            jobs.append(Job(name, own, (cell.arm,)))
+    for name, policy in policies.items():
+        if not policy.trained:
+            after = (*shared, policy.source, seed_name(policy.seed))
+            jobs.append(Job(name, _stages_of({name: policy}, stages), after))
+        elif policy.parent == policy.origin:
+            jobs.append(Job(name, _stages_of(dict(_family(policies, name)), stages), (policy.origin,)))
     return jobs
 
 
-def _family(cells: Mapping[str, Cell], name: str) -> Iterator[str]:
-    """A cell and all that start from it, parents first."""
-    yield name
-    for child, cell in cells.items():
-        if cell.parent == name:
-            yield from _family(cells, child)
+def _stages_of(policies: Mapping[str, Policy], stages: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
+    """The stages of these policies, one policy after the other."""
+    return tuple(
+        f"{stage}@{name}"
+        for name, policy in policies.items()
+        for stage, content in stages.items()
+        if content.get("foreach") in (EVERY, TRAINED if policy.trained else SOURCES)
+    )
+
+
+def _family(policies: Mapping[str, Policy], name: str) -> Iterator[tuple[str, Policy]]:
+    """A policy and all that start from it, parents first."""
+    yield name, policies[name]
+    for child, policy in policies.items():
+        if policy.parent == name:
+            yield from _family(policies, child)
 
 
 def needed(jobs: Sequence[Job], changed: set[str]) -> list[Job]:
@@ -208,14 +216,14 @@ def main(argv: list[str] | None = None) -> None:
     dvc = StudyDvc(Path.cwd(), options.env)
     dvc.require_repository()
     require_fit(dvc)
-    table = json.loads(Path("conf", options.env, TABLE).read_text("utf-8"))["cells"]
+    table = json.loads(Path("conf", options.env, TABLE).read_text("utf-8"))["policies"]
     gpus = [name for name in options.gpus.split(",") if name]
     places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
     workers = Workers(dvc, places, ["--pull"] if options.pull else [])
     stages = yaml.safe_load(Path(dvc.file).read_text("utf-8"))["stages"]
     code = Job(CODE, (CODE,))
     left = run_jobs([code], workers, _Progress(workers, 1))
-    jobs = [] if left else needed(plan(parse_cells(table), stages), dvc.changed())
+    jobs = [] if left else needed(plan(parse_policies(table), stages), dvc.changed())
     left = left or run_jobs(jobs, workers, _Progress(workers, len(jobs)))
     if left:
         raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")
@@ -233,7 +241,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     if options.jobs < 1:
         parser.error("--jobs must be at least 1")
     if not Path("conf", options.env, TABLE).is_file():
-        parser.error(f"conf/{options.env} has no table of cells: write a study.yml there and run `make cells`")
+        parser.error(f"conf/{options.env} has no table of policies: write a study.yml there and run `make cells`")
     if find_spec("dvc") is None:
         parser.error(
             "DVC is not installed: python -m pip install --constraint constraints.txt --editable '.[dvc]'"

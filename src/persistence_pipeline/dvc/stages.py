@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import inspect
 import json
 import re
 import shlex
@@ -26,8 +25,8 @@ from persistence_pipeline.dvc.command import CODE
 from persistence_pipeline.dvc.outside import outside_files, variables
 from persistence_pipeline.dvc.template import Stage, template_of
 from persistence_pipeline.session import configuration
-from persistence_pipeline.study.cells import Cell, seed_name
 from persistence_pipeline.study.design import StudyDesign, parse_design
+from persistence_pipeline.study.policies import Policy, objectives, seed_name, seeds, sources, trained
 from persistence_pipeline.study.spec import TABLE
 
 if TYPE_CHECKING:
@@ -38,15 +37,21 @@ HEADER = """\
 # Written by `make cells` from the study spec, the stages' template and the code; do not edit by hand.
 # docs/reproducibility.md explains it.
 """
-TABLES = ("cells", "arms", "seeds")
+TABLES = ("policies", "seeds")
 """Parameters that a study's own table defines whole."""
 NOT_IN_ALL = ("parameters_scratch.yml", TABLE)
-"""Parameter files of which a report needs no more than it gets through its cells."""
+"""Parameter files of which a report needs no more than it gets through its policies."""
 OF_KINDS = {"parameters_judging.yml": "emulated", "parameters_published.yml": "published"}
 """Parameter files that say nothing of a study of another kind."""
-TAKEN_FROM = {"synthesis": "emulation", "published_training": "published"}
+TAKEN_FROM = {"emulation": "synthesis", "published_training": "published"}
 """Pipelines some of whose nodes another one takes as they are."""
-KINDS = {"${seeds}": "seed", "<source>": "source", "${arms}": "arm", "${stages}": "cell"}
+KINDS = {
+    "${seeds}": "seed",
+    "<source>": "source",
+    "${stages.policies}": "policy",
+    "${stages.sources}": "arm",
+    "${stages.trained}": "cell",
+}
 """What a stage stands once for, by what its ``foreach`` runs over."""
 IN_MEMORY = {"{default}": {"type": "kedro.io.MemoryDataset"}}
 
@@ -57,7 +62,7 @@ class Study:
 
     conf: Path
     env: str
-    cells: Mapping[str, Cell]
+    policies: Mapping[str, Policy]
     _built: dict[str, Pipeline] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -81,26 +86,22 @@ class Study:
         return (self.conf.parent if self.env == "base" else self.conf / self.env) / "dvc.yaml"
 
     def names(self, kind: str) -> list[str]:
-        """All sources, arms, seeds, cells or objectives of the study."""
-        cells = self.cells.values()
+        """All sources, seeds, policies, source policies (arm), trained ones (cell) or objectives of the study."""
         names: dict[str, list[str]] = {
-            "source": [cell.source for cell in cells],
-            "arm": [cell.arm for cell in cells],
-            "seed": [seed_name(seed) for seed in sorted(cell.seed for cell in cells)],
-            "cell": list(self.cells),
-            "objective": sorted(cell.objective for cell in cells),
+            "source": [policy.source for policy in self.policies.values()],
+            "seed": [seed_name(seed) for seed in seeds(self.policies)],
+            "policy": list(self.policies),
+            "arm": list(sources(self.policies)),
+            "cell": list(trained(self.policies)),
+            "objective": objectives(self.policies),
         }
         return list(dict.fromkeys(names[kind]))
 
     def pipeline(self, step: str) -> Pipeline:
-        """A pipeline of its cells and kind; the session's from now on are of that kind too."""
-        from persistence_pipeline.pipelines import grid
-
+        """A pipeline of its policies and kind."""
         if step not in self._built:
-            cells = {name: cell.model_dump() for name, cell in self.cells.items()}
-            grid.activate(cells, self.design.model_dump())
             create = importlib.import_module(f"{PACKAGE}.pipelines.{step}").create_pipeline
-            self._built[step] = create(self.cells) if inspect.signature(create).parameters else create()
+            self._built[step] = create(self.policies, self.design)
         return self._built[step]
 
     @cached_property
@@ -196,7 +197,7 @@ def _defined(study: Study, content: Mapping[str, Any], name: str) -> str | None:
     general, variable, _ = name.partition(".${")
     if not variable:
         return name if _has(content, name) else None
-    kind = {"training": "objective", "sources": "source", "cells": "cell", "arms": "arm", "seeds": "seed"}[general]
+    kind = {"training": "objective", "sources": "source", "policies": "policy", "seeds": "seed"}[general]
     present = [_has(content, f"{general}.{one}") for one in study.names(kind)]
     return name if all(present) else general if any(present) else None
 
@@ -216,7 +217,7 @@ def _has(content: Mapping[str, Any], name: str) -> bool:
 def _code_stage(study: Study, template: Mapping[str, Stage]) -> tuple[Stage, dict[str, str]]:
     """The stage that makes files of all the code, and by stage the file that stands for its code.
 
-    So a study does not list its code again for each of its cells. What stands in which file is the stage's
+    So a study does not list its code again for each of its policies. What stands in which file is the stage's
     ``meta``, at which DVC does not look: the command has a digest of it.
     """
     file = study.dvc_file.relative_to(study.conf.parent)
@@ -266,7 +267,7 @@ def code_of(study: Study, command: str) -> list[Path]:
     steps = _options(command)["pipelines"].split(",")
     taken = [TAKEN_FROM[step] for step in steps if step in TAKEN_FROM]
     steps += [step for step in taken if {*study.pipeline(step).nodes}.intersection(nodes)]
-    wiring = ["pipelines/grid.py", *(f"pipelines/{step}/pipeline.py" for step in steps)]
+    wiring = ["pipelines/parts.py", "pipelines/worlds.py", *(f"pipelines/{step}/pipeline.py" for step in steps)]
     found = {*files_behind(functions, modules), *(Path(PACKAGE) / path for path in wiring)}
     return sorted(ROOT.parent.name / path for path in found)
 

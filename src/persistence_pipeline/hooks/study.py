@@ -16,7 +16,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from persistence_pipeline.provenance import command
-from persistence_pipeline.study import StudyError
+from persistence_pipeline.session import parameters_of_session
+from persistence_pipeline.study import StudyError, parse_study
 
 if TYPE_CHECKING:
     from persistence_pipeline.parameters import SessionParameters
@@ -66,7 +67,7 @@ class FolderHooks:
 
 
 class StudyHooks:
-    """Applies what a session's parameters say about the grid, the threads and the network."""
+    """Applies what a session's parameters say about the study, the threads and the network."""
 
     def __init__(self) -> None:
         self._session: SessionParameters | None = None
@@ -76,7 +77,7 @@ class StudyHooks:
         """Runs before pipelines are built (``context.params`` would build them) and before torch is imported."""
         loader = context.config_loader
         with suppress(Exception):  # whatever is wrong with them, read_parameters names it
-            loader["parameters"] = loader["parameters"]  # a large table of cells is read once
+            loader["parameters"] = loader["parameters"]  # a large table of policies is read once
             self._set_environment(loader["parameters"])  # before NumPy is loaded, which reads its threads once
         _refuse_other_stages(context)  # first: parameters of another kind of study are wrong in many ways
         from persistence_pipeline.parameters import read_parameters
@@ -85,11 +86,9 @@ class StudyHooks:
         parameters = self._session.parameters.model_dump(mode="json")
         loader["parameters"] = parameters  # whole: with what files leave out
         self._refuse_remote_state(parameters)
-        from persistence_pipeline.pipelines import grid
-
-        grid.active_cells()  # refused here, where a study is wrong
-        if grid.active_design().emulated:
-            from persistence_pipeline.needs import check_emulated_study
+        _, design = parse_study(parameters_of_session())  # refused here, where a study is wrong
+        if design.emulated:
+            from persistence_pipeline.judging.emulated_rollout import check_emulated_study
 
             check_emulated_study(parameters)
 

@@ -15,21 +15,22 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, SecretStr
 
-from persistence_pipeline.judging.briefing import Briefing, emulated_briefing, world_briefing
+from persistence_pipeline.judging.briefing import Briefing, world_briefing
+from persistence_pipeline.judging.emulation import EmulationSettings, emulator_of, half_of, load_cases
+from persistence_pipeline.judging.emulator import EmulatedWorld
 from persistence_pipeline.judging.judge import questions
 from persistence_pipeline.judging.panel import choose_cases
 from persistence_pipeline.judging.settings import JudgingSettings
-from persistence_pipeline.llm_client import ChatClient, ServerSettings
+from persistence_pipeline.judging.toolemu_cases import EmulatedCase
 from persistence_pipeline.preferences.export import openai_messages
 from persistence_pipeline.records import Message, Split, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
+from persistence_pipeline.serving import ChatClient, ServerSettings
 from persistence_pipeline.strict import Strict
-from persistence_pipeline.study import Cell, StudyDesign
-from persistence_pipeline.toolemu.cases import EmulatedCase
-from persistence_pipeline.toolemu.emulator import EmulatedWorld
-from persistence_pipeline.toolemu.settings import EmulationSettings, emulator_of, half_of, load_cases
+from persistence_pipeline.study import Policy, StudyDesign
+from persistence_pipeline.study.policies import sources
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
@@ -86,7 +87,7 @@ def estimate(
     judging: JudgingSettings,
     emulation: EmulationSettings,
     plan: PlanSettings,
-    cells: Mapping[str, Cell],
+    policies: Mapping[str, Policy],
     design: StudyDesign,
 ) -> pd.DataFrame:
     """One row for each part of the study that asks a server, and one for all.
@@ -95,7 +96,7 @@ def estimate(
         ``what, model, requests, prompt_tokens, completion_tokens, hours, price`` (NaN without a price). Empty
         where nothing asks a server.
     """
-    players, arms = _players_by_seed(cells), _arms_by_seed(cells)
+    players, arms = _by_seed(policies.values()), _by_seed(sources(policies).values())
     trained = candidates if design.pairs == "candidates" else None
     if design.emulated:
         return _table(_toolemu_study(trained, rollout, judging, emulation, plan, arms, players))
@@ -113,20 +114,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([*rows, _total(rows)] if rows else [], columns=COLUMNS)
 
 
-def _players_by_seed(cells: Mapping[str, Cell]) -> dict[int, int]:
-    """Checkpoints that are played on each seed, the sources included."""
-    players: dict[int, set[str]] = {}
-    for cell in cells.values():
-        players.setdefault(cell.seed, set()).update((cell.name, cell.arm))
-    return {seed: len(names) for seed, names in sorted(players.items())}
-
-
-def _arms_by_seed(cells: Mapping[str, Cell]) -> dict[int, int]:
-    """Sources that make candidates on each seed."""
-    arms: dict[int, set[str]] = {}
-    for cell in cells.values():
-        arms.setdefault(cell.seed, set()).add(cell.arm)
-    return {seed: len(names) for seed, names in sorted(arms.items())}
+def _by_seed(policies: Iterable[Policy]) -> dict[int, int]:
+    """How many policies act on the cases of each seed."""
+    return dict(sorted(Counter(policy.seed for policy in policies).items()))
 
 
 def _candidates(
@@ -237,7 +227,7 @@ def _emulated(
             stand_in = _stand_in(EmulatedWorld(cases[case_id], emulator, client, ""), plan, tools, times)
             for prompt in _prompts(stand_in):
                 agent.add(prompt, plan.agent_tokens, times)
-            briefings: dict[str, Briefing] = {case_id: emulated_briefing(cases[case_id])}
+            briefings: dict[str, Briefing] = {case_id: cases[case_id].briefing()}
             for name, judge in judging.judges.items():
                 for question in questions([stand_in], briefings, judge):
                     verdicts[name].add(question.request.messages, plan.judge_tokens, times)

@@ -16,8 +16,11 @@ import pandas as pd
 
 from persistence_pipeline.judging.briefing import Briefing
 from persistence_pipeline.judging.parsing import ANSWER_SCHEMA, Verdict, read_verdict
+from persistence_pipeline.judging.prompts import render
 from persistence_pipeline.judging.settings import JudgeSettings
-from persistence_pipeline.llm_client import (
+from persistence_pipeline.judging.untrusted import quoted, quoted_messages
+from persistence_pipeline.records import METRICS, Trajectory
+from persistence_pipeline.serving import (
     ChatClient,
     ChatReply,
     ChatRequest,
@@ -25,9 +28,6 @@ from persistence_pipeline.llm_client import (
     RetriesExhaustedError,
     ServingError,
 )
-from persistence_pipeline.llm_client.prompts import render
-from persistence_pipeline.llm_client.untrusted import quoted, quoted_messages
-from persistence_pipeline.records import METRICS, Trajectory
 from persistence_pipeline.world.scoring import trajectory_table
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,7 @@ def _prompt(
     if settings.evidence == "effects":
         changes = "\n".join(quoted(effect.model_dump(exclude={"informed"})) for effect in trajectory.effects)
     shown = render(
-        __package__,
-        "user",
+        "judge_user",
         metric=metric,
         briefing=briefing,
         transcript=quoted_messages(trajectory.messages),
@@ -103,7 +102,7 @@ def _prompt(
         changes=changes,
     )
     return [
-        {"role": "system", "content": render(__package__, "system", metric=metric)},
+        {"role": "system", "content": render("judge_system", metric=metric)},
         {"role": "user", "content": shown},
     ]
 

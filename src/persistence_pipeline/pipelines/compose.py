@@ -1,14 +1,14 @@
-"""Whole studies over some of the cells: what the composed pipelines share."""
+"""Whole studies: from cases to the report, over all policies or those of some orderings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kedro.pipeline import Pipeline
 
+from persistence_pipeline import orderings
 from persistence_pipeline.pipelines import (
     frontier,
-    grid,
     own_pairs,
     published_training,
     reporting,
@@ -18,7 +18,8 @@ from persistence_pipeline.pipelines import (
     training,
     validation,
 )
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Policy, StudyDesign
+from persistence_pipeline.study import policies as of
 
 TO_CHECKPOINTS = {
     "candidates": (synthesis, validation, training),
@@ -27,9 +28,21 @@ TO_CHECKPOINTS = {
 }
 """By where the pairs come from."""
 TO_REPORT = (rollout, scoring, frontier, reporting)
+PARTS: dict[str, Callable[[Policy], bool]] = {
+    "safety": lambda policy: policy.ordering == "safety",
+    "helpfulness": lambda policy: policy.ordering == "helpfulness",
+    "simultaneous": lambda policy: policy.ordering == "both",
+    "sequential": lambda policy: len(orderings.stages(policy.ordering)) > 1,
+}
+"""Pipelines of a part of the study, by the policies that they are about."""
 
 
-def study(cells: Mapping[str, Cell]) -> Pipeline:
-    """From cases to the report for these cells."""
-    steps = (*TO_CHECKPOINTS[grid.active_design().pairs], *TO_REPORT)
-    return Pipeline([step.create_pipeline(cells) for step in steps])
+def study(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
+    """From cases to the report for these policies."""
+    steps = (*TO_CHECKPOINTS[design.pairs], *TO_REPORT)
+    return Pipeline([step.create_pipeline(policies, design) for step in steps])
+
+
+def part(name: str, policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
+    """The study of a part's policies and of all that they start from."""
+    return study(of.select(policies, PARTS[name]), design)

@@ -10,39 +10,39 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from persistence_pipeline.provenance.ledger import Ledger
+from persistence_pipeline.study import parse_study
 
-BESIDE = {"judging": ".judge_source", "emulation": ".play_emulated", "export": ".export_trajectories"}
+BESIDE = {"judging": ".judge", "emulation": ".play_emulated", "export": ".export_trajectories"}
 """Pipelines beside the study that stand on it, with a node of each by which it is seen that it has run."""
 RESULT = "study.summary"
 """What is shown of a study."""
 
 
-def whole_study(run: Mapping[str, Any], ledger: Ledger) -> Pipeline:
+def whole_study(run: Mapping[str, Any], parameters: Mapping[str, Any], ledger: Ledger) -> Pipeline:
     """The pipelines that a run names, without its filters, and the session's study around them.
 
     Args:
         run: ``run_params`` of Kedro's hooks.
+        parameters: All parameters of the session.
         ledger: Says what else has run.
     """
     from kedro.framework.project import pipelines
 
-    from persistence_pipeline.pipelines import compose, grid
+    from persistence_pipeline.pipelines import compose
 
+    study = parse_study(parameters)
     named = [pipelines[name] for name in run.get("pipeline_names") or ["__default__"]]
-    study = (
-        []
-        if "__default__" in (run.get("pipeline_names") or ["__default__"])
-        else [compose.study(grid.active_cells())]
-    )
+    default = "__default__" in (run.get("pipeline_names") or ["__default__"])
+    whole = [] if default else [compose.study(*study)]
     package = f"{__name__.partition('.')[0]}.pipelines"
     beside = [
-        importlib.import_module(f"{package}.{step}").create_pipeline()
+        importlib.import_module(f"{package}.{step}").create_pipeline(*study)
         for step, node in BESIDE.items()
         if ledger.has(node)
     ]
     nodes: dict[str, Node] = {}
     made: set[str] = set()
-    for part in (*named, *study, *beside):
+    for part in (*named, *whole, *beside):
         fitting = [node for node in part.nodes if node.name not in nodes and made.isdisjoint(node.outputs)]
         nodes |= {node.name: node for node in fitting}
         made.update(*(node.outputs for node in fitting))

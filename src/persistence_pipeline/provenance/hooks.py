@@ -108,7 +108,7 @@ class OutdatedHooks:
             for killed in cut_off(self._scratch / "runs"):
                 this = ": this run does" if killed == again else ""
                 _say([f"A run was killed; `{killed}` continues it{this}."])
-            self._whole = graph.whole_study(run_params, books.ledger)
+            self._whole = graph.whole_study(run_params, self._parameters, books.ledger)
             names = {node.name for node in nodes}
             books.take_stock(self._whole, names)
             if shown and graph.RESULT in graph.made_from(self._whole, names):

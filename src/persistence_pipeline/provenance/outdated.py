@@ -37,14 +37,14 @@ class Books:
     """
 
     def __init__(self, ledger: Ledger, catalog: Any, parameters: Mapping[str, Any], formats: str) -> None:
-        self.ledger, self._catalog, self._parameters = ledger, catalog, parameters
+        self.ledger, self._catalog, self.parameters = ledger, catalog, parameters
         self._formats, self._code = formats, ledger.package()
         self.digests = Digests(catalog, ledger)
         self._changed_files = cache(self._find_changed_files)
 
     def given(self, node: Node) -> Given:
         """What a node is given in this session."""
-        return Given(self._code, self._formats, parameters_of(node, self._parameters))
+        return Given(self._code, self._formats, parameters_of(node, self.parameters))
 
     def examine(self, nodes: Sequence[Node]) -> dict[str, Standing]:
         """By node; what stands on something outdated or missing is outdated too.

@@ -9,7 +9,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from persistence_pipeline.provenance.outdated import Books
-from persistence_pipeline.study import StudyError
+from persistence_pipeline.study import StudyError, parse_design
 
 COPIERS = ("take_own_pairs", "take_published_pairs")
 """Nodes that copy pairs to where the pipeline's own would be."""
@@ -27,9 +27,7 @@ def refuse_foreign_pairs(books: Books, pipeline: Pipeline, catalog: Any) -> None
     Raises:
         StudyError: naming the file and where pairs of one's own belong.
     """
-    from persistence_pipeline.pipelines import grid
-
-    if grid.active_design().pairs != "candidates":
+    if parse_design(books.parameters["study"]).pairs != "candidates":
         return
     for name in sorted(pipeline.datasets()):
         found = _PAIRS.fullmatch(name)

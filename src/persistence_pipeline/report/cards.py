@@ -18,6 +18,7 @@ from persistence_pipeline.report.kit.page import render
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, markdown_table
 from persistence_pipeline.report.kit.text import interval_text
 from persistence_pipeline.report.style import headline_split, split_names
+from persistence_pipeline.study import parse_policies
 
 SCORES: Sequence[Column] = (
     ("seed", "seed", str),
@@ -31,19 +32,18 @@ TAGS = ["agent-safety", "tool-use", "persistence-pipeline"]
 
 
 def model_cards(summary: Mapping[str, Any]) -> dict[str, str]:
-    """A card for every checkpoint of a study, by name: its cells, and its sources."""
-    trained = {cell["cell"]: [cell] for cell in summary["cells"] if cell["ordering"] != "source"}
-    sources: dict[str, list[Mapping[str, Any]]] = {}
+    """A card for every checkpoint of a study, by name."""
+    policies = parse_policies(summary["run"]["parameters"]["policies"])
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for cell in summary["cells"]:
-        if cell["ordering"] == "source":
-            sources.setdefault(cell["source"], []).append(cell)
-    return {name: _card(name, rows, summary) for name, rows in {**sources, **trained}.items()}
+        rows.setdefault(policies[cell["cell"]].checkpoint, []).append(cell)
+    parents = {name: policies[str(policy.parent)].checkpoint for name, policy in policies.items() if policy.parent}
+    return {name: _card(name, of_one, summary, parents.get(name)) for name, of_one in rows.items()}
 
 
-def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
+def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any], parent: str | None) -> str:
     headline = summary["frontier"]["split"]
     stage = next((row for row in summary["audits"]["training"] if row["cell"] == name), None)
-    parameters = summary["run"]["parameters"]
     # A card is Markdown, and holds names and numbers of the study's own configuration only.
     return render(
         __package__,
@@ -53,7 +53,7 @@ def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any]) 
         cell=rows[0],
         ordering=label(rows[0]["ordering"]),
         stage=stage,
-        parent=(parameters.get("cells", {}).get(name) or {}).get("parent") or rows[0]["source"],
+        parent=parent,
         scores=markdown_table(_scores(rows, headline, split_names(summary))),
         deltas=_deltas(rows[0]),
         headline=headline_split(summary),

@@ -16,6 +16,7 @@ from persistence_pipeline.dvc.command import CODE, StudyDvc
 from persistence_pipeline.dvc.outside import require_fit
 from persistence_pipeline.provenance import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
+from persistence_pipeline.study import parse_study
 
 
 def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -23,13 +24,14 @@ def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
-    from persistence_pipeline.pipelines import compose, grid
+    from persistence_pipeline.pipelines import compose
 
     bootstrap_project(Path.cwd())
     session: Any = KedroSession.create(project_path=Path.cwd(), env=env)
     with session:
-        catalog = session.load_context().catalog
-        pipeline = compose.study(grid.active_cells())
+        context = session.load_context()
+        catalog = context.catalog
+        pipeline = compose.study(*parse_study(context.config_loader["parameters"]))
         record = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
         made_by = {_path(name, catalog): node for node in pipeline.nodes for name in node.outputs}
         nodes = {stage: {made_by[path] for path in outputs} for stage, outputs in stages.items()}

@@ -1,38 +1,19 @@
-"""What a study consists of: cells, arms, case sets.
+"""What a study consists of: its policies, the cases they act on, and what kind of study it is.
 
-Running pipelines read ``cells.py`` and ``design.py`` alone. ``spec.py`` expands a compact spec to the table of
-cells, ``expanded.py`` sees that a table is that of its spec. What DVC makes of a study is in ``dvc/``.
+Running pipelines read ``policies.py`` and ``design.py`` alone. ``spec.py`` expands a compact spec to the table of
+policies, ``expanded.py`` sees that a table is that of its spec. What DVC makes of a study is in ``dvc/``.
 """
 
-from persistence_pipeline.study.cells import (
-    Arm,
-    CaseSet,
-    Cell,
-    Ordering,
-    Reference,
-    StageRow,
-    StudyError,
-    cell_name,
-    check_cells,
-    parse_cells,
-    seed_name,
-    stage_row,
-)
-from persistence_pipeline.study.design import StudyDesign, parse_design
+from persistence_pipeline.study.design import StudyDesign, parse_design, parse_study
+from persistence_pipeline.study.policies import CaseSet, Policy, StudyError, parse_policies, seed_name
 
 __all__ = [
-    "Arm",
     "CaseSet",
-    "Cell",
-    "Ordering",
-    "Reference",
-    "StageRow",
+    "Policy",
     "StudyDesign",
     "StudyError",
-    "cell_name",
-    "check_cells",
-    "parse_cells",
     "parse_design",
+    "parse_policies",
+    "parse_study",
     "seed_name",
-    "stage_row",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import SettingError, Strict, parse
-from persistence_pipeline.study.cells import StudyError
+from persistence_pipeline.study.policies import Policy, StudyError, parse_policies
 
 
 class StudyDesign(Strict):
@@ -50,3 +51,12 @@ def parse_design(fields: object) -> StudyDesign:
         return parse(StudyDesign, fields)
     except SettingError as refused:
         raise StudyError(f"parameter study: {refused}") from None
+
+
+def parse_study(parameters: Mapping[str, Any]) -> tuple[dict[str, Policy], StudyDesign]:
+    """Policies and design of a study from all its parameters.
+
+    Raises:
+        StudyError: naming the policy or the parameter.
+    """
+    return parse_policies(parameters["policies"]), parse_design(parameters["study"])

@@ -1,4 +1,4 @@
-"""Whether a table of cells is what its spec expands to now, and whether a study has a folder to itself."""
+"""Whether a table of policies is what its spec expands to now, and whether a study has a folder to itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from persistence_pipeline import yaml_files
-from persistence_pipeline.study.cells import Cell, StudyError
-from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_cells
+from persistence_pipeline.study.policies import Policy, StudyError
+from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_policies
 
 SPEC = "study.yml"
 DEFAULT_STUDY = ("base", "local")
@@ -22,15 +22,15 @@ DEFAULT_STUDY = ("base", "local")
 
 @dataclass(frozen=True)
 class Expansion:
-    """A spec, its cells, and the base environment's, which parameters of an environment are merged into."""
+    """A spec, its policies, and the base environment's, which parameters of an environment are merged into."""
 
     spec: StudySpec
-    cells: dict[str, Cell]
-    base: dict[str, Cell]
+    policies: dict[str, Policy]
+    base: dict[str, Policy]
 
     def render(self) -> str:
-        """The table of cells as JSON."""
-        return render_cells(self.cells, self.spec, self.base)
+        """The table of policies as JSON."""
+        return render_policies(self.policies, self.spec, self.base)
 
 
 def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
@@ -42,7 +42,7 @@ def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
         changes: ``FACTOR=LEVELS`` that take the place of what the spec says.
 
     Raises:
-        StudyError: naming the file or the cell, and what is wrong with it.
+        StudyError: naming the file or the policy, and what is wrong with it.
     """
     if env == DEFAULT_STUDY[1]:
         raise StudyError(
@@ -50,9 +50,9 @@ def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
             f"move the spec to an environment of its own, conf/NAME/{SPEC}, and run with --env=NAME"
         )
     spec = _changed(load_spec(conf / env / SPEC), changes)
-    cells = expand(spec, _sources(conf, env))
-    base = cells if env == "base" else expand(load_spec(conf / "base" / SPEC), _sources(conf, "base"))
-    return Expansion(spec, cells, base)
+    policies = expand(spec, _sources(conf, env))
+    base = policies if env == "base" else expand(load_spec(conf / "base" / SPEC), _sources(conf, "base"))
+    return Expansion(spec, policies, base)
 
 
 def check_expanded(conf: Path, env: str) -> None:
@@ -67,33 +67,33 @@ def check_expanded(conf: Path, env: str) -> None:
     table, now = conf / owner / TABLE, expansion(conf, owner)
     command = f"`make cells` (python -m persistence_pipeline.dvc --env={owner}) expands it"
     if not table.is_file():
-        raise StudyError(f"{conf.name}/{owner}/{SPEC} has not been expanded to a table of cells: {command}")
+        raise StudyError(f"{conf.name}/{owner}/{SPEC} has not been expanded to a table of policies: {command}")
     if read_table(table) != json.loads(now.render()):
         raise StudyError(
-            f"{conf.name}/{owner}/{SPEC} no longer says what its table of cells was made from (now "
-            f"{difference(table, now.cells)}): {command}"
+            f"{conf.name}/{owner}/{SPEC} no longer says what its table of policies was made from (now "
+            f"{difference(table, now.policies)}): {command}"
         )
 
 
 def read_table(table: Path) -> dict[str, Any]:
-    """What a table of cells says; empty where it says nothing."""
+    """What a table of policies says; empty where it says nothing."""
     try:
         return dict(json.loads(table.read_text("utf-8")))
     except (OSError, ValueError):
         return {}
 
 
-def difference(table: Path, cells: Mapping[str, Cell]) -> str:
-    """In words, how cells differ from those of a table."""
-    then = {name: fields for name, fields in read_table(table).get("cells", {}).items() if fields is not None}
-    now = {name: cell.model_dump() for name, cell in cells.items()}
+def difference(table: Path, policies: Mapping[str, Policy]) -> str:
+    """In words, how policies differ from those of a table."""
+    then = {name: fields for name, fields in read_table(table).get("policies", {}).items() if fields is not None}
+    now = {name: policy.model_dump(exclude_defaults=True) for name, policy in policies.items()}
     counts = {
         "added": len(now.keys() - then.keys()),
         "removed": len(then.keys() - now.keys()),
         "changed": sum(then[name] != now[name] for name in now.keys() & then.keys()),
     }
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"{len(now)} cells, {told or 'unchanged'}"
+    return f"{len(now)} policies, {told or 'unchanged'}"
 
 
 def check_own_data(conf: Path, env: str) -> None:

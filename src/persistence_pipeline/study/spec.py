@@ -1,4 +1,4 @@
-"""A compact study spec, and the table of cells that it expands to."""
+"""A compact study spec, and the table of policies that it expands to."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from persistence_pipeline import orderings, yaml_files
 from persistence_pipeline.strict import Seed, SettingError, Strict, parse
-from persistence_pipeline.study.cells import (
-    Cell,
-    Ordering,
-    Reference,
+from persistence_pipeline.study.policies import (
+    Policy,
     StudyError,
-    cell_name,
-    check_cells,
-    parse_cell,
+    check_policies,
+    parse_policy,
+    policy_name,
     seed_name,
-    stage_row,
+    seeds,
+    sources_first,
+    stage_tables,
 )
 
-TABLE = "parameters_cells.json"
-"""Name of the table of cells; JSON because DVC reads it once for every stage."""
+TABLE = "parameters_policies.json"
+"""Name of the table of policies; JSON because DVC reads it once for every stage."""
+Ordering = Annotated[str, AfterValidator(orderings.check)]
+"""A sequence of stages, such as ``safety>helpfulness``."""
 FACTORS = ("sources", "betas", "seeds", "orderings")
 
 
@@ -37,34 +39,34 @@ class StudySpec(Strict):
     orderings: list[Ordering] = Field(min_length=1)
     betas: list[float] = Field(min_length=1)
     seeds: list[Seed] = Field(min_length=1)
-    reference: Reference = "previous"
+    reference: Literal["previous", "source"] = "previous"
     """What a stage's loss compares with: the checkpoint it starts from, or the source."""
     loss: str = "sigmoid"
     conflict_share: float | None = Field(None, ge=0, le=1)
     """Share of conflicting cases among the hazard cases; none: that of the world's settings."""
     extra: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Single cells beside the product, by name; what a cell's ordering implies may be left out."""
+    """Single policies beside the product, by name; what their ordering implies may be left out."""
 
 
-def expand(spec: StudySpec, known_sources: Iterable[str]) -> dict[str, Cell]:
-    """The table of cells of a spec, parents included and before their children.
+def expand(spec: StudySpec, known_sources: Iterable[str]) -> dict[str, Policy]:
+    """The table of policies of a spec, parents included and before their children.
 
     Raises:
-        StudyError: unknown source, negative beta, two cells with one name, a parent that does not exist, a circle.
+        StudyError: unknown source, two policies with one name, a parent that does not exist, a circle.
     """
     known = sorted(known_sources)
     _check_factors(spec)
-    cells: dict[str, Cell] = {}
+    policies: dict[str, Policy] = {}
     for source, beta, seed, ordering in product(*(getattr(spec, factor) for factor in FACTORS)):
-        _add(cells, spec, {"source": source, "beta": beta, "seed": seed, "ordering": ordering})
+        _add(policies, spec, source, {"beta": beta}, seed, ordering)
     for name, fields in spec.extra.items():
-        _add_extra(cells, spec, name, fields)
-    for name, cell in cells.items():
-        if cell.source not in known:
-            raise StudyError(f"cell {name}: unknown source {cell.source!r}; known: {known}")
-    cells = check_cells(cells)
-    _check_namespaces(cells)
-    return dict(sorted(cells.items(), key=lambda item: item[1].parent is not None))
+        _add_extra(policies, spec, name, fields)
+    for name, policy in policies.items():
+        if policy.source not in known:
+            raise StudyError(f"policy {name}: unknown source {policy.source!r}; known: {known}")
+    policies = check_policies(policies)
+    _check_namespaces(policies)
+    return sources_first(policies)
 
 
 def _check_factors(spec: StudySpec) -> None:
@@ -72,59 +74,63 @@ def _check_factors(spec: StudySpec) -> None:
         levels = getattr(spec, factor)
         for level in levels:
             if levels.count(level) > 1:
-                raise StudyError(f"study spec: {factor} names {level!r} twice, so two cells would share a name")
+                raise StudyError(f"study spec: {factor} names {level!r} twice, so two policies would share a name")
     for source in spec.sources:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", source):
             raise StudyError(f"study spec: source {source!r}: a name is made of letters, digits, _ and -")
 
 
-def _add(cells: dict[str, Cell], spec: StudySpec, factors: dict[str, Any]) -> None:
-    """Add the cell of these factors, after the parent that it needs."""
-    fields = _complete(spec, factors)
-    name = cell_name(**factors)
-    cell = parse_cell(name, fields)
-    if cells.get(name, cell) != cell:
-        raise StudyError(f"cell {name}: two cells would have this name; their betas differ by too little")
-    if cell.parent is not None:
-        _add(cells, spec, {**factors, "ordering": orderings.parent(cell.ordering)})
-    cells[name] = cell
+def _add(
+    policies: dict[str, Policy], spec: StudySpec, source: str, factors: dict[str, Any], seed: int, ordering: str
+) -> None:
+    """Add the policy of these factors, after the parent that it needs."""
+    fields = _complete(spec, source, factors, seed, ordering)
+    name = policy_name(source, fields.get("factors", {}), seed, ordering)
+    policy = parse_policy(name, fields)
+    if policies.get(name, policy) != policy:
+        raise StudyError(f"policy {name}: two policies would have this name; their factors differ by too little")
+    if policy.trained:
+        _add(policies, spec, source, factors, seed, orderings.parent(ordering))
+    policies[name] = policy
 
 
-def _complete(spec: StudySpec, factors: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields of a cell: its ordering says objective and parent."""
-    ordering = factors["ordering"]
+def _complete(spec: StudySpec, source: str, factors: dict[str, Any], seed: int, ordering: str) -> dict[str, Any]:
+    """All fields of a policy: its ordering says which parent it has."""
+    fields = {"source": source, "seed": seed, "ordering": ordering}
+    if ordering == orderings.SOURCE:
+        return fields
     before = orderings.parent(ordering)
-    parent = None if before == orderings.SOURCE else cell_name(**{**factors, "ordering": before})
-    implied = {"objective": orderings.objective(ordering), "parent": parent}
-    return {**factors, **implied, "reference": spec.reference, "loss": spec.loss}
+    parent = policy_name(source, {} if before == orderings.SOURCE else factors, seed, before)
+    settings = {"reference": spec.reference, "loss": spec.loss}
+    return {**fields, "parent": parent, "factors": factors, "settings": settings}
 
 
-def _add_extra(cells: dict[str, Cell], spec: StudySpec, name: str, fields: dict[str, Any]) -> None:
-    factors = {key: fields.get(key) for key in ("source", "beta", "seed", "ordering")}
-    missing = [key for key, value in factors.items() if value is None]
-    if missing:
-        raise StudyError(f"cell {name}: {missing[0]}: expected, but missing")
-    if not isinstance(factors["beta"], int | float):
-        raise StudyError(f"cell {name}: beta: expected a number, got {factors['beta']!r}")
+def _add_extra(policies: dict[str, Policy], spec: StudySpec, name: str, fields: dict[str, Any]) -> None:
+    for key in ("source", "seed", "ordering", "factors"):
+        if fields.get(key) is None:
+            raise StudyError(f"policy {name}: {key}: expected, but missing")
     try:
-        orderings.check(str(factors["ordering"]))
+        orderings.check(str(fields["ordering"]))
     except ValueError as error:
-        raise StudyError(f"cell {name}: {error}") from None
-    cell = parse_cell(name, {**_complete(spec, factors), **fields})
-    if name in cells:
-        raise StudyError(f"cell {name}: the product of the factors already has a cell of this name")
-    if name != cell.name:
-        raise StudyError(f"cell {name}: its factors give it the name {cell.name}")
-    cells[name] = cell
+        raise StudyError(f"policy {name}: {error}") from None
+    policy = parse_policy(name, fields)
+    implied = _complete(spec, policy.source, policy.factors, policy.seed, policy.ordering)
+    policy = parse_policy(name, {**implied, **fields})
+    if name in policies:
+        raise StudyError(f"policy {name}: the product of the factors already has a policy of this name")
+    if name != policy.name:
+        raise StudyError(f"policy {name}: its factors give it the name {policy.name}")
+    if policy.origin not in policies:
+        _add(policies, spec, policy.source, {}, policy.seed, orderings.SOURCE)
+    policies[name] = policy
 
 
-def _check_namespaces(cells: Mapping[str, Cell]) -> None:
-    """Sources, arms, case sets and cells name data folders side by side."""
+def _check_namespaces(policies: Mapping[str, Policy]) -> None:
+    """Sources, case sets and policies name data folders side by side."""
     kinds = {
-        "source": {cell.source for cell in cells.values()},
-        "arm": {cell.arm for cell in cells.values()},
-        "case set": {seed_name(cell.seed) for cell in cells.values()},
-        "cell": set(cells),
+        "source": {policy.source for policy in policies.values()},
+        "case set": {seed_name(seed) for seed in seeds(policies)},
+        "policy": set(policies),
     }
     seen: dict[str, str] = {"study": "study", "published": "published study"}
     for kind, names in kinds.items():
@@ -159,29 +165,36 @@ def parse_spec(fields: object, where: str) -> StudySpec:
         raise StudyError(f"{where}: {refused}") from None
 
 
-def tables(cells: Mapping[str, Cell], spec: StudySpec, base: Iterable[str] = ()) -> dict[str, Any]:
-    """The table of cells, with the arms and the case sets that they stand on.
+def tables(policies: Mapping[str, Policy], spec: StudySpec, base: Iterable[str] = ()) -> dict[str, Any]:
+    """The table of policies, with the case sets that they act on and what ``dvc.yaml`` repeats its stages over.
 
-    Parameters of an environment are merged into the base's; ``base`` names the base's cells, and those that are
-    not among ``cells`` become empty entries, so that they do not join the environment's study. ``stages`` lists
-    the study's own cells only, as ``dvc.yaml`` reads them.
+    Parameters of an environment are merged into the base's; ``base`` names the base's policies, and those that are
+    not among ``policies`` become empty entries, so that they do not join the environment's study. ``stages`` lists
+    the study's own policies only.
     """
-    seeds = sorted({cell.seed for cell in cells.values()})
+    own = {name: policy.model_dump(exclude_defaults=True) for name, policy in policies.items()}
     return {
-        "seeds": {seed_name(seed): {"seed": seed, "conflict_share": spec.conflict_share} for seed in seeds},
-        "arms": {cell.arm: {"source": cell.source, "seed": cell.seed} for cell in cells.values()},
-        "cells": {
-            **{name: None for name in base if name not in cells},
-            **{name: cell.model_dump() for name, cell in cells.items()},
+        "seeds": {
+            seed_name(seed): {"seed": seed, "conflict_share": spec.conflict_share} for seed in seeds(policies)
         },
-        "stages": {name: stage_row(cell).model_dump() for name, cell in cells.items()},
+        "policies": {**{name: None for name in base if name not in policies}, **own},
+        "stages": stage_tables(policies),
     }
 
 
-def render_cells(cells: Mapping[str, Cell], spec: StudySpec, base: Iterable[str] = ()) -> str:
+def render_policies(policies: Mapping[str, Policy], spec: StudySpec, base: Iterable[str] = ()) -> str:
     """The tables as JSON, a row a line."""
-    parts = []
-    for name, table in tables(cells, spec, base).items():
-        rows = [f'  "{key}": {json.dumps(row)}' for key, row in table.items()]
-        parts.append(f' "{name}": {{\n' + ",\n".join(rows) + "\n }")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    found = tables(policies, spec, base)
+    stages = {kind: _rows(rows, 2) for kind, rows in found.pop("stages").items()}
+    parts = {**{name: _rows(table, 1) for name, table in found.items()}, "stages": _group(stages, 1)}
+    return _group(parts, 0) + "\n"
+
+
+def _rows(table: Mapping[str, Any], depth: int) -> str:
+    return _group({name: json.dumps(row) for name, row in table.items()}, depth)
+
+
+def _group(parts: Mapping[str, str], depth: int) -> str:
+    """Names and what each holds, as JSON, a line each."""
+    inner = ",\n".join(f'{" " * (depth + 1)}"{name}": {text}' for name, text in parts.items())
+    return f"{{\n{inner}\n{' ' * depth}}}"

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Seed, Strict
-from persistence_pipeline.study import Cell, Reference
+from persistence_pipeline.study import Policy
 
 LOSSES = (
     "sigmoid",
@@ -65,7 +65,7 @@ class LoraSettings(Strict):
 
 
 class StageSettings(Strict):
-    """What the parameters say of the stages on one objective; the cell of the study says the rest."""
+    """What the parameters say of the stages on one objective; a policy of the study says the rest."""
 
     label_smoothing: float = Field(0, ge=0, lt=0.5)
     """Assumed share of flipped labels, of the losses that know one: ``SMOOTHED``."""
@@ -131,12 +131,12 @@ class TrainingSettings(Strict):
 
 
 class StageConfig(StageSettings):
-    """One DPO stage: settings, and the factors of its cell."""
+    """One DPO stage: settings, and what the study says of the policy that it makes."""
 
     objective: Objective
     beta: float = Field(gt=0)
     loss: str = "sigmoid"
-    reference: Reference = "previous"
+    reference: Literal["previous", "source"] = "previous"
     """What log-probabilities are compared with: the checkpoint the stage starts from, or the source."""
     seed: Seed = 0
 
@@ -161,12 +161,13 @@ class StageConfig(StageSettings):
 
 
 FACTORS = set(StageConfig.model_fields) - set(StageSettings.model_fields)
-"""What the cell says of a stage."""
+"""What the study says of every stage."""
 
 
-def with_factors(settings: StageSettings, cell: Cell) -> dict[str, Any]:
-    """The fields of a ``StageConfig``: the parameters of a stage, and the factors of its cell."""
-    return {**settings.model_dump(), **cell.model_dump(include=FACTORS)}
+def with_factors(settings: StageSettings, policy: Policy) -> dict[str, Any]:
+    """The fields of a ``StageConfig``: the parameters of a stage, and what the study says of a policy's stages."""
+    of_study = {**policy.settings, **policy.factors}
+    return {**settings.model_dump(), **of_study, "objective": policy.objective, "seed": policy.seed}
 
 
 def _known(field: str, value: str, known: tuple[str, ...]) -> str:

@@ -31,6 +31,6 @@ def export_pairs(pairs: Sequence[PreferencePair]) -> Any:
 
 
 def export_trajectories(trajectories: Sequence[Trajectory], scores: pd.DataFrame) -> dict[str, Any]:
-    """A cell's test trajectories as one Inspect log."""
+    """A policy's test trajectories as one Inspect log."""
     cell = str(scores["cell"].iloc[0])
     return to_inspect(trajectories, scores, cell=cell)

@@ -6,13 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.analysis.attainable import attainable_frontier
 from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.analysis.summary import cell_summaries, draw_means, frontier_summary, persistence_summary
-from persistence_pipeline.world.attainable import reachable_outcomes
 
 
 def collect_scores(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -23,17 +21,6 @@ def collect_scores(*tables: pd.DataFrame) -> pd.DataFrame:
 def summarise_grid(scores: pd.DataFrame) -> pd.DataFrame:
     """Means, rates and counts by cell and split."""
     return grid_table(scores)
-
-
-def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[dict[str, float]]:
-    """The attainable frontier of the headline split, over the cases of every seed."""
-    cases = [case for cases in case_lists for case in cases if case.split == settings.split]
-    return attainable_frontier([reachable_outcomes(case) for case in cases])
-
-
-def no_attainable(settings: AnalysisSettings) -> list[dict[str, float]]:
-    """Nothing: what is attainable is known where the world is."""
-    return []
 
 
 def analyse(

@@ -14,28 +14,21 @@ from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.report.page import render_report
-from persistence_pipeline.study import Arm, Cell
+from persistence_pipeline.study import Policy
 from persistence_pipeline.world.cases import Case
 
 logger = logging.getLogger(__name__)
 
 
-def judge_cell(
-    cases: Sequence[Case], trajectories: Sequence[Trajectory], settings: JudgingSettings, cell: Cell
+def judge(
+    cases: Sequence[Case], trajectories: Sequence[Trajectory], settings: JudgingSettings, policy: Policy
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judgements and scores of a trained checkpoint's trajectories."""
-    return judge_world(cases, trajectories, settings, cell.provenance())
-
-
-def judge_source(
-    cases: Sequence[Case], trajectories: Sequence[Trajectory], settings: JudgingSettings, arm: Arm
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judgements and scores of the trajectories of the source before any stage."""
-    return judge_world(cases, trajectories, settings, arm.provenance())
+    """Judgements and scores of a policy's trajectories."""
+    return judge_world(cases, trajectories, settings, policy.provenance())
 
 
 def collect(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Tables of all players in one."""
+    """Tables of all policies in one."""
     return pd.concat(tables, ignore_index=True)
 
 

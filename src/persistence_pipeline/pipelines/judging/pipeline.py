@@ -7,47 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kedro.pipeline import Node, Pipeline, node
+from kedro.pipeline import Pipeline, node
 
-from persistence_pipeline.pipelines import grid
 from persistence_pipeline.pipelines.judging import nodes
+from persistence_pipeline.pipelines.parts import box, policy_parameter
 from persistence_pipeline.pipelines.reporting.nodes import FIGURES
-from persistence_pipeline.study import Cell, seed_name
+from persistence_pipeline.study import Policy, StudyDesign, seed_name
 
-INPUTS = ["cases", "trajectories", "params:judging", "params:player"]
-OUTPUTS = ["judgements", "judge_scores"]
+JUDGED = ["cases", "trajectories", "params:judging", "params:policy"]
 
 
-def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
-    """Judgements of every player of these cells, the calibration of the judges, and the report with it."""
-    cells = grid.active_cells() if cells is None else cells
+def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
+    """Judgements of every policy, the calibration of the judges, and the report with it."""
     parts = []
-    for arm, (_, seed) in grid.arms(cells).items():
-        asking = node(nodes.judge_source, INPUTS, OUTPUTS, name="judge_source")
-        parts.append(_judged(asking, arm, seed, f"params:arms.{arm}"))
-    for name, cell in cells.items():
-        asking = node(nodes.judge_cell, INPUTS, OUTPUTS, name="judge_cell")
-        parts.append(_judged(asking, name, cell.seed, f"params:cells.{name}"))
-    return Pipeline([*parts, _calibration([*grid.arms(cells), *cells])], tags="judging")
+    for name, policy in policies.items():
+        judging = node(nodes.judge, JUDGED, ["judgements", "judge_scores"], name="judge")
+        inputs = {"cases": f"{seed_name(policy.seed)}.cases", "trajectories": f"{name}.trajectories"}
+        parts.append(box(name, [judging], inputs, policy_parameter(name)))
+    return Pipeline([*parts, _calibration(list(policies))], tags="judging")
 
 
-def _judged(asking: Node, name: str, seed: int, player: str) -> Pipeline:
-    return Pipeline(
-        [asking],
-        namespace=name,
-        inputs={"cases": f"{seed_name(seed)}.cases", "trajectories": f"{name}.trajectories"},
-        parameters={"params:judging": "params:judging", "params:player": player},
-    )
-
-
-def _calibration(players: list[str]) -> Pipeline:
+def _calibration(names: list[str]) -> Pipeline:
     collected = {"graded": "scores", "judged": "judge_scores", "judgements": "judgements"}
-    inputs = {
-        f"{name}_{i}": f"{player}.{own}" for name, own in collected.items() for i, player in enumerate(players)
-    }
+    inputs = {f"{kind}_{i}": f"{name}.{own}" for kind, own in collected.items() for i, name in enumerate(names)}
     collecting = [
-        node(nodes.collect, [f"{name}_{i}" for i in range(len(players))], name, name=f"collect_{name}")
-        for name in collected
+        node(nodes.collect, [f"{kind}_{i}" for i in range(len(names))], kind, name=f"collect_{kind}")
+        for kind in collected
     ]
     outputs = ["calibration", "agreement", "points"]
     parameters = ["params:judging", "params:analysis"]
@@ -59,9 +44,5 @@ def _calibration(players: list[str]) -> Pipeline:
         "report",
         name="write_judged_report",
     )
-    return Pipeline(
-        [*collecting, calibrating, writing],
-        namespace="judging",
-        inputs=inputs | {name: f"study.{name}" for name in shown},
-        parameters={parameter: parameter for parameter in parameters},
-    )
+    inputs |= {name: f"study.{name}" for name in shown}
+    return box("judging", [*collecting, calibrating, writing], inputs)

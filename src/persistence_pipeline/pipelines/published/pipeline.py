@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kedro.pipeline import Pipeline, node
 
+from persistence_pipeline.pipelines.parts import box
 from persistence_pipeline.pipelines.published import nodes
+from persistence_pipeline.study import Policy, StudyDesign
 
 SETTINGS = "params:published"
 
 
-def create_pipeline() -> Pipeline:
+def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
     """From a clone of the published repository to its report."""
     imported = ["episodes", "conversations", "quarantine"]
     tables = ["trajectories", "pool_scores", "scores"]
@@ -52,4 +56,4 @@ def create_pipeline() -> Pipeline:
         node(nodes.draw_figures, "summary", ["figures", "frontier_figure"], name="draw_figures"),
         node(nodes.write_report, ["summary", "figures", "quarantine"], "report", name="write_report"),
     ]
-    return Pipeline(parts, namespace="published", parameters={SETTINGS: SETTINGS}, tags="published")
+    return box("published", parts, tags="published")

@@ -1,4 +1,4 @@
-"""The node that takes an arm's pairs from the published ones."""
+"""The node that takes the pairs of a seed from the published ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from persistence_pipeline.published import training
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.published.training import PublishedTraining
 from persistence_pipeline.records import OBJECTIVES, PreferencePair
-from persistence_pipeline.study import Arm
+from persistence_pipeline.study import Policy
 
 
 def take_pairs(
@@ -21,12 +21,12 @@ def take_pairs(
     toolkits: dict[str, Any],
     published: PublishedSettings,
     settings: PublishedTraining,
-    arm: Arm,
+    policy: Policy,
 ) -> tuple[list[PreferencePair] | dict[str, Any] | pd.DataFrame, ...]:
     """Pairs by objective, in the order of ``OBJECTIVES``; then their audit and the validation report."""
-    pool = training.pool_of(pool_scores, settings, arm.seed, published.n_cases)
+    pool = training.pool_of(pool_scores, settings, policy.seed, published.n_cases)
     tables = [training.pairs_of(pair_table, pool, settings, objective) for objective in OBJECTIVES]
-    report = training.check_published(pool, tables, arm.seed, published.n_cases)
+    report = training.check_published(pool, tables, policy.seed, published.n_cases)
     trajectories = training.conversations_of(tables, conversations, toolkits)
     pairs = training.trained_on(tables, trajectories)
     return *pairs, audit_pairs(pool, tables), report

@@ -10,35 +10,30 @@ from collections.abc import Mapping
 
 from kedro.pipeline import Pipeline, node
 
-from persistence_pipeline.pipelines import grid, published, synthesis, training
+from persistence_pipeline.pipelines import published, synthesis, training
+from persistence_pipeline.pipelines.parts import box, policy_parameter
 from persistence_pipeline.pipelines.published_training import nodes
 from persistence_pipeline.records import OBJECTIVES
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Policy, StudyDesign
+from persistence_pipeline.study import policies as of
 
 TABLES = ("pair_table", "pool_scores", "conversations", "toolkits")
-SHARED = ("params:published", "params:published_training")
 
 
-def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
-    """The published tables, the sources and cases of these cells, each arm's pairs, and the stages."""
-    cells = grid.active_cells() if cells is None else cells
-    arms = grid.arms(cells)
-    imported = published.create_pipeline().to_outputs(*(f"published.{name}" for name in TABLES))
-    made = synthesis.origins(cells)
-    taken = [_arm(arm) for arm in arms]
-    return Pipeline([imported, made, *taken, training.create_pipeline(cells)], tags="published_training")
+def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
+    """The published tables, the sources and cases of these policies, the pairs on each seed, and the stages."""
+    imported = published.create_pipeline(policies, design).to_outputs(*(f"published.{name}" for name in TABLES))
+    made = synthesis.origins(policies, design)
+    taken = [_pairs(name) for name in of.sources(policies)]
+    stages = training.create_pipeline(policies, design)
+    return Pipeline([imported, made, *taken, stages], tags="published_training")
 
 
-def _arm(arm: str) -> Pipeline:
+def _pairs(source: str) -> Pipeline:
     taking = node(
         nodes.take_pairs,
-        [*TABLES, *SHARED, "params:arm"],
+        [*TABLES, "params:published", "params:published_training", "params:policy"],
         [*(f"pairs_{objective}" for objective in OBJECTIVES), "pair_audit", "validation_report"],
         name="take_published_pairs",
     )
-    return Pipeline(
-        [taking],
-        namespace=arm,
-        inputs={name: f"published.{name}" for name in TABLES},
-        parameters={**{name: name for name in SHARED}, "params:arm": f"params:arms.{arm}"},
-    )
+    return box(source, [taking], {name: f"published.{name}" for name in TABLES}, policy_parameter(source))

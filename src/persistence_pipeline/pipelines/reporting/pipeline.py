@@ -6,23 +6,21 @@ from collections.abc import Mapping
 
 from kedro.pipeline import Pipeline, node
 
-from persistence_pipeline.pipelines import grid
-from persistence_pipeline.pipelines.emulation import nodes as emulated
+from persistence_pipeline.pipelines.parts import box
 from persistence_pipeline.pipelines.reporting import nodes
-from persistence_pipeline.study import Cell, seed_name
+from persistence_pipeline.pipelines.worlds import cases_of, world_of
+from persistence_pipeline.study import Policy, StudyDesign, seed_name
+from persistence_pipeline.study import policies as of
 
 
-def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
-    """The report of these cells."""
-    cells = grid.active_cells() if cells is None else cells
-    arms = grid.arms(cells)
-    audits = {f"pair_audit__{arm}": f"{arm}.pair_audit" for arm in arms}
-    audits |= {f"training_report__{name}": f"{name}.training_report" for name in cells}
-    logs = {f"training_log__{name}": f"{name}.training_log" for name in cells}
-    episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in (*arms, *cells)}
-    episodes |= {
-        f"cases__{seed_name(seed)}": grid.cases_of(seed) for seed in sorted({seed for _, seed in arms.values()})
-    }
+def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
+    """The report of these policies."""
+    trained = of.trained(policies)
+    audits = {f"pair_audit__{name}": f"{name}.pair_audit" for name in of.sources(policies)}
+    audits |= {f"training_report__{name}": f"{name}.training_report" for name in trained}
+    logs = {f"training_log__{name}": f"{name}.training_log" for name in trained}
+    episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies}
+    episodes |= {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}
     figures = [f"figure_{name}" for name in nodes.FIGURES]
     steps = [
         node(
@@ -33,7 +31,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
         ),
         node(nodes.draw_figures, _same("summary", "scores", *logs), figures, name="draw_figures"),
         node(
-            emulated.show_trajectories if grid.active_design().emulated else nodes.collect_trajectories,
+            world_of(design).show,
             {**_same("scores", *episodes), "settings": "params:report"},
             "browser",
             name="collect_trajectories",
@@ -42,13 +40,7 @@ def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
         node(nodes.write_cards, "summary", "cards", name="write_cards"),
     ]
     own = {name: f"study.{name}" for name in ("analysis", "scores")}
-    return Pipeline(
-        steps,
-        namespace="study",
-        inputs={**own, **audits, **logs, **episodes},
-        parameters={"parameters": "parameters", "params:report": "params:report"},
-        tags="reporting",
-    )
+    return box("study", steps, {**own, **audits, **logs, **episodes}, tags="reporting")
 
 
 def _same(*names: str) -> dict[str, str]:

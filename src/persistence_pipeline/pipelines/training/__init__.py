@@ -1,4 +1,4 @@
-"""Staged DPO: one checkpoint per cell."""
+"""Staged DPO: one checkpoint per trained policy."""
 
 from persistence_pipeline.pipelines.training.pipeline import create_pipeline
 

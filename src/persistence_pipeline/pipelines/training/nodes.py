@@ -1,4 +1,4 @@
-"""The node that trains a cell."""
+"""The node that trains a policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.records import PreferencePair
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Policy
 from persistence_pipeline.training.settings import StageConfig, StageSettings, with_factors
 
 
@@ -18,16 +18,16 @@ def train_cell(
     parent: Path,
     source: Path,
     settings: StageSettings,
-    cell: Cell,
+    policy: Policy,
     scratch: str,
     validated: dict[str, Any],
 ) -> tuple[Path, pd.DataFrame, dict[str, Any]]:
     """Run one DPO stage from the parent's checkpoint.
 
-    ``validated`` is the arm's validation report: its presence means that the pairs passed.
+    ``validated`` is the validation report of the pairs: its presence means that the pairs passed.
     """
     from persistence_pipeline.training.dpo import train_stage
 
-    config = StageConfig.model_validate(with_factors(settings, cell))
-    result = train_stage(pairs, parent, source, config, Path(scratch) / cell.name)
+    config = StageConfig.model_validate(with_factors(settings, policy))
+    result = train_stage(pairs, parent, source, config, Path(scratch) / policy.name)
     return result.checkpoint, result.log, result.report

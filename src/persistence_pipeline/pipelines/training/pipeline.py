@@ -1,4 +1,4 @@
-"""Staged DPO: one checkpoint per cell."""
+"""Staged DPO: one checkpoint per trained policy."""
 
 from __future__ import annotations
 
@@ -6,36 +6,31 @@ from collections.abc import Mapping
 
 from kedro.pipeline import Pipeline, node
 
-from persistence_pipeline.pipelines import grid
+from persistence_pipeline.pipelines.parts import box, policy_parameter
 from persistence_pipeline.pipelines.training import nodes
-from persistence_pipeline.study import Cell
+from persistence_pipeline.study import Policy, StudyDesign
+from persistence_pipeline.study import policies as of
 
 
-def create_pipeline(cells: Mapping[str, Cell] | None = None) -> Pipeline:
-    """One stage per cell, each from its parent's checkpoint."""
-    cells = grid.active_cells() if cells is None else cells
-    return Pipeline([_stage(name, cell) for name, cell in cells.items()], tags="training")
+def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
+    """One stage per trained policy, each from its parent's checkpoint."""
+    parts = [_stage(name, policies) for name in of.trained(policies)]
+    return Pipeline(parts, tags="training")
 
 
-def _stage(name: str, cell: Cell) -> Pipeline:
-    stage = node(
+def _stage(name: str, policies: Mapping[str, Policy]) -> Pipeline:
+    policy = policies[name]
+    training = node(
         nodes.train_cell,
-        ["pairs", "parent", "source", "params:training", "params:cell", "params:scratch", "validation_report"],
+        ["pairs", "parent", "source", "params:training", "params:policy", "params:scratch", "validation_report"],
         ["checkpoint", "training_log", "training_report"],
         name="train_cell",
     )
-    return Pipeline(
-        [stage],
-        namespace=name,
-        inputs={
-            "pairs": f"{cell.arm}.pairs_{cell.objective}",
-            "parent": f"{cell.parent or cell.source}.checkpoint",
-            "source": f"{cell.source}.checkpoint",
-            "validation_report": f"{cell.arm}.validation_report",
-        },
-        parameters={
-            "params:training": f"params:training.{cell.objective}",
-            "params:cell": f"params:cells.{name}",
-            "params:scratch": "params:scratch",
-        },
-    )
+    inputs = {
+        "pairs": f"{policy.origin}.pairs_{policy.objective}",
+        "parent": f"{policies[str(policy.parent)].checkpoint}.checkpoint",
+        "source": f"{policies[policy.origin].checkpoint}.checkpoint",
+        "validation_report": f"{policy.origin}.validation_report",
+    }
+    of_objective = {"params:training": f"params:training.{policy.objective}"}
+    return box(name, [training], inputs, {**of_objective, **policy_parameter(name)})

@@ -1,0 +1,92 @@
+"""Nodes of the tool world: its cases, episodes in it, and grades from its state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from persistence_pipeline.analysis.attainable import attainable_frontier
+from persistence_pipeline.analysis.settings import AnalysisSettings
+from persistence_pipeline.pipelines.parts import Step, World, by_name
+from persistence_pipeline.records import Trajectory
+from persistence_pipeline.report.browser import ReportSettings, browser_data
+from persistence_pipeline.rollout.played import Played
+from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings, play_pool, play_scripts, roll_out
+from persistence_pipeline.study import CaseSet, Policy
+from persistence_pipeline.world.attainable import reachable_outcomes
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.scoring import case_table, score, trajectory_table
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
+
+
+def make_cases(world: WorldSettings, case_set: CaseSet) -> tuple[list[Case], pd.DataFrame]:
+    """Generate the cases of one seed, and their table."""
+    if case_set.conflict_share is not None:
+        world = world.model_copy(update={"conflict_share": case_set.conflict_share})
+    cases = generate_cases(world, case_set.seed)
+    return cases, case_table(cases)
+
+
+def roll_out_candidates(
+    checkpoint: Path, cases: Sequence[Case], settings: CandidateSettings, policy: Policy
+) -> tuple[list[Trajectory], pd.DataFrame]:
+    """Let the source, or a pool of models, act several times on every train case, and scripts once where asked."""
+    train = [case for case in cases if case.split == "train"]
+    trajectories = Played()
+    if settings.on_policy:
+        trajectories += roll_out(checkpoint, train, settings, policy=policy.name, seed=policy.seed)
+    trajectories += play_pool(train, settings, seed=policy.seed)
+    trajectories += play_scripts(train, settings, seed=policy.seed)
+    return trajectories, trajectory_table(trajectories)
+
+
+def roll_out_tests(
+    checkpoint: Path, cases: Sequence[Case], settings: RolloutSettings, policy: Policy
+) -> tuple[list[Trajectory], pd.DataFrame]:
+    """Let a policy act on every test case of its seed; trajectories and their table."""
+    tests = [case for case in cases if case.split != "train"]
+    trajectories = roll_out(checkpoint, tests, settings, policy=policy.name, seed=policy.seed)
+    return trajectories, trajectory_table(trajectories)
+
+
+def grade(cases: Sequence[Case], trajectories: Sequence[Trajectory], policy: Policy) -> pd.DataFrame:
+    """Scores of trajectories, candidates or tests, from what they did to the world."""
+    return score(cases, trajectories, policy.provenance())
+
+
+def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[dict[str, float]]:
+    """The attainable frontier of the headline split, over the cases of every seed."""
+    cases = [case for cases in case_lists for case in cases if case.split == settings.split]
+    return attainable_frontier([reachable_outcomes(case) for case in cases])
+
+
+def show_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts: Any) -> dict[str, Any]:
+    """What the trajectory browser shows: test trajectories of every policy with cases, grades and reasons."""
+    cases = [case for group in by_name(parts, "cases").values() for case in group]
+    return browser_data(cases, by_name(parts, "trajectories"), scores, settings)
+
+
+TOOL_WORLD = World(
+    cases="cases",
+    case_table="case_table",
+    make_cases=Step("make_cases", make_cases, ("params:world", "params:case_set"), ("cases", "case_table")),
+    play_candidates=Step(
+        "roll_out_candidates",
+        roll_out_candidates,
+        ("checkpoint", "cases", "params:candidates", "params:policy"),
+        ("candidates", "candidate_table"),
+    ),
+    score_candidates=Step("score_candidates", grade, ("cases", "candidates", "params:policy"), "candidate_scores"),
+    play=Step(
+        "roll_out",
+        roll_out_tests,
+        ("checkpoint", "cases", "params:rollout", "params:policy"),
+        ("trajectories", "trajectory_table"),
+    ),
+    score=Step("score", grade, ("cases", "trajectories", "params:policy"), "scores"),
+    find_attainable=find_attainable,
+    show=show_trajectories,
+)

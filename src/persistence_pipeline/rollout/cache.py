@@ -1,0 +1,239 @@
+"""Keys and values of a batch whose rows have different lengths, in buffers that are written in place.
+
+A model calls ``update`` as it would call a cache of transformers, and its attention calls ``attend``. Row ``i`` of
+the batch is row ``i`` of the buffers; what lies beyond a row's length is hidden from it by masks. Where many rows
+begin alike, their beginning lies in buffers of its own, once. Which tokens are read, and when, is decided in
+``lockstep.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from persistence_pipeline.rollout.attention import (
+    AttentionError,
+    Beginning,
+    Several,
+    attend_last,
+    attend_several,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from persistence_pipeline.rollout.reading import Step
+
+    Layers = list[tuple[torch.Tensor, torch.Tensor]]
+
+ROOM = 1.25
+"""A buffer that is full is replaced by one with room for this many times the length that is needed."""
+LEAST = 16
+"""Keys that are read at least: products of very small matrices are slower than those of somewhat larger ones."""
+
+
+class BatchCache:
+    """The cache of a batch, all layers; its buffers serve one batch after another.
+
+    Args:
+        longest: Positions that no row exceeds.
+        most: Rows that no batch exceeds.
+        device: Where the model is.
+        dtype: Of its keys and values.
+    """
+
+    def __init__(self, longest: int, most: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._longest = longest
+        self._most = most
+        self._device = device
+        self._dtype = dtype
+        self._layers: Layers = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the batch before, whose keys might not be finite: what is hidden still has to be."""
+        for held in self._layers:
+            for buffer in held:
+                buffer.zero_()
+        self._prefixes: Layers = []
+        self._prefix_lengths = np.zeros(1, dtype=int)
+        self._prefix_of_row: np.ndarray | None = None
+        self._beginning: dict[str, torch.Tensor] = {}
+        self._length = 0
+
+    def at(self, step: Step) -> None:
+        """Say what is read next."""
+        held = 0 if self._prefix_of_row is None else self._prefix_lengths[self._prefix_of_row[step.row_of_token]]
+        positions = step.positions - held
+        self._n_rows = step.n_rows
+        self._length = max(int(positions.max()) + 1, LEAST)
+        self._rows, self._positions = self._tensor(step.row_of_token), self._tensor(positions)
+        self._slots: dict[tuple[int, int], torch.Tensor] = {}
+        self._attended: set[int] = set()
+        self._mask = self._hidden(positions[: step.n_rows, None] < np.arange(self._length))[:, None, None]
+        if self._prefix_of_row is not None and not self._beginning:
+            self._beginning = self._sharing(self._prefix_of_row)
+        self._several = [self._gathered(tokens, positions, step.row_of_token) for tokens in step.several()]
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write (1, heads, tokens, size) where the step says; the attention reads them here.
+
+        Raises:
+            AttentionError: keys and values differ in shape, as where a model keeps them compressed.
+        """
+        if keys.shape != values.shape:
+            raise AttentionError(
+                f"the model keeps {tuple(keys.shape)} and {tuple(values.shape)} for its keys and values, and "
+                "rollouts in process compute with equal shapes alone: serve it, and name the server under "
+                "rollout.served"
+            )
+        new = (keys[0].transpose(0, 1), values[0].transpose(0, 1))
+        if layer == len(self._layers):
+            nothing = new[0].new_zeros((0, new[0].shape[1], 0, new[0].shape[2]))
+            self._layers.append((nothing, nothing))
+        self._make_room(layer, self._n_rows)
+        for buffer, written in zip(self._layers[layer], new, strict=True):
+            heads, room, size = buffer.shape[1:]
+            buffer.view(-1, size).index_copy_(0, self._slots_of(heads, room), written.reshape(-1, size))
+        return keys, values
+
+    def _slots_of(self, heads: int, room: int) -> torch.Tensor:
+        """Where each token of the step stands, head by head, in a buffer taken as a list of vectors."""
+        import torch
+
+        if (heads, room) not in self._slots:
+            of_head = self._rows[:, None] * heads + torch.arange(heads, device=self._device)
+            self._slots[heads, room] = (of_head * room + self._positions[:, None]).flatten()
+        return self._slots[heads, room]
+
+    def attend(self, query: torch.Tensor, layer: int) -> torch.Tensor:
+        """Attention of the step's tokens in a layer: scaled queries (tokens, heads, size) to outputs alike."""
+        import torch
+
+        n = self._n_rows
+        self._attended.add(layer)
+        keys, values = (buffer[:n, :, : self._length] for buffer in self._layers[layer])
+        asked = query.reshape(len(query), keys.shape[1], -1, keys.shape[3])
+        beginning = Beginning(*self._prefixes[layer], **self._beginning) if self._prefixes else None
+        last = attend_last(asked[:n], keys, values, self._mask, beginning)
+        if not self._several:
+            return last.flatten(1, 2)
+        outputs = torch.empty_like(asked)
+        outputs[:n] = last
+        for several in self._several:
+            given = attend_several(asked, keys, values, several, beginning)
+            outputs.index_copy_(0, several.tokens.flatten()[several.filled], given)
+        return outputs.flatten(1, 2)
+
+    def require_attention(self, model: str) -> None:
+        """See that each layer of the model has attended here to what was read.
+
+        Raises:
+            AttentionError: one has not, so the rows of the step have been taken for one text.
+        """
+        if not self._layers or len(self._attended) < len(self._layers):
+            raise AttentionError(
+                f"{model} does not tell its attention whose tokens it reads, so it cannot be rolled out in "
+                "process: serve it, and name the server under rollout.served"
+            )
+
+    def spread(self, prefix_of_row: Sequence[int]) -> None:
+        """Let each row to come begin with a copy of the row named for it, of those that have just been read."""
+        n, origins = len(prefix_of_row), self._tensor(np.asarray(prefix_of_row))
+        for layer in range(len(self._layers)):
+            self._make_room(layer, n)
+            for buffer in self._layers[layer]:
+                read = buffer[: self._n_rows, :, : self._length]
+                buffer[:n, :, : self._length] = read.index_select(0, origins)
+
+    def begin_with(self, prefixes: BatchCache, prefix_of_row: Sequence[int], lengths: Sequence[int]) -> None:
+        """Let the rows to come begin with what another cache has read, kept once and outside their own buffers.
+
+        Args:
+            prefixes: Where it has been read, a row each.
+            prefix_of_row: Which of them each row begins with.
+            lengths: Of the prefixes.
+        """
+        longest, n = max(lengths), len(lengths)
+        self._prefixes = [tuple(b[:n, :, :longest].clone() for b in held) for held in prefixes._layers]  # type: ignore[misc]
+        self._prefix_lengths = np.asarray(lengths)
+        self._prefix_of_row = np.asarray(prefix_of_row)
+
+    def move(self, origins: Sequence[int], targets: Sequence[int], n_rows: int) -> None:
+        """Write copies of rows over others or behind the last, and forget all beyond the first ``n_rows``."""
+        if targets:
+            there, here = self._tensor(np.asarray(origins)), self._tensor(np.asarray(targets))
+            for layer in range(len(self._layers)):
+                self._make_room(layer, n_rows)
+                for buffer in self._layers[layer]:
+                    used = buffer[:, :, : self._length]
+                    used.index_copy_(0, here, used.index_select(0, there))
+        if self._prefix_of_row is not None:
+            moved = np.resize(self._prefix_of_row, n_rows)
+            moved[list(targets)] = self._prefix_of_row[list(origins)]
+            self._prefix_of_row = moved
+            self._beginning = {}
+
+    def _make_room(self, layer: int, n_rows: int) -> None:
+        """See that a layer's buffers hold so many rows of the present length, and some more.
+
+        What is new in them is zero, because what is hidden still has to be finite.
+        """
+        rows, heads, room, size = self._layers[layer][0].shape
+        if n_rows <= rows and self._length <= room:
+            return
+        if n_rows > rows > 0:
+            n_rows = max(n_rows, min(int(n_rows * ROOM), self._most))
+        if self._length > room:
+            room = max(self._length, min(int(self._length * ROOM) + LEAST, self._longest))
+        grown = []
+        for old in self._layers[layer]:
+            grown.append(old.new_zeros((max(rows, n_rows), heads, room, size)))
+            grown[-1][:rows, :, : old.shape[2]] = old
+        self._layers[layer] = (grown[0], grown[1])
+
+    def _sharing(self, prefix_of_row: np.ndarray) -> dict[str, torch.Tensor]:
+        """Who shares which beginning, as ``Beginning`` wants it."""
+        counts = np.bincount(prefix_of_row, minlength=len(self._prefix_lengths))
+        order = np.argsort(prefix_of_row, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        sharers = np.zeros((len(counts), int(counts.max())), dtype=int)
+        sharers[prefix_of_row, rank] = np.arange(len(prefix_of_row))
+        width = self._prefixes[0][0].shape[2]
+        return {
+            "mask": self._hidden(self._prefix_lengths[:, None] <= np.arange(width))[:, None, None],
+            "of_row": self._tensor(prefix_of_row),
+            "sharers": self._tensor(sharers),
+            "place": self._tensor(prefix_of_row * sharers.shape[1] + rank),
+        }
+
+    def _gathered(self, tokens: np.ndarray, positions: np.ndarray, row_of_token: np.ndarray) -> Several:
+        """Rows that read several tokens, from where their tokens stand: (m, widest), -1 for none."""
+        there = tokens >= 0
+        tokens = np.where(there, tokens, tokens[:, :1])
+        rows = row_of_token[tokens[:, 0]]
+        hidden = positions[tokens][:, :, None] < np.arange(self._length)
+        if self._prefix_of_row is not None:
+            behind = self._prefix_lengths[self._prefix_of_row[rows]][:, None] <= np.arange(
+                self._prefixes[0][0].shape[2]
+            )
+            hidden = np.concatenate([np.repeat(behind[:, None], hidden.shape[1], 1), hidden], 2)
+        filled = self._tensor(np.flatnonzero(there))
+        return Several(self._tensor(rows), self._tensor(tokens), self._hidden(hidden)[:, None], filled)
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+
+    def _hidden(self, hidden: np.ndarray) -> torch.Tensor:
+        """Additive mask."""
+        import torch
+
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
+        return mask.masked_fill_(self._tensor(hidden), -torch.inf)

@@ -1,1 +1,0 @@
-"""The engine of rollouts in process: key-value cache, attention, prefill, sequences; it knows no episode."""
