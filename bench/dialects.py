@@ -11,9 +11,9 @@ from typing import Any
 
 from bench.timing import Row, speed_up
 from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.dialect import speech_of
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.speech import speech_of
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 

@@ -128,8 +128,8 @@ def _analysis(n_betas: int, n_draws: int) -> Callable[[], object]:
 def _length(factor: int) -> Callable[[], object]:
     from persistence_pipeline.agents.models import ModelSettings, build_model
     from persistence_pipeline.agents.tokenizer import load_tokenizer
+    from persistence_pipeline.rollout.batched import LockstepPolicy
     from persistence_pipeline.rollout.episode import Episode
-    from persistence_pipeline.rollout.lockstep import LockstepPolicy
 
     settings = materials.rollout_settings(max_turns=10_000)
     tokenizer = load_tokenizer(materials.source())

@@ -17,7 +17,7 @@ from tests.chat_server import ChatServer
 from bench import dialects, materials
 from bench.server import transformers_server
 from bench.timing import Row, seconds, speed_up
-from persistence_pipeline.rollout.lockstep import SamplingSettings
+from persistence_pipeline.rollout.batched import SamplingSettings
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
 
 AT_ONCE = 8

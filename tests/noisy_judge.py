@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from persistence_pipeline.judging.untrusted import quoted, quoted_messages
+from persistence_pipeline.llm_client.untrusted import quoted, quoted_messages
 from persistence_pipeline.records import Trajectory
 
 LENIENT = np.array([[0.4, 0.1, 0.0, 0.0], [0.4, 0.5, 0.1, 0.0], [0.2, 0.3, 0.6, 0.1], [0.0, 0.1, 0.3, 0.9]])

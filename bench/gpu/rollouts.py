@@ -15,10 +15,10 @@ from bench.gpu.models import random_model, shape_of, tokenizer_for
 from bench.gpu.report import Report
 from bench.gpu.sizes import RolloutPoint
 from persistence_pipeline.agents.footprint import ModelShape, RolloutSize, rollout_memory
+from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.dialect import Speech, speech_of
+from persistence_pipeline.rollout.engine.prefill import share_prefixes
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.reading import share_prefixes
-from persistence_pipeline.rollout.speech import Speech, speech_of
 
 HEARD = 40
 """Tokens of an observation with what is around it, about."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from persistence_pipeline.records import Split
 from persistence_pipeline.strict import SettingError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import StageSettings
 
 if TYPE_CHECKING:
     from persistence_pipeline.parameters import Parameters
+
+TESTED: Split = "test_iid"
 
 
 def check_needs(parameters: Parameters, inputs: Iterable[str], *, here: bool) -> None:
@@ -51,7 +54,7 @@ def _published(parameters: Parameters) -> None:
 
 
 def _emulation(parameters: Parameters, *, played: bool) -> None:
-    from persistence_pipeline.judging.emulation import EmulationError, emulator_of, load_cases
+    from persistence_pipeline.toolemu.settings import EmulationError, emulator_of, load_cases
 
     try:
         load_cases(parameters.emulation, 0)
@@ -96,3 +99,28 @@ def _devices(objective: str, stage: StageSettings) -> None:
     if n_wanted > n_found:
         field, what = ("launch", f"{stage.launch} starts {n_wanted} processes") if launch else ("device", "cuda")
         raise SettingError(("training", objective, field), f"{what}, and this machine has {n_found} GPUs")
+
+
+def check_emulated_study(parameters: Mapping[str, Any]) -> None:
+    """See before anything runs that a study on ToolEmu's cases has all that it needs.
+
+    Raises:
+        EmulationError: something is not named, or cannot be part of such a study.
+        CaseError: a file is missing or malformed, or a case names an unknown toolkit.
+        JudgingError: no judge is named.
+    """
+    from persistence_pipeline.judging.settings import JudgingSettings
+    from persistence_pipeline.rollout.run import CandidateSettings
+    from persistence_pipeline.toolemu.settings import EmulationError, EmulationSettings, emulator_of, load_cases
+
+    settings = EmulationSettings.model_validate(parameters["emulation"])
+    load_cases(settings, 0)
+    emulator_of(settings)
+    JudgingSettings.model_validate(parameters["judging"]).for_pairs()
+    if CandidateSettings.model_validate(parameters["candidates"]).scripted:
+        raise EmulationError(
+            "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
+        )
+    for name, split in {"analysis": parameters["analysis"]["split"], "emulation": settings.split}.items():
+        if split != TESTED:
+            raise EmulationError(f"{name}.split: a study on ToolEmu's cases is tested on {TESTED}, not {split}")

@@ -20,7 +20,6 @@ from pydantic import Field
 from persistence_pipeline import yaml_files
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.judging.cost import PlanSettings
-from persistence_pipeline.judging.emulation import EmulationSettings
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.preferences.settings import PairingSettings
 from persistence_pipeline.published.settings import PublishedSettings
@@ -30,6 +29,7 @@ from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.runners.settings import RaySettings
 from persistence_pipeline.strict import SettingError, Strict, dotted, hint, nearest, parse
 from persistence_pipeline.study import CaseSet, Policy, StudyDesign
+from persistence_pipeline.toolemu.settings import EmulationSettings
 from persistence_pipeline.training.settings import TrainingSettings
 from persistence_pipeline.training.source import SourceSettings
 from persistence_pipeline.training.warm_start import WarmStartSettings

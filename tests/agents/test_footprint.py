@@ -193,10 +193,10 @@ def test_the_memory_of_a_rollout_is_predicted_within_a_quarter(rows: int) -> Non
     from bench.dialects import make_tokenizer
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+    from persistence_pipeline.rollout.dialect import speech_of
+    from persistence_pipeline.rollout.engine.prefill import share_prefixes
     from persistence_pipeline.rollout.episode import Episode
-    from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
-    from persistence_pipeline.rollout.reading import share_prefixes
-    from persistence_pipeline.rollout.speech import speech_of
     from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
     tokenizer = make_tokenizer()

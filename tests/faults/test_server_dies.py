@@ -15,8 +15,8 @@ import pytest
 from tests.projects import ROOT
 from tests.rollout.test_served import CASES, NOTHING
 
+from persistence_pipeline.llm_client import ServingError
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.serving import ServingError
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from fuzzing import examples
 from persistence_pipeline.agents.compact import END, SPECIAL_TOKENS, ParseError, parse_call
 from persistence_pipeline.agents.families import FAMILIES, broken_up, parse_arguments
 from persistence_pipeline.judging.parsing import LEVELS, json_object, read_verdict
+from persistence_pipeline.llm_client import ChatReply
 from persistence_pipeline.records import Message, ToolCall
-from persistence_pipeline.serving import ChatReply
 from persistence_pipeline.study.policies import StudyError, parse_policies
 from persistence_pipeline.study.spec import expand, load_spec
 from persistence_pipeline.world.domains import DOMAINS

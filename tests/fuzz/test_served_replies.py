@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from chat_server import Act, ChatServer
 from fuzzing import EXAMPLES, examples
-from persistence_pipeline.judging.emulator import read_observation
 from persistence_pipeline.judging.parsing import LEVELS, read_verdict
+from persistence_pipeline.llm_client import ChatReply, ServingError
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.serving import ChatReply, ServingError
+from persistence_pipeline.toolemu.emulator import read_observation
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 Tried = Callable[[], None]

@@ -21,11 +21,11 @@ from fuzzing import examples
 from persistence_pipeline.agents.compact import ParseError, parse_call
 from persistence_pipeline.agents.families import FAMILIES, parse_arguments, use_family
 from persistence_pipeline.datasets import JsonLinesDataset
-from persistence_pipeline.published.toolemu import parse_arguments as parse_toolemu
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.rollout.dialect import speech_of
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.rollout.speech import speech_of
+from persistence_pipeline.toolemu.trajectories import parse_arguments as parse_toolemu
 from persistence_pipeline.world.environment import case_tools
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import bpe_tokenizer

@@ -11,11 +11,8 @@ import pytest
 
 from chat_server import ChatServer
 from judging.three_parts import ThreeParts
-from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
-from persistence_pipeline.judging.emulated_rollout import play_candidates, play_emulated
 from persistence_pipeline.judging.emulated_scores import judge_emulated
-from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.toolemu import judge_candidates
@@ -23,7 +20,10 @@ from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.study import Policy, StudyDesign
+from persistence_pipeline.toolemu.rollout import play_candidates, play_emulated
+from persistence_pipeline.toolemu.settings import EmulationSettings, half_of, load_cases
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
+from toolemu.toolemu_files import case, write_files
 
 SOURCE = Policy(source="m", seed=0)
 CELL = Policy(source="m", seed=0, ordering="safety", parent="m_s0", factors={"beta": 0.1})

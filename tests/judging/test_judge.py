@@ -16,10 +16,10 @@ from persistence_pipeline.judging.briefing import Briefing, world_briefing
 from persistence_pipeline.judging.judge import judge, score_table
 from persistence_pipeline.judging.parsing import read_verdict
 from persistence_pipeline.judging.settings import JudgeSettings
-from persistence_pipeline.judging.untrusted import quoted, quoted_messages
+from persistence_pipeline.llm_client import ChatClient, ChatReply, RefusedAlikeError, RetriesExhaustedError
+from persistence_pipeline.llm_client.untrusted import quoted, quoted_messages
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import ChatClient, ChatReply, RefusedAlikeError, RetriesExhaustedError
 from persistence_pipeline.world.cases import Case
 
 PROVENANCE = {"cell": "llama_s0", "source": "llama", "ordering": "source", "beta": float("nan")}

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from judging.toolemu_files import write_files
 from persistence_pipeline.judging.briefing import world_briefing
-from persistence_pipeline.judging.emulator import EmulatedWorld, EmulatorSettings
 from persistence_pipeline.judging.judge import judge, score_table
 from persistence_pipeline.judging.settings import JudgeSettings
-from persistence_pipeline.judging.toolemu_cases import read_cases
+from persistence_pipeline.llm_client import ChatClient, ChatRequest, ModelUnknownError, ServerSettings
 from persistence_pipeline.records import ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import ChatClient, ChatRequest, ModelUnknownError, ServerSettings
+from persistence_pipeline.toolemu.cases import read_cases
+from persistence_pipeline.toolemu.emulator import EmulatedWorld, EmulatorSettings
 from persistence_pipeline.world.cases import Case
 from real_shapes import save_hub_model
+from toolemu.toolemu_files import write_files
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from judging.three_parts import ThreeParts
-from judging.toolemu_files import case, write_files
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.study.policies import policy_name
@@ -23,6 +22,7 @@ from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.hazards import FAMILIES
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import save_hub_model
+from toolemu.toolemu_files import case, write_files
 
 SHAPES = {
     "tiny_qwen2": ("qwen2", "qwen2_5"),

@@ -11,9 +11,9 @@ from tests.pipelines.conftest import Run
 
 from chat_server import ChatServer
 from judging.three_parts import ThreeParts
-from judging.toolemu_files import write_files
 from noisy_judge import NoisyJudge
 from persistence_pipeline.datasets import JsonLinesDataset
+from toolemu.toolemu_files import write_files
 
 DATA = Path("data/smoke")
 CANARY = "sk-canary-91c2"

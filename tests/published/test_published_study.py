@@ -18,6 +18,7 @@ from persistence_pipeline.published.importing import import_clone
 from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PairSettings, PublishedSettings
 from persistence_pipeline.schemas import PairTable, ScoreTable, TrajectoryTable
+from persistence_pipeline.toolemu.cases import held_out_half
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_test_halves_are_the_published_ones() -> None:
     random.seed(2)
     order = list(range(144))
     random.shuffle(order)
-    assert study.test_cases(2, 144) == frozenset(order[72:])
+    assert held_out_half(2, 144) == frozenset(order[72:])
 
 
 def test_tables_keep_their_promises(
@@ -52,7 +53,7 @@ def test_tables_keep_their_promises(
 
 def test_every_run_is_on_its_own_test_half(scores: pd.DataFrame) -> None:
     for seed, rows in scores.groupby("seed"):
-        assert set(rows["case_index"]) == set(study.test_cases(int(seed), N_CASES))
+        assert set(rows["case_index"]) == set(held_out_half(int(seed), N_CASES))
     source = scores[scores["ordering"] == "source"]
     assert set(source["source"]) == {"Llama3.1-8B"}
     assert sorted(source["seed"].unique()) == list(SEEDS)
@@ -126,7 +127,7 @@ def test_pairs_are_the_published_rule(pool: pd.DataFrame, settings: PublishedSet
 
 def _in_half(table: pd.DataFrame, seed: int) -> list[bool]:
     mine = table[(table["evaluator"] == "q32") & (table["pool"] == "every") & (table["objective"] == "safety")]
-    return [int(case.removeprefix("toolemu_")) in study.test_cases(seed, N_CASES) for case in mine["case_id"]]
+    return [int(case.removeprefix("toolemu_")) in held_out_half(seed, N_CASES) for case in mine["case_id"]]
 
 
 def test_fabricated_trajectories_can_be_kept_out(pool: pd.DataFrame, settings: PublishedSettings) -> None:
@@ -176,7 +177,7 @@ def test_kinds_share_out_the_trajectories(scores: pd.DataFrame, pool: pd.DataFra
     table = audits.kinds(pool, scores)
     assert table.groupby(["set", "ordering"])["share"].sum().to_numpy() == pytest.approx(1)
     helped = table.query("set == 'match' and ordering == 'helpfulness'").set_index("kind")
-    in_half = [3 in study.test_cases(seed, N_CASES) for seed in SEEDS]
+    in_half = [3 in held_out_half(seed, N_CASES) for seed in SEEDS]
     assert helped.loc["executed and fabricated", "n"] == 2 * sum(in_half)
     assert helped.loc["executed calls only", "n"] == len(SEEDS) * N_CASES - 2 * sum(in_half)
 
@@ -218,7 +219,7 @@ def test_audits_count_what_the_clone_holds(
     first = found["fabricated"].iloc[0]
     distinct = 5 * N_CASES  # three models judged twice, two once
     assert (first["n"], first["fabricated"], first["zero_calls"]) == (distinct, 1 / distinct, 1 / distinct)
-    in_half = [4 in study.test_cases(seed, N_CASES) for seed in SEEDS]
+    in_half = [4 in held_out_half(seed, N_CASES) for seed in SEEDS]
     assert found["stops"].iloc[0]["token_limit"] == pytest.approx(2 * sum(in_half) / (20 * N_CASES // 2))
     twice = found["agreement"].query("part == 'pool' and metric == 'safety'").iloc[0]
     assert twice["n"] == 3 * N_CASES

@@ -15,9 +15,9 @@ from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.pipelines.published_training.nodes import take_pairs
 from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PublishedSettings
-from persistence_pipeline.published.study import test_cases
 from persistence_pipeline.published.training import PublishedTraining
 from persistence_pipeline.study import Policy
+from persistence_pipeline.toolemu.cases import held_out_half
 from real_shapes import bpe_tokenizer
 
 TABLES = ("pair_table", "pool_scores", "conversations", "toolkits")
@@ -51,7 +51,7 @@ def test_an_arm_takes_the_pairs_of_its_seeds_train_cases(
         rows = table[(table["evaluator"] == "q32") & (table["pool"] == "every") & table["train_1"]]
         assert [pair.pair_id for pair in taken] == list(rows.loc[rows["objective"] == objective, "pair_id"])
         assert taken and {pair.objective for pair in taken} == {objective}
-    held_out = {f"toolemu_{index:03d}" for index in test_cases(1, N_CASES)}
+    held_out = {f"toolemu_{index:03d}" for index in held_out_half(1, N_CASES)}
     assert not held_out & {pair.case_id for taken in pairs for pair in taken}
     assert list(audit["set"]) == ["pool", "safety", "helpfulness", "both"]
     assert report["passed"] == len(report["checks"]) > 20
@@ -81,7 +81,7 @@ def test_fabricated_observations_can_be_kept_out(tables: dict[str, Any], setting
 
 
 def _train(pool: pd.DataFrame) -> pd.Series:
-    return ~pool["case_index"].isin(test_cases(ARM.seed, N_CASES))
+    return ~pool["case_index"].isin(held_out_half(ARM.seed, N_CASES))
 
 
 @pytest.mark.parametrize(

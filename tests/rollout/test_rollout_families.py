@@ -13,13 +13,13 @@ from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall, Trajectory
-from persistence_pipeline.rollout import reading
-from persistence_pipeline.rollout.attention import AttentionError
+from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.dialect import FamilySpeech, speech_of
+from persistence_pipeline.rollout.engine import prefill
+from persistence_pipeline.rollout.engine.attention import AttentionError
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.run import RolloutError, RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.rollout.speech import FamilySpeech, speech_of
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import bpe_tokenizer, tiny_model
 
@@ -131,8 +131,8 @@ def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch
     model = tiny_model("phi3", tokenizer)
     played = []
     for tokens, long in ((10**9, 10**9), (0, 10**9), (100, 1), (10**9, 1)):
-        monkeypatch.setattr(reading, "STEP_TOKENS", tokens)
-        monkeypatch.setattr(reading, "LONG", long)
+        monkeypatch.setattr(prefill, "STEP_TOKENS", tokens)
+        monkeypatch.setattr(prefill, "LONG", long)
         policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=12, top_p=0.9))
         episodes = [Episode(case, policy="p", seed=0, max_turns=3) for case in CASES[:6]]
         played.append({e.case.case_id: e.trajectory() for e in policy.play(episodes)})

@@ -16,8 +16,8 @@ from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.preferences.export import split_prompt
 from persistence_pipeline.records import PreferencePair, Trajectory
+from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.training.encoding import RenderedTurnsError, encode_pairs
 from persistence_pipeline.training.source import world_words
 from persistence_pipeline.world.splits import WorldSettings, generate_cases

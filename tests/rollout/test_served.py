@@ -12,9 +12,9 @@ import pytest
 
 from chat_server import Act, ChatServer
 from persistence_pipeline.agents.families import broken_up
+from persistence_pipeline.llm_client import KeyRefusedError, RetriesExhaustedError
 from persistence_pipeline.records import Message, Trajectory
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
-from persistence_pipeline.serving import KeyRefusedError, RetriesExhaustedError
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 WORLD = WorldSettings(

@@ -13,10 +13,10 @@ import pytest
 from tests.rollout.test_served import CASES, NOTHING, TAGGED, Careful, _messages, _settings
 
 from chat_server import Act, ChatServer
+from persistence_pipeline.llm_client import NoCreditError, RefusedAlikeError
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.run import RolloutError, roll_out
 from persistence_pipeline.rollout.served import MISNAMED, CallsMisreadError
-from persistence_pipeline.serving import NoCreditError, RefusedAlikeError
 
 Scripted = dict[str, Trajectory]
 Answer = Callable[[dict[str, Any]], Any]

@@ -63,10 +63,10 @@ def test_every_file_exists() -> None:
 @pytest.mark.parametrize(
     ("kind", "stage", "there", "not_there"),
     [
-        ("toolemu", "cases", {"pipelines/toolemu.py", "judging/toolemu_cases.py"}, {"rollout/run.py"}),
-        ("toolemu", "candidates", {"judging/emulator.py", "rollout/lockstep.py"}, {"judging/judge.py"}),
-        ("toolemu", "score", {"judging/judge.py"}, {"rollout/lockstep.py", "analysis/frontier.py"}),
-        ("toolemu", "rollout", {"judging/emulated_rollout.py"}, {"analysis/frontier.py", "judging/judge.py"}),
+        ("toolemu", "cases", {"pipelines/toolemu.py", "toolemu/cases.py"}, {"rollout/run.py"}),
+        ("toolemu", "candidates", {"toolemu/emulator.py", "rollout/batched.py"}, {"judging/judge.py"}),
+        ("toolemu", "score", {"judging/judge.py"}, {"rollout/batched.py", "analysis/frontier.py"}),
+        ("toolemu", "rollout", {"toolemu/rollout.py"}, {"analysis/frontier.py", "judging/judge.py"}),
         (
             "published",
             "published",

@@ -23,7 +23,7 @@ BACKWARD_FULL = (5, 4)
 are counts of a Qwen2 layer under bfloat16 autocast; ``tests/agents/test_footprint.py`` counts again."""
 ADAM_STATES = 2
 GROWN = 1.25
-"""How much larger than needed a rollout's buffers grow (``rollout/cache.py``)."""
+"""How much larger than needed a rollout's buffers grow (``rollout/engine/cache.py``)."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class RolloutSize:
     beginnings: int = 1
     """How many such beginnings there are."""
     at_once: int = 4096
-    """Tokens that a step reads beside one of each row (``rollout/reading.py``)."""
+    """Tokens that a step reads beside one of each row (``rollout/engine/prefill.py``)."""
     dtype_bytes: int = 2
     """Of weights and cache."""
 
@@ -187,7 +187,7 @@ def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
     - ``weights``: P · dtype_bytes.
     - ``cache``: of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each
       row the rest, whose buffers grow by a quarter; one layer's old ones are held while they do.
-    - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): tokens are drawn in float64 (``rollout/lockstep.py``).
+    - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): tokens are drawn in float64 (``rollout/batched.py``).
     - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones.
     """
     own = size.rows * (size.longest - size.shared)

@@ -88,7 +88,7 @@ class StudyHooks:
         self._refuse_remote_state(parameters)
         _, design = parse_study(parameters_of_session())  # refused here, where a study is wrong
         if design.emulated:
-            from persistence_pipeline.judging.emulated_rollout import check_emulated_study
+            from persistence_pipeline.needs import check_emulated_study
 
             check_emulated_study(parameters)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from persistence_pipeline.toolemu.cases import EmulatedCase
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.environment import case_tools
@@ -29,3 +30,8 @@ def world_briefing(case: Case) -> Briefing:
     """The tools and words of a case's domain; the hidden truth about the case is not told."""
     tools = [tool.schema for tool in case_tools(case).values()]
     return Briefing(tools, notes=dict(DOMAINS[case.domain].notes))
+
+
+def emulated_briefing(case: EmulatedCase) -> Briefing:
+    """The tools of a case in ToolEmu's format, and what its author thinks of it."""
+    return Briefing([tool.schema for tool in case.tools], risks=case.risks, expected=case.expected)

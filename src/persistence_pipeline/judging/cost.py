@@ -15,22 +15,22 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, SecretStr
 
-from persistence_pipeline.judging.briefing import Briefing, world_briefing
-from persistence_pipeline.judging.emulation import EmulationSettings, emulator_of, half_of, load_cases
-from persistence_pipeline.judging.emulator import EmulatedWorld
+from persistence_pipeline.judging.briefing import Briefing, emulated_briefing, world_briefing
 from persistence_pipeline.judging.judge import questions
 from persistence_pipeline.judging.panel import choose_cases
 from persistence_pipeline.judging.settings import JudgingSettings
-from persistence_pipeline.judging.toolemu_cases import EmulatedCase
+from persistence_pipeline.llm_client import ChatClient, ServerSettings
 from persistence_pipeline.preferences.export import openai_messages
 from persistence_pipeline.records import Message, Split, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.serving import ChatClient, ServerSettings
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.study import Policy, StudyDesign
 from persistence_pipeline.study.policies import sources
+from persistence_pipeline.toolemu.cases import EmulatedCase
+from persistence_pipeline.toolemu.emulator import EmulatedWorld
+from persistence_pipeline.toolemu.settings import EmulationSettings, emulator_of, half_of, load_cases
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
@@ -227,7 +227,7 @@ def _emulated(
             stand_in = _stand_in(EmulatedWorld(cases[case_id], emulator, client, ""), plan, tools, times)
             for prompt in _prompts(stand_in):
                 agent.add(prompt, plan.agent_tokens, times)
-            briefings: dict[str, Briefing] = {case_id: cases[case_id].briefing()}
+            briefings: dict[str, Briefing] = {case_id: emulated_briefing(cases[case_id])}
             for name, judge in judging.judges.items():
                 for question in questions([stand_in], briefings, judge):
                     verdicts[name].add(question.request.messages, plan.judge_tokens, times)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.judging.emulation import EmulationSettings
+from persistence_pipeline.judging.briefing import emulated_briefing
 from persistence_pipeline.judging.panel import ask_judges
 from persistence_pipeline.judging.settings import JudgingSettings
-from persistence_pipeline.judging.toolemu_cases import EmulatedCase
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.toolemu.cases import EmulatedCase
+from persistence_pipeline.toolemu.settings import EmulationSettings
 
 
 def judge_emulated(
@@ -23,7 +24,7 @@ def judge_emulated(
     provenance: Mapping[str, Any],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Judgements and scores by every judge; there is no other score for these cases."""
-    briefings = {case.case_id: case.briefing() for case in cases}
+    briefings = {case.case_id: emulated_briefing(case) for case in cases}
     journals = Path(settings.journals)
     judgements, scores = ask_judges(trajectories, briefings, judging.judges, journals, provenance)
     known = pd.DataFrame([{"case_id": case.case_id, **case.columns()} for case in cases])

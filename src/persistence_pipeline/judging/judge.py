@@ -16,11 +16,8 @@ import pandas as pd
 
 from persistence_pipeline.judging.briefing import Briefing
 from persistence_pipeline.judging.parsing import ANSWER_SCHEMA, Verdict, read_verdict
-from persistence_pipeline.judging.prompts import render
 from persistence_pipeline.judging.settings import JudgeSettings
-from persistence_pipeline.judging.untrusted import quoted, quoted_messages
-from persistence_pipeline.records import METRICS, Trajectory
-from persistence_pipeline.serving import (
+from persistence_pipeline.llm_client import (
     ChatClient,
     ChatReply,
     ChatRequest,
@@ -28,6 +25,9 @@ from persistence_pipeline.serving import (
     RetriesExhaustedError,
     ServingError,
 )
+from persistence_pipeline.llm_client.prompts import render
+from persistence_pipeline.llm_client.untrusted import quoted, quoted_messages
+from persistence_pipeline.records import METRICS, Trajectory
 from persistence_pipeline.world.scoring import trajectory_table
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ def _prompt(
     if settings.evidence == "effects":
         changes = "\n".join(quoted(effect.model_dump(exclude={"informed"})) for effect in trajectory.effects)
     shown = render(
-        "judge_user",
+        __package__,
+        "user",
         metric=metric,
         briefing=briefing,
         transcript=quoted_messages(trajectory.messages),
@@ -102,7 +103,7 @@ def _prompt(
         changes=changes,
     )
     return [
-        {"role": "system", "content": render("judge_system", metric=metric)},
+        {"role": "system", "content": render(__package__, "system", metric=metric)},
         {"role": "user", "content": shown},
     ]
 

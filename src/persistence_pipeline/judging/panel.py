@@ -12,8 +12,8 @@ import pandas as pd
 from persistence_pipeline.judging.briefing import Briefing, world_briefing
 from persistence_pipeline.judging.judge import judge, score_table
 from persistence_pipeline.judging.settings import JudgeSettings, JudgingSettings
+from persistence_pipeline.llm_client import ChatClient
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.serving import ChatClient
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.scoring import case_table
 

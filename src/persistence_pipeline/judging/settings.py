@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from persistence_pipeline.llm_client import ServerSettings
 from persistence_pipeline.records import Split
-from persistence_pipeline.serving import ServerSettings
 from persistence_pipeline.strict import FileName, Seed, Strict
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.settings import AnalysisSettings
-from persistence_pipeline.judging.emulated_rollout import play_candidates, play_emulated
 from persistence_pipeline.judging.emulated_scores import judge_emulated
-from persistence_pipeline.judging.emulation import EmulationSettings, half_of, load_cases, of_candidates
 from persistence_pipeline.judging.settings import JudgingSettings
-from persistence_pipeline.judging.toolemu_cases import EmulatedCase, emulated_case_table
 from persistence_pipeline.pipelines.parts import Step, World, by_name
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.report.browser import ReportSettings, browser_data
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.study import CaseSet, Policy
+from persistence_pipeline.toolemu.cases import EmulatedCase, emulated_case_table
+from persistence_pipeline.toolemu.rollout import play_candidates, play_emulated
+from persistence_pipeline.toolemu.settings import EmulationSettings, half_of, load_cases, of_candidates
 from persistence_pipeline.world.scoring import trajectory_table
 
 Judged = tuple[pd.DataFrame, pd.DataFrame]

@@ -14,9 +14,9 @@ from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import NoPairsError, pair_candidates
 from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PairSettings
-from persistence_pipeline.published.study import test_cases
-from persistence_pipeline.published.toolemu import system_message, tool_schemas
 from persistence_pipeline.records import METRICS, OBJECTIVES, Message, PreferencePair, Trajectory
+from persistence_pipeline.toolemu.cases import held_out_half
+from persistence_pipeline.toolemu.toolkits import system_message, tool_schemas
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def make_pair_table(
         a table of counts with why candidates were rejected. A set without pairs has a row of counts only. Pairs
         that keep fabrication out go by the wide definition: no fabricated observation, Markdown around it or not.
     """
-    train = {seed: {i for i in range(n_cases) if i not in test_cases(seed, n_cases)} for seed in seeds}
+    train = {seed: {i for i in range(n_cases) if i not in held_out_half(seed, n_cases)} for seed in seeds}
     index = pool.drop_duplicates("case_id").set_index("case_id")["case_index"]
     tables, counts = [_no_pairs(pool)], [pd.DataFrame(columns=["evaluator", "pool", "objective", "pairs"])]
     for evaluator, rows in pool.groupby("evaluator", sort=True):

@@ -12,8 +12,9 @@ from typing import Any
 
 from persistence_pipeline.published.layout import POOL, Fault, FileGroup, unreadable
 from persistence_pipeline.published.settings import Reduction
-from persistence_pipeline.published.toolemu import from_toolemu, shown, toolkits_of
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.toolemu.toolkits import shown, toolkits_of
+from persistence_pipeline.toolemu.trajectories import from_toolemu
 
 SCORES = {"safety": "ToolCallRisk", "helpfulness": "Helpfulness"}
 HIGHEST = 3.0

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import random
-
 import pandas as pd
 
 from persistence_pipeline.published.layout import POOL, PublishedError, same_model
+from persistence_pipeline.toolemu.cases import held_out_half
 
 SOURCE = "source"
 TEST = "test_iid"
 """The test halves are random halves of the cases: the tier of new cases of known kinds."""
-
-
-def test_cases(seed: int, n_cases: int) -> frozenset[int]:
-    """Case indices of a seed's test half: the second half of ``range(n_cases)`` shuffled by ``random``."""
-    order = list(range(n_cases))
-    random.Random(seed).shuffle(order)
-    return frozenset(order[n_cases // 2 :])
-
-
-test_cases.__test__ = False  # type: ignore[attr-defined]
 
 
 def trajectory_table(episodes: pd.DataFrame, n_cases: int) -> pd.DataFrame:
@@ -88,7 +77,7 @@ def _sources(results: pd.DataFrame, trained: pd.DataFrame, name: str) -> pd.Data
 
 
 def _splits(table: pd.DataFrame, n_cases: int) -> pd.Series:
-    test = {seed: test_cases(int(seed), n_cases) for seed in table["seed"].unique()}
+    test = {seed: held_out_half(int(seed), n_cases) for seed in table["seed"].unique()}
     pairs = zip(table["seed"], table["case_index"], strict=True)
     named = [TEST if case in test[seed] else "train" for seed, case in pairs]
     return pd.Series(named, index=table.index, dtype="str")

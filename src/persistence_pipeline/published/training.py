@@ -15,10 +15,11 @@ import pandas as pd
 from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.pairs import CLEAN
-from persistence_pipeline.published.study import TEST, test_cases
-from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
+from persistence_pipeline.published.study import TEST
 from persistence_pipeline.records import Message, Objective, PreferencePair, Trajectory
 from persistence_pipeline.strict import Strict
+from persistence_pipeline.toolemu.cases import held_out_half
+from persistence_pipeline.toolemu.toolkits import SYSTEM_PROMPT
 from persistence_pipeline.validation import check_arm
 
 TRAIN = "train"
@@ -49,7 +50,7 @@ def pool_of(scores: pd.DataFrame, settings: PublishedTraining, seed: int, n_case
     rows = scores[scores["evaluator"] == settings.evaluator]
     if settings.pool == CLEAN:
         rows = rows[~rows["fabricated_wide"]]
-    return rows[~rows["case_index"].isin(test_cases(seed, n_cases))].reset_index(drop=True)
+    return rows[~rows["case_index"].isin(held_out_half(seed, n_cases))].reset_index(drop=True)
 
 
 def pairs_of(
@@ -115,7 +116,7 @@ def check_published(
     Raises:
         InvalidDataError: for the first check that fails.
     """
-    test = test_cases(seed, n_cases)
+    test = held_out_half(seed, n_cases)
     cases = scores.drop_duplicates("case_id")[["case_id", "case_index", "template_group"]]
     cases = cases.assign(
         twin_id=cases["case_id"],

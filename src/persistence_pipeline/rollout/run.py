@@ -16,8 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.episode import Episode, Policy
-from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.rollout.served import ServedModel, ServedPolicy

@@ -20,11 +20,7 @@ from pydantic import Field
 
 from persistence_pipeline.agents.compact import ParseError
 from persistence_pipeline.agents.families import FAMILIES, FamilyName, made_safe, read_call
-from persistence_pipeline.preferences.export import openai_messages
-from persistence_pipeline.rollout.episode import Episode, Turn
-from persistence_pipeline.rollout.lockstep import SamplingSettings
-from persistence_pipeline.rollout.speech import speech_of
-from persistence_pipeline.serving import (
+from persistence_pipeline.llm_client import (
     ChatClient,
     ChatReply,
     ChatRequest,
@@ -35,6 +31,10 @@ from persistence_pipeline.serving import (
     ServingError,
     UnreadableCallError,
 )
+from persistence_pipeline.preferences.export import openai_messages
+from persistence_pipeline.rollout.batched import SamplingSettings
+from persistence_pipeline.rollout.dialect import speech_of
+from persistence_pipeline.rollout.episode import Episode, Turn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

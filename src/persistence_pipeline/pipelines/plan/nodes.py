@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
-from persistence_pipeline.judging.emulation import EmulationSettings
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.study import StudyDesign, parse_policies
+from persistence_pipeline.toolemu.settings import EmulationSettings
 from persistence_pipeline.world.splits import WorldSettings
 
 

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from persistence_pipeline.judging.emulation import (
-    EmulationError,
-    EmulationSettings,
-    emulator_of,
-    half_of,
-    load_cases,
-    of_candidates,
-)
-from persistence_pipeline.judging.emulator import EmulatedWorld
-from persistence_pipeline.judging.settings import JudgingSettings
-from persistence_pipeline.judging.toolemu_cases import EmulatedCase
-from persistence_pipeline.records import Split
+from persistence_pipeline.llm_client import ChatClient
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.run import NO_CHECKPOINT, CandidateSettings, RolloutSettings, play
-from persistence_pipeline.serving import ChatClient
-
-TESTED: Split = "test_iid"
-
-
-def check_emulated_study(parameters: Mapping[str, Any]) -> None:
-    """See before anything runs that a study on ToolEmu's cases has all that it needs.
-
-    Raises:
-        EmulationError: something is not named, or cannot be part of such a study.
-        CaseError: a file is missing or malformed, or a case names an unknown toolkit.
-        JudgingError: no judge is named.
-    """
-    settings = EmulationSettings.model_validate(parameters["emulation"])
-    load_cases(settings, 0)
-    emulator_of(settings)
-    JudgingSettings.model_validate(parameters["judging"]).for_pairs()
-    if CandidateSettings.model_validate(parameters["candidates"]).scripted:
-        raise EmulationError(
-            "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
-        )
-    for name, split in {"analysis": parameters["analysis"]["split"], "emulation": settings.split}.items():
-        if split != TESTED:
-            raise EmulationError(f"{name}.split: a study on ToolEmu's cases is tested on {TESTED}, not {split}")
+from persistence_pipeline.toolemu.cases import EmulatedCase
+from persistence_pipeline.toolemu.emulator import EmulatedWorld
+from persistence_pipeline.toolemu.settings import (
+    EmulationSettings,
+    emulator_of,
+    half_of,
+    of_candidates,
+)
 
 
 def play_emulated(

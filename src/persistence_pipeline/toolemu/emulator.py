@@ -13,15 +13,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from persistence_pipeline.json_values import JsonError, storable_text, strict_json
-from persistence_pipeline.judging.arguments import argument_fault
-from persistence_pipeline.judging.parsing import json_object
-from persistence_pipeline.judging.prompts import render
-from persistence_pipeline.judging.toolemu_cases import EmulatedCase, EmulatedTool
-from persistence_pipeline.published.toolemu import SYSTEM_PROMPT
+from persistence_pipeline.llm_client import ChatClient, ChatReply, ChatRequest, RequestRefusedError, ServerSettings
+from persistence_pipeline.llm_client.answers import json_object
+from persistence_pipeline.llm_client.prompts import render
 from persistence_pipeline.records import Effect, Message
 from persistence_pipeline.rollout.episode import StopReason
-from persistence_pipeline.serving import ChatClient, ChatReply, ChatRequest, RequestRefusedError, ServerSettings
 from persistence_pipeline.strict import Strict
+from persistence_pipeline.toolemu.arguments import argument_fault
+from persistence_pipeline.toolemu.cases import EmulatedCase, EmulatedTool
+from persistence_pipeline.toolemu.toolkits import SYSTEM_PROMPT
 from persistence_pipeline.world.environment import Observation
 
 ANSWER_SCHEMA: dict[str, Any] = {
@@ -139,10 +139,10 @@ class EmulatedWorld:
         """What the model is asked about a call."""
         settings = self._settings
         shown = render(
-            "emulator_user", case=self.case, past=self._past, call={"call": name, "arguments": dict(arguments)}
+            __package__, "user", case=self.case, past=self._past, call={"call": name, "arguments": dict(arguments)}
         )
         messages = [
-            {"role": "system", "content": render("emulator_system", mode=settings.mode, case=self.case)},
+            {"role": "system", "content": render(__package__, "system", mode=settings.mode, case=self.case)},
             {"role": "user", "content": shown},
         ]
         return ChatRequest(

@@ -10,15 +10,16 @@ import pytest
 
 from chat_server import Act, ChatServer
 from judging.three_parts import ThreeParts
-from judging.toolemu_files import case, write_files
 from persistence_pipeline.judging.emulated_analysis import analyse_emulated
-from persistence_pipeline.judging.emulated_rollout import check_emulated_study, play_emulated
 from persistence_pipeline.judging.emulated_scores import judge_emulated
-from persistence_pipeline.judging.emulation import EmulationError, EmulationSettings, half_of, load_cases
 from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.llm_client import RetriesExhaustedError
+from persistence_pipeline.needs import check_emulated_study
 from persistence_pipeline.rollout.run import RolloutSettings
 from persistence_pipeline.schemas import ScoreTable
-from persistence_pipeline.serving import RetriesExhaustedError
+from persistence_pipeline.toolemu.rollout import play_emulated
+from persistence_pipeline.toolemu.settings import EmulationError, EmulationSettings, half_of, load_cases
+from toolemu.toolemu_files import case, write_files
 
 
 class Study:

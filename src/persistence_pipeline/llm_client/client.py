@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from persistence_pipeline.serving.errors import (
+from persistence_pipeline.llm_client.errors import (
     ModelUnknownError,
     RefusedAlikeError,
     RequestRefusedError,
@@ -27,10 +27,10 @@ from persistence_pipeline.serving.errors import (
     ServingError,
     UnreadableCallError,
 )
-from persistence_pipeline.serving.journal import Journal
-from persistence_pipeline.serving.repeats import Refusals
-from persistence_pipeline.serving.replies import ChatReply, UnreadTurn, kept_entry, read_reply
-from persistence_pipeline.serving.settings import ServerSettings
+from persistence_pipeline.llm_client.journal import Journal
+from persistence_pipeline.llm_client.repeats import Refusals
+from persistence_pipeline.llm_client.replies import ChatReply, UnreadTurn, kept_entry, read_reply
+from persistence_pipeline.llm_client.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class ChatClient:
     def __init__(
         self, settings: ServerSettings, journal: Path | None = None, key: SecretStr | None = None
     ) -> None:
-        from persistence_pipeline.serving.exchange import Exchange
+        from persistence_pipeline.llm_client.transport import Exchange
 
         self.settings = settings
         self.usage = Usage()

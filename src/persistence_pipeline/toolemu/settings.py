@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from persistence_pipeline.judging.emulator import EmulatorSettings
-from persistence_pipeline.judging.toolemu_cases import EmulatedCase, read_cases
 from persistence_pipeline.records import Split
 from persistence_pipeline.strict import Strict
+from persistence_pipeline.toolemu.cases import EmulatedCase, read_cases
+from persistence_pipeline.toolemu.emulator import EmulatorSettings
 
 HALVES: tuple[Split, ...] = ("train", "test_iid")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from persistence_pipeline.rollout.cache import BatchCache
+    from persistence_pipeline.rollout.engine.cache import BatchCache
 
 NAME = "lockstep"
 UNKNOWN = ("softcap", "s_aux", "position_bias")

@@ -20,8 +20,8 @@ import httpx2 as httpx
 from pydantic import SecretStr
 
 from persistence_pipeline.json_values import MAX_DIGITS, shortened, storable_text
-from persistence_pipeline.serving import words
-from persistence_pipeline.serving.errors import (
+from persistence_pipeline.llm_client import words
+from persistence_pipeline.llm_client.errors import (
     BrokenReplyError,
     ContentFilteredError,
     ContextTooLongError,
@@ -35,13 +35,13 @@ from persistence_pipeline.serving.errors import (
     ServingError,
     UnreadableCallError,
 )
-from persistence_pipeline.serving.replies import (
+from persistence_pipeline.llm_client.replies import (
     FilteredReplyError,
     NoReplyError,
     OverflownReplyError,
     error_within,
 )
-from persistence_pipeline.serving.settings import ServerSettings
+from persistence_pipeline.llm_client.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 

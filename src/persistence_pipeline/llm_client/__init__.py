@@ -1,7 +1,7 @@
 """Client of OpenAI-compatible chat servers: vLLM, ``transformers serve``, hosted models."""
 
-from persistence_pipeline.serving.client import ChatClient, ChatRequest
-from persistence_pipeline.serving.errors import (
+from persistence_pipeline.llm_client.client import ChatClient, ChatRequest
+from persistence_pipeline.llm_client.errors import (
     BrokenReplyError,
     ContentFilteredError,
     ContextTooLongError,
@@ -16,8 +16,8 @@ from persistence_pipeline.serving.errors import (
     ServingError,
     UnreadableCallError,
 )
-from persistence_pipeline.serving.replies import ChatReply
-from persistence_pipeline.serving.settings import ServerSettings
+from persistence_pipeline.llm_client.replies import ChatReply
+from persistence_pipeline.llm_client.settings import ServerSettings
 
 __all__ = [
     "BrokenReplyError",

@@ -1,4 +1,4 @@
-"""ToolEmu's trajectories and toolkits as our records."""
+"""Trajectories and toolkits as our records."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ from time import process_time
 from typing import Any
 
 import pytest
-from published_clone import FABRICATED, TOOLKITS, trajectory
 
-from persistence_pipeline.published.toolemu import (
-    from_toolemu,
-    parse_arguments,
-    stop_reason,
-    system_message,
-    tool_schemas,
-)
 from persistence_pipeline.records import Trajectory
+from persistence_pipeline.toolemu.toolkits import system_message, tool_schemas
+from persistence_pipeline.toolemu.trajectories import from_toolemu, parse_arguments, stop_reason
+from published.published_clone import FABRICATED, TOOLKITS, trajectory
 
 
 def read(line: dict[str, Any]) -> Trajectory:

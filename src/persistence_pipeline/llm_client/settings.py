@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from persistence_pipeline.serving.errors import KeyRefusedError
+from persistence_pipeline.llm_client.errors import KeyRefusedError
 from persistence_pipeline.strict import Strict
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from persistence_pipeline.rollout.engine.prefill import Text
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.reading import Text
 
 if TYPE_CHECKING:
-    from persistence_pipeline.rollout.cache import BatchCache
+    from persistence_pipeline.rollout.engine.cache import BatchCache
 
 
 @dataclass

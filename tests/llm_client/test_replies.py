@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chat_server import Act, ChatServer
-from persistence_pipeline.serving import (
+from persistence_pipeline.llm_client import (
     BrokenReplyError,
     ChatClient,
     ChatReply,
@@ -23,7 +23,7 @@ from persistence_pipeline.serving import (
     ServerSettings,
     ServingError,
 )
-from persistence_pipeline.serving.journal import JournalError
+from persistence_pipeline.llm_client.journal import JournalError
 
 HALF = "\ud83d"
 HELLO = ChatRequest([{"role": "user", "content": "hello"}], max_tokens=16)
@@ -367,7 +367,7 @@ def test_a_line_that_could_not_be_written_whole_leaves_the_journal_as_it_was(tmp
     import resource
     import signal
 
-    from persistence_pipeline.serving.journal import Journal
+    from persistence_pipeline.llm_client.journal import Journal
 
     path = tmp_path / "j"
     with Journal(path, dict) as journal:

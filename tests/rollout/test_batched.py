@@ -15,9 +15,10 @@ from persistence_pipeline.agents.compact import ASSISTANT, END, ParseError, pars
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.rollout import lockstep, reading
+from persistence_pipeline.rollout import batched
+from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.engine import prefill
 from persistence_pipeline.rollout.episode import Episode, Turn
-from persistence_pipeline.rollout.lockstep import LockstepPolicy, SamplingSettings
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.training.source import world_words
@@ -101,20 +102,20 @@ def test_samples_differ_and_seeds_repeat(model: Any, tokenizer: Any) -> None:
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[reading.Step]:
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[prefill.Step]:
     """What the rollouts of a test read."""
-    read: list[reading.Step] = []
+    read: list[prefill.Step] = []
 
-    def kept(rows: Any) -> reading.Step:
-        read.append(reading.next_step(rows))
+    def kept(rows: Any) -> prefill.Step:
+        read.append(prefill.next_step(rows))
         return read[-1]
 
-    monkeypatch.setattr(lockstep, "next_step", kept)
+    monkeypatch.setattr(batched, "next_step", kept)
     return read
 
 
 def test_samples_of_a_case_do_not_depend_on_each_other(
-    model: Any, tokenizer: Any, steps: list[reading.Step]
+    model: Any, tokenizer: Any, steps: list[prefill.Step]
 ) -> None:
     """Where they are alike they are one row, where they part each goes its own way, as if played alone."""
 
@@ -151,7 +152,7 @@ def test_plays_do_not_disturb_each_other(model: Any, tokenizer: Any) -> None:
     assert sorted(played(), key=lambda t: t.trajectory_id) == alone
 
 
-def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[reading.Step]) -> None:
+def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[prefill.Step]) -> None:
     def tokens_read(samples: int) -> int:
         policy = LockstepPolicy(model, tokenizer, SamplingSettings(temperature=0))
         steps.clear()
@@ -162,7 +163,7 @@ def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[read
 
 
 def test_no_row_keeps_room_for_what_all_begin_with(
-    tokenizer: Any, steps: list[reading.Step], monkeypatch: pytest.MonkeyPatch
+    tokenizer: Any, steps: list[prefill.Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No buffer of the cache is near the size that a shared beginning would have in each of the rows."""
     import torch

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from chat_server import Act, ChatServer
-from persistence_pipeline.serving import (
+from persistence_pipeline.llm_client import (
     ChatClient,
     ChatReply,
     ChatRequest,
@@ -28,7 +28,7 @@ from persistence_pipeline.serving import (
     ServerSettings,
     ServerUnreachableError,
 )
-from persistence_pipeline.serving.journal import Journal, JournalError
+from persistence_pipeline.llm_client.journal import Journal, JournalError
 
 CANARY = "sk-canary-7f3a"
 

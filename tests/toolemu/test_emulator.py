@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rollout.test_served import CASES
 
 from chat_server import Act, ChatServer
-from judging.toolemu_files import MAILBOX, case, write_files
-from persistence_pipeline.judging.emulator import EmulatedWorld, EmulatorSettings
-from persistence_pipeline.judging.toolemu_cases import CaseError, EmulatedCase, read_cases
+from persistence_pipeline.judging.briefing import emulated_briefing
+from persistence_pipeline.llm_client import ChatClient, RetriesExhaustedError
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode, Turn
-from persistence_pipeline.serving import ChatClient, RetriesExhaustedError
+from persistence_pipeline.toolemu.cases import CaseError, EmulatedCase, read_cases
+from persistence_pipeline.toolemu.emulator import EmulatedWorld, EmulatorSettings
 from persistence_pipeline.world.scoring import trajectory_table
+from toolemu.toolemu_files import MAILBOX, case, write_files
 
 SEARCH = Turn(ToolCall(name="MailboxSearch", arguments={"query": "news"}))
 DELETE = Turn(ToolCall(name="MailboxDelete", arguments={"id": "m1"}))
@@ -150,7 +152,7 @@ def test_cases_carry_tools_split_and_what_judges_are_told(tmp_path: Path) -> Non
     read = read_cases(*write_files(tmp_path), seed=0)
     assert sorted(c.split for c in read) == ["test_iid", "train"]
     assert [t.name for t in read[0].tools] == ["MailboxSearch", "MailboxDelete"]
-    assert read[0].briefing().risks == ("Data loss: an invoice is deleted.", "Deletes without a look.")
+    assert emulated_briefing(read[0]).risks == ("Data loss: an invoice is deleted.", "Deletes without a look.")
     assert EmulatedCase.model_validate_json(read[0].model_dump_json()) == read[0]
 
 
@@ -200,7 +202,7 @@ def test_a_case_without_a_world_is_refused(one_case: EmulatedCase) -> None:
         Episode(one_case, policy="p", seed=0)
 
 
-def test_the_tool_world_hears_calls_alone(cases: Any) -> None:
-    episode = Episode(cases[0], policy="p", seed=0)
+def test_the_tool_world_hears_calls_alone() -> None:
+    episode = Episode(CASES[0], policy="p", seed=0)
     assert isinstance(episode.take(DONE), Message)
     assert episode.environment.counts["invalid_calls"] == 1

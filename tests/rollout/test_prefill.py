@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from persistence_pipeline.rollout import reading
-from persistence_pipeline.rollout.cache import BatchCache
-from persistence_pipeline.rollout.reading import Text, kept_apart, next_step, share_prefixes
+from persistence_pipeline.rollout.engine import prefill
+from persistence_pipeline.rollout.engine.cache import BatchCache
+from persistence_pipeline.rollout.engine.prefill import Text, kept_apart, next_step, share_prefixes
 
 TOOLS = list(range(100, 140))
 
@@ -47,7 +47,7 @@ def test_steps_read_every_token_once_and_in_order(sizes: list[tuple[int, int]], 
     rows = [Text([100 * i + n for n in range(size)], min(read, size - 1)) for i, (size, read) in enumerate(sizes)]
     heard = [row.tokens[: row.read] for row in rows]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "STEP_TOKENS", limit)
+        patch.setattr(prefill, "STEP_TOKENS", limit)
         while any(row.read < len(row.tokens) for row in rows):
             step = next_step(rows)
             assert len(step.tokens) <= len(rows) + limit and step.n_rows == len(rows)

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from persistence_pipeline.rollout.dialect import speech_of
+from persistence_pipeline.rollout.engine.prefill import Step, Text, kept_apart, next_step, share_prefixes
+from persistence_pipeline.rollout.engine.sequences import Row, Speaker, rows_of, settle
 from persistence_pipeline.rollout.episode import Episode
-from persistence_pipeline.rollout.reading import Step, Text, kept_apart, next_step, share_prefixes
-from persistence_pipeline.rollout.rows import Row, Speaker, rows_of, settle
-from persistence_pipeline.rollout.speech import speech_of
 from persistence_pipeline.strict import Strict
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from persistence_pipeline.rollout.cache import BatchCache
+    from persistence_pipeline.rollout.engine.cache import BatchCache
 
 
 class PromptTooLongError(ValueError):
@@ -63,7 +63,7 @@ class LockstepPolicy:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: SamplingSettings
     ) -> None:
-        from persistence_pipeline.rollout.attention import use_lockstep_attention
+        from persistence_pipeline.rollout.engine.attention import use_lockstep_attention
 
         self._model = model.eval()
         use_lockstep_attention(model)
@@ -93,7 +93,7 @@ class LockstepPolicy:
             self._cache = cache
 
     def _new_cache(self) -> BatchCache:
-        from persistence_pipeline.rollout.cache import BatchCache
+        from persistence_pipeline.rollout.engine.cache import BatchCache
 
         return BatchCache(self._context, self._settings.batch_size, self._device, self._model.dtype)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from persistence_pipeline.rollout.attention import (
+from persistence_pipeline.rollout.engine.attention import (
     AttentionError,
     Beginning,
     Several,
@@ -24,7 +24,7 @@ from persistence_pipeline.rollout.attention import (
 if TYPE_CHECKING:
     import torch
 
-    from persistence_pipeline.rollout.reading import Step
+    from persistence_pipeline.rollout.engine.prefill import Step
 
     Layers = list[tuple[torch.Tensor, torch.Tensor]]
 

@@ -6,6 +6,7 @@ Both files are the user's: nothing of them is part of this project.
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from persistence_pipeline.json_values import JsonError, strict_json
-from persistence_pipeline.judging.briefing import Briefing
-from persistence_pipeline.published.study import test_cases
-from persistence_pipeline.published.toolemu import case_id, tool_schemas
 from persistence_pipeline.records import Record, Split
+from persistence_pipeline.toolemu.toolkits import tool_schemas
 
 _WHOLE_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -78,10 +77,6 @@ class EmulatedCase(Record):
         told = {"goals": list(self.expected), "risks": list(self.risks), "left_open": list(self.left_open)}
         return {**{field: getattr(self, field) for field in kept}, **self.columns(), **told}
 
-    def briefing(self) -> Briefing:
-        """What a judge is told."""
-        return Briefing([tool.schema for tool in self.tools], risks=self.risks, expected=self.expected)
-
 
 def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
     """Every case of the file with the tools of its toolkits, in the order of the file.
@@ -96,7 +91,7 @@ def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
     """
     by_kit = _tools_by_kit(_entries(toolkits), toolkits)
     entries = _entries(cases)
-    test = test_cases(seed, len(entries))
+    test = held_out_half(seed, len(entries))
     read = []
     for index, entry in enumerate(entries):
         try:
@@ -105,6 +100,18 @@ def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
         except (ValueError, TypeError, AttributeError) as error:
             raise CaseError(f"{cases}: case {index} ({_name(entry)}): {error}") from None
     return read
+
+
+def held_out_half(seed: int, n_cases: int) -> frozenset[int]:
+    """Case indices of a seed's test half: the second half of ``range(n_cases)`` shuffled by ``random``."""
+    order = list(range(n_cases))
+    random.Random(seed).shuffle(order)
+    return frozenset(order[n_cases // 2 :])
+
+
+def case_id(index: int) -> str:
+    """Id of the case with this index."""
+    return f"toolemu_{index:03d}"
 
 
 def emulated_case_table(cases: Sequence[EmulatedCase]) -> pd.DataFrame:

@@ -1,0 +1,1 @@
+"""ToolEmu as a second world: its cases and toolkits, tools that a model plays, and its recorded trajectories."""
