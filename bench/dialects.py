@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.timing import Row, speed_up
 from persistence_pipeline.agents.families import FAMILIES, use_family
-from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.dialect import speech_of
+from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
+from persistence_pipeline.rollout.dialect import dialect_of
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -26,7 +26,7 @@ def measure(repeats: int) -> list[Row]:
     """The row of rollouts in a dialect of real models."""
     tokenizer, model = _model()
     settings = SamplingSettings(max_turn_tokens=TURN_TOKENS, max_turns=TURNS, batch_size=EPISODES)
-    policy = LockstepPolicy(model, tokenizer, settings)
+    policy = BatchedPolicy(model, tokenizer, settings)
     row = speed_up(
         "dialects",
         f"rollouts in natural language, {EPISODES} episodes of {TURNS} turns, Qwen2 shape of 2 layers",
@@ -100,9 +100,9 @@ def _play_alone(episode: Episode, model: Any, tokenizer: Any) -> Episode:
     """Render the transcript, generate a turn, execute it, repeat."""
     import torch
 
-    speech = speech_of(tokenizer)
+    dialect = dialect_of(tokenizer)
     while not episode.done:
-        ids = torch.tensor([speech.transcript.prompt(episode.messages, episode.tools)])
+        ids = torch.tensor([dialect.transcript.prompt(episode.messages, episode.tools)])
         with torch.inference_mode():
             out = model.generate(
                 ids,
@@ -111,8 +111,9 @@ def _play_alone(episode: Episode, model: Any, tokenizer: Any) -> Episode:
                 do_sample=True,
                 top_k=0,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=speech.transcript.closing,
+                eos_token_id=dialect.transcript.closing,
             )
         turn = out[0, ids.shape[1] :].tolist()
-        episode.take(speech.read(turn, episode.environment.tools, ended=turn[-1] in speech.transcript.closing))
+        ended = turn[-1] in dialect.transcript.closing
+        episode.take(dialect.parse_turn(turn, episode.environment.tools, ended))
     return episode

@@ -128,13 +128,13 @@ def _analysis(n_betas: int, n_draws: int) -> Callable[[], object]:
 def _length(factor: int) -> Callable[[], object]:
     from persistence_pipeline.agents.models import ModelSettings, build_model
     from persistence_pipeline.agents.tokenizer import load_tokenizer
-    from persistence_pipeline.rollout.batched import LockstepPolicy
+    from persistence_pipeline.rollout.batched import BatchedPolicy
     from persistence_pipeline.rollout.episode import Episode
 
     settings = materials.rollout_settings(max_turns=10_000)
     tokenizer = load_tokenizer(materials.source())
     model = build_model(ModelSettings(context=32 * factor), tokenizer, seed=0)
-    policy = LockstepPolicy(model, tokenizer, settings)
+    policy = BatchedPolicy(model, tokenizer, settings)
     episodes = [Episode(case, policy="bench", seed=0, max_turns=10_000) for case in _many_cases(64)]
     return lambda: list(policy.play(episodes))
 

@@ -15,8 +15,8 @@ from bench.gpu.models import random_model, shape_of, tokenizer_for
 from bench.gpu.report import Report
 from bench.gpu.sizes import RolloutPoint
 from persistence_pipeline.agents.footprint import ModelShape, RolloutSize, rollout_memory
-from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.dialect import Speech, speech_of
+from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
+from persistence_pipeline.rollout.dialect import Dialect, dialect_of
 from persistence_pipeline.rollout.engine.prefill import share_prefixes
 from persistence_pipeline.rollout.episode import Episode
 
@@ -70,7 +70,7 @@ def episodes(point: RolloutPoint, n: int, turns: int | None = None) -> list[Epis
 
 def prompts_of(batch: Sequence[Episode], tokenizer: Any) -> list[list[int]]:
     """What each episode's agent reads first."""
-    transcript = speech_of(tokenizer).transcript
+    transcript = dialect_of(tokenizer).transcript
     return [transcript.prompt(episode.messages, episode.tools) for episode in batch]
 
 
@@ -114,7 +114,7 @@ def _measure_batch(
     )
 
     def ours(turns: int | None = None) -> list[Episode]:
-        return list(LockstepPolicy(model, tokenizer, settings).play(episodes(point, batch, turns)))
+        return list(BatchedPolicy(model, tokenizer, settings).play(episodes(point, batch, turns)))
 
     def padded() -> list[Episode]:
         return play_padded(episodes(point, batch), model, tokenizer, point, kept=True)
@@ -163,7 +163,7 @@ def play_padded(
     import torch
     from transformers import DynamicCache
 
-    speech = speech_of(tokenizer)
+    dialect = dialect_of(tokenizer)
     ids, mask = _left(prompts_of(batch, tokenizer), tokenizer.pad_token_id, model.device)
     cache = DynamicCache(config=model.config) if kept else None
     while not all(episode.done for episode in batch):
@@ -176,10 +176,10 @@ def play_padded(
                 do_sample=True,
                 top_k=0,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=sorted(speech.transcript.ends),
+                eos_token_id=sorted(dialect.transcript.ends),
             )
         turns = out[:, ids.shape[1] :].tolist()
-        told = [_take(episode, turn, speech) for episode, turn in zip(batch, turns, strict=True)]
+        told = [_take(episode, turn, dialect) for episode, turn in zip(batch, turns, strict=True)]
         width = out.shape[1] - ids.shape[1]
         written = torch.tensor([[1] * n + [0] * (width - n) for n, _ in told], device=model.device)
         heard, heard_mask = _left([tokens for _, tokens in told], tokenizer.pad_token_id, model.device)
@@ -187,15 +187,15 @@ def play_padded(
     return batch
 
 
-def _take(episode: Episode, turn: list[int], speech: Speech) -> tuple[int, list[int]]:
+def _take(episode: Episode, turn: list[int], dialect: Dialect) -> tuple[int, list[int]]:
     """Hand a turn over; how many of its tokens count, and what the agent reads next."""
     if episode.done:
-        return 0, speech.transcript.closing
-    ends = [place for place, token in enumerate(turn) if token in speech.transcript.ends]
+        return 0, dialect.transcript.closing
+    ends = [place for place, token in enumerate(turn) if token in dialect.transcript.ends]
     written = turn[: ends[0] + 1] if ends else turn
-    message = episode.take(speech.read(written, episode.environment.tools, ended=bool(ends)))
-    heard = speech.transcript.observation(message) if message else []
-    return len(written), [*speech.transcript.appended(written), *heard] or speech.transcript.closing
+    message = episode.take(dialect.parse_turn(written, episode.environment.tools, ended=bool(ends)))
+    heard = dialect.transcript.observation(message) if message else []
+    return len(written), [*dialect.transcript.appended(written), *heard] or dialect.transcript.closing
 
 
 def _left(rows: list[list[int]], pad: int, device: Any) -> tuple[Any, Any]:

@@ -193,8 +193,8 @@ def test_the_memory_of_a_rollout_is_predicted_within_a_quarter(rows: int) -> Non
     from bench.dialects import make_tokenizer
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
-    from persistence_pipeline.rollout.dialect import speech_of
+    from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
+    from persistence_pipeline.rollout.dialect import dialect_of
     from persistence_pipeline.rollout.engine.prefill import share_prefixes
     from persistence_pipeline.rollout.episode import Episode
     from persistence_pipeline.world.splits import WorldSettings, generate_cases
@@ -208,10 +208,10 @@ def test_the_memory_of_a_rollout_is_predicted_within_a_quarter(rows: int) -> Non
     cases = generate_cases(WorldSettings(phrasing="natural", twins_per_group=twins), 0)[:rows]
     settings = SamplingSettings(max_turn_tokens=64, max_turns=3, batch_size=rows)
     episodes = [Episode(case, policy="p", seed=0, max_turns=3) for case in cases]
-    transcript = speech_of(tokenizer).transcript
+    transcript = dialect_of(tokenizer).transcript
     prompts = [transcript.prompt(episode.messages, episode.tools) for episode in episodes]
     prefixes, _ = share_prefixes(prompts)
-    counted = Alive().run(lambda: list(LockstepPolicy(model, tokenizer, settings).play(episodes)))
+    counted = Alive().run(lambda: list(BatchedPolicy(model, tokenizer, settings).play(episodes)))
     size = RolloutSize(
         rows,
         max(map(len, prompts)) + 3 * 64 + 2 * 40,

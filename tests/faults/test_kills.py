@@ -17,7 +17,7 @@ from tests.projects import HANGS, copy_project, hashes
 KILLER = Path(__file__).parent / "killer"
 STUDY = "persistence_pipeline"
 STAGE = "training.trainer:AgentTokensCollator.torch_call"
-TURN = "rollout.batched:LockstepPolicy._take_token"
+TURN = "rollout.batched:BatchedPolicy._take_token"
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ISLAND = {"TZ": "Pacific/Kiritimati"}
 KILLS: list[tuple[str, str, dict[str, str], str]] = [

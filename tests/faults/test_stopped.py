@@ -14,7 +14,7 @@ import pytest
 from tests.projects import hashes
 
 KILLER = Path(__file__).parent / "killer"
-TURN = "persistence_pipeline.rollout.batched:LockstepPolicy._take_token"
+TURN = "persistence_pipeline.rollout.batched:BatchedPolicy._take_token"
 CELL = "llama_b0p1_s0_safety"
 OPTIONS = (
     "--runner=SequentialRunner",

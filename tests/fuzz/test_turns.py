@@ -22,7 +22,7 @@ from persistence_pipeline.agents.compact import ParseError, parse_call
 from persistence_pipeline.agents.families import FAMILIES, parse_arguments, use_family
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.rollout.dialect import speech_of
+from persistence_pipeline.rollout.dialect import dialect_of
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
 from persistence_pipeline.toolemu.trajectories import parse_arguments as parse_toolemu
@@ -150,7 +150,7 @@ def test_turns_of_a_family(tried: Tried, tmp_path: Path, capsys: pytest.CaptureF
     family, counts = FAMILIES[name], Counter[str]()
     tokenizer = bpe_tokenizer(name, ["a text"])
     use_family(tokenizer, family)
-    speech = speech_of(tokenizer)
+    dialect = dialect_of(tokenizer)
 
     @examples
     @given(text=turns(name), number=st.integers(0, len(CASES) - 1))
@@ -165,7 +165,7 @@ def test_turns_of_a_family(tried: Tried, tmp_path: Path, capsys: pytest.CaptureF
         _survives(_play(Turn(call, said), number), tmp_path)
         if "\ud83d" not in text:  # no tokens decode to it
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-            turn = speech.read(ids, TOOLS, ended=True)
+            turn = dialect.parse_turn(ids, TOOLS, ended=True)
             assert turn.call == call and turn.sampled is not None and list(turn.sampled.ids) == ids
             _survives(_play(turn, number), tmp_path)
 

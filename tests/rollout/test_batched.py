@@ -16,7 +16,7 @@ from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout import batched
-from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
 from persistence_pipeline.rollout.engine import prefill
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
@@ -48,7 +48,7 @@ def _episodes(cases: Sequence[Case], samples: int = 1) -> list[Episode]:
 
 
 def _play(model: Any, tokenizer: Any, cases: Sequence[Case], **settings: Any) -> dict[str, Trajectory]:
-    policy = LockstepPolicy(model, tokenizer, SamplingSettings(**settings))
+    policy = BatchedPolicy(model, tokenizer, SamplingSettings(**settings))
     return {e.case.case_id: e.trajectory() for e in policy.play(_episodes(cases))}
 
 
@@ -94,7 +94,7 @@ def test_an_episode_does_not_depend_on_its_batch(model: Any, tokenizer: Any) -> 
 
 
 def test_samples_differ_and_seeds_repeat(model: Any, tokenizer: Any) -> None:
-    policy = LockstepPolicy(model, tokenizer, SamplingSettings())
+    policy = BatchedPolicy(model, tokenizer, SamplingSettings())
     played = [e.trajectory() for e in policy.play(_episodes(CASES[:6], samples=3))]
     assert len({t.messages for t in played}) > 6
     again = [e.trajectory() for e in policy.play(_episodes(CASES[:6], samples=3))]
@@ -120,7 +120,7 @@ def test_samples_of_a_case_do_not_depend_on_each_other(
     """Where they are alike they are one row, where they part each goes its own way, as if played alone."""
 
     def played(batch_size: int) -> dict[tuple[str, int], Trajectory]:
-        policy = LockstepPolicy(model, tokenizer, SamplingSettings(batch_size=batch_size))
+        policy = BatchedPolicy(model, tokenizer, SamplingSettings(batch_size=batch_size))
         return {(e.case.case_id, e.sample): e.trajectory() for e in policy.play(_episodes(CASES[:5], samples=6))}
 
     alone = played(1)
@@ -134,7 +134,7 @@ def test_plays_do_not_disturb_each_other(model: Any, tokenizer: Any) -> None:
     """Neither one that goes on meanwhile, nor one that was left or failed; and torch is left as it was."""
     import torch
 
-    policy = LockstepPolicy(model, tokenizer, SamplingSettings())
+    policy = BatchedPolicy(model, tokenizer, SamplingSettings())
 
     def played() -> Iterator[Trajectory]:
         return (e.trajectory() for e in policy.play(_episodes(CASES[:8], samples=2)))
@@ -154,7 +154,7 @@ def test_plays_do_not_disturb_each_other(model: Any, tokenizer: Any) -> None:
 
 def test_what_is_alike_is_read_once(model: Any, tokenizer: Any, steps: list[prefill.Step]) -> None:
     def tokens_read(samples: int) -> int:
-        policy = LockstepPolicy(model, tokenizer, SamplingSettings(temperature=0))
+        policy = BatchedPolicy(model, tokenizer, SamplingSettings(temperature=0))
         steps.clear()
         assert len(list(policy.play(_episodes(CASES[:3], samples=samples)))) == 3 * samples
         return sum(len(step.tokens) for step in steps)
@@ -169,7 +169,7 @@ def test_no_row_keeps_room_for_what_all_begin_with(
     import torch
 
     model = build_model(ModelSettings(hidden_size=32, layers=1, heads=2, context=2048), tokenizer, seed=1)
-    policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=2, temperature=0))
+    policy = BatchedPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=2, temperature=0))
     beginning, sizes = [7] * 1000, []
     prompt = policy._prompt
     monkeypatch.setattr(policy, "_prompt", lambda episode: [*beginning, *prompt(episode)])

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence_pipeline.rollout.engine import prefill
-from persistence_pipeline.rollout.engine.cache import BatchCache
-from persistence_pipeline.rollout.engine.prefill import Text, kept_apart, next_step, share_prefixes
+from persistence_pipeline.rollout.engine.cache import KVCache
+from persistence_pipeline.rollout.engine.prefill import next_step, share_prefixes, worth_sharing
+from persistence_pipeline.rollout.engine.sequences import SequenceGroup
 
 TOOLS = list(range(100, 140))
 
@@ -44,11 +45,14 @@ def test_what_prompts_share_is_read_once(prompts: list[list[int]], prefixes: lis
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 19)), min_size=1, max_size=9), st.integers(0, 30))
 def test_steps_read_every_token_once_and_in_order(sizes: list[tuple[int, int]], limit: int) -> None:
-    rows = [Text([100 * i + n for n in range(size)], min(read, size - 1)) for i, (size, read) in enumerate(sizes)]
-    heard = [row.tokens[: row.read] for row in rows]
+    rows = [
+        SequenceGroup([100 * i + n for n in range(size)], min(read, size - 1))
+        for i, (size, read) in enumerate(sizes)
+    ]
+    heard = [row.tokens[: row.n_computed] for row in rows]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefill, "STEP_TOKENS", limit)
-        while any(row.read < len(row.tokens) for row in rows):
+        while any(row.n_computed < len(row.tokens) for row in rows):
             step = next_step(rows)
             assert len(step.tokens) <= len(rows) + limit and step.n_rows == len(rows)
             assert step.row_of_token[: len(rows)].tolist() == list(range(len(rows)))
@@ -60,11 +64,13 @@ def test_steps_read_every_token_once_and_in_order(sizes: list[tuple[int, int]], 
 
 
 def test_rows_that_read_about_as_much_are_read_together() -> None:
-    rows = [Text(list(range(n)), 0) for n in (1, 2, 9, 8, 1, 3)]
+    rows = [SequenceGroup(list(range(n)), 0) for n in (1, 2, 9, 8, 1, 3)]
     step = next_step(rows)
-    groups = [[[step.tokens[t] for t in row if t >= 0] for row in group] for group in step.several()]
+    groups = [[[step.tokens[t] for t in row if t >= 0] for row in group] for group in step.prefill_groups()]
     assert groups == [[[0]], [[0, 1]], [[*range(8)], [*range(7)]]]
-    assert sorted(t for group in step.several() for t in group.flat if t >= 0) == list(range(6, len(step.tokens)))
+    assert sorted(t for group in step.prefill_groups() for t in group.flat if t >= 0) == list(
+        range(6, len(step.tokens))
+    )
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -75,12 +81,12 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     """
     import torch
 
-    cache, reader = (BatchCache(1000, 8, torch.device("cpu"), torch.float32) for _ in range(2))
+    cache, reader = (KVCache(1000, 8, torch.device("cpu"), torch.float32) for _ in range(2))
 
-    def means(values: list[list[float]], starts: list[int], cache: BatchCache = cache) -> list[float]:
-        rows = [Text([0] * (start + len(new)), start) for start, new in zip(starts, values, strict=True)]
+    def means(values: list[list[float]], starts: list[int], cache: KVCache = cache) -> list[float]:
+        rows = [SequenceGroup([0] * (start + len(new)), start) for start, new in zip(starts, values, strict=True)]
         step = next_step(rows)
-        cache.at(step)
+        cache.set_step(step)
         row_of_token = step.row_of_token.tolist()
         new = [
             values[row][position - starts[row]]
@@ -96,16 +102,16 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     read = means([[1, 2, 3], [4, 5]], [0, 0], reader if apart else cache)
     assert read == [mean([1, 2, 3]), mean([4, 5]), 1, mean([1, 2]), 4]
     if apart:
-        cache.begin_with(reader, [0, 1, 1], [3, 2])
+        cache.share(reader, [0, 1, 1], [3, 2])
     else:
-        cache.spread([0, 1, 1])
+        cache.broadcast([0, 1, 1])
     assert means([[6], [7], [8]], [3, 2, 2]) == [mean([1, 2, 3, 6]), mean([4, 5, 7]), mean([4, 5, 8])]
-    cache.move([2], [0], 2)
+    cache.reorder([2], [0], 2)
     assert means([[9], [0, 1]], [3, 3]) == [mean([4, 5, 8, 9]), mean([4, 5, 7, 0, 1]), mean([4, 5, 7, 0])]
     long = [float(n) for n in range(200)]
     assert means([long, [2]], [4, 5])[:2] == [mean([4, 5, 8, 9, *long]), mean([4, 5, 7, 0, 1, 2])]
     means([[float("inf")], [float("nan")]], [150, 20])
-    cache.begin()
+    cache.reset()
     assert means([[3, 5], [7], [9]], [0, 0, 0]) == [4, 7, 9, 3]
     assert means([long, [1]], [2, 1])[1] == mean([7, 1])
 
@@ -117,4 +123,4 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
 def test_long_beginnings_of_several_episodes_are_kept_once(
     lengths: list[int], n_episodes: int, apart: bool
 ) -> None:
-    assert kept_apart(lengths, n_episodes) == apart
+    assert worth_sharing(lengths, n_episodes) == apart

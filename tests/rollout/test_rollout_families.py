@@ -13,8 +13,8 @@ from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall, Trajectory
-from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
-from persistence_pipeline.rollout.dialect import FamilySpeech, speech_of
+from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
+from persistence_pipeline.rollout.dialect import FamilyDialect, dialect_of
 from persistence_pipeline.rollout.engine import prefill
 from persistence_pipeline.rollout.engine.attention import AttentionError
 from persistence_pipeline.rollout.episode import Episode
@@ -41,7 +41,7 @@ def _tokenizer(family: str) -> Any:
     return made
 
 
-class ReadsFromScript(LockstepPolicy):
+class ReadsFromScript(BatchedPolicy):
     """Continues each conversation by what the script says, whatever the model says; keeps the conversations."""
 
     scripts: Sequence[list[int]] = ()
@@ -51,8 +51,8 @@ class ReadsFromScript(LockstepPolicy):
         written = []
         for row in rows:
             so_far = [s for s in self.scripts if s[: len(row.tokens)] == row.tokens and len(s) > len(row.tokens)]
-            for speaker in row.speakers:
-                self.shown[speaker.episode.case.case_id] = list(row.tokens)
+            for sequence in row.sequences:
+                self.shown[sequence.episode.case.case_id] = list(row.tokens)
                 written.append(so_far[0][len(row.tokens)])
         return written
 
@@ -92,7 +92,7 @@ def test_every_step_says_what_the_whole_transcript_says(architecture: str, monke
     tokenizer = _tokenizer("qwen2_5")
     plain, model = tiny_model(architecture, tokenizer), tiny_model(architecture, tokenizer)
     model.load_state_dict(plain.eval().state_dict())
-    policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=5))
+    policy = BatchedPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=5))
     compared = 0
 
     def check(rows: Any, logits: Any) -> Any:
@@ -102,7 +102,7 @@ def test_every_step_says_what_the_whole_transcript_says(architecture: str, monke
                 theirs = plain(torch.tensor([row.tokens])).logits[0, -1]
             assert torch.allclose(mine, theirs, atol=2e-5), float((mine - theirs).abs().max())
             compared += 1
-        return LockstepPolicy._write(policy, rows, logits)
+        return BatchedPolicy._write(policy, rows, logits)
 
     monkeypatch.setattr(policy, "_write", check)
     episodes = [Episode(case, policy="p", seed=0, sample=n, max_turns=3) for case in CASES[:4] for n in range(3)]
@@ -122,7 +122,7 @@ def test_every_step_says_what_the_whole_transcript_says(architecture: str, monke
 def test_a_model_that_lockstep_would_play_wrongly_is_refused(architecture: str, why: str) -> None:
     tokenizer = _tokenizer("qwen2_5")
     with pytest.raises(AttentionError, match=f"{why}.*serve"):
-        policy = LockstepPolicy(tiny_model(architecture, tokenizer), tokenizer, SamplingSettings())
+        policy = BatchedPolicy(tiny_model(architecture, tokenizer), tokenizer, SamplingSettings())
         list(policy.play([Episode(case, policy="p", seed=0) for case in CASES[:2]]))
 
 
@@ -132,8 +132,8 @@ def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch
     played = []
     for tokens, long in ((10**9, 10**9), (0, 10**9), (100, 1), (10**9, 1)):
         monkeypatch.setattr(prefill, "STEP_TOKENS", tokens)
-        monkeypatch.setattr(prefill, "LONG", long)
-        policy = LockstepPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=12, top_p=0.9))
+        monkeypatch.setattr(prefill, "LONG_PREFIX", long)
+        policy = BatchedPolicy(model, tokenizer, SamplingSettings(max_turn_tokens=12, top_p=0.9))
         episodes = [Episode(case, policy="p", seed=0, max_turns=3) for case in CASES[:6]]
         played.append({e.case.case_id: e.trajectory() for e in policy.play(episodes)})
     assert all(each == played[0] for each in played)
@@ -142,11 +142,11 @@ def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch
 def test_the_turn_ends_with_its_call(tokenizer: Any) -> None:
     """What would follow, such as an observation that the agent makes up, is never asked for."""
     family = FAMILIES[tokenizer.chat_template.split()[2]]
-    speech = FamilySpeech(tokenizer, family)
+    dialect = FamilyDialect(tokenizer, family)
     call = Message(role="assistant", tool_calls=(ToolCall(name="finish"),))
     ids, mask = encode_conversation(tokenizer, [Message(role="user", content="x"), call])
     turn = [i for i, m in zip(ids, mask, strict=True) if m][:-1]
-    ended = [speech.has_ended(turn[: n + 1]) for n in range(len(turn))]
+    ended = [dialect.has_ended(turn[: n + 1]) for n in range(len(turn))]
     assert ended == [False] * (len(turn) - 1) + [True]
 
 
@@ -159,7 +159,7 @@ def test_a_prompt_beyond_the_context_says_what_to_do(tokenizer: Any, tmp_path: P
 
 def test_a_template_without_a_dialect_is_refused(tiny_tokenizer: Any) -> None:
     with pytest.raises(TemplateError, match="names no dialect"):
-        speech_of(tiny_tokenizer)
+        dialect_of(tiny_tokenizer)
 
 
 def test_out_of_memory_says_what_to_lower(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +170,6 @@ def test_out_of_memory_says_what_to_lower(tokenizer: Any, tmp_path: Path, monkey
 
     tiny_model("llama", tokenizer).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    monkeypatch.setattr(LockstepPolicy, "_sample", full)
+    monkeypatch.setattr(BatchedPolicy, "_sample", full)
     with pytest.raises(RolloutError, match=r"lower batch_size \(now 7\) or max_length .* allocate 9 GiB$"):
         roll_out(tmp_path, CASES[:1], RolloutSettings(batch_size=7), policy="p", seed=0)

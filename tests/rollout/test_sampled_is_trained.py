@@ -16,7 +16,7 @@ from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.preferences.export import split_prompt
 from persistence_pipeline.records import PreferencePair, Trajectory
-from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.training.encoding import RenderedTurnsError, encode_pairs
 from persistence_pipeline.training.source import world_words
@@ -32,7 +32,7 @@ CASES = {
 Key = tuple[str, int]
 
 
-class Watched(LockstepPolicy):
+class Watched(BatchedPolicy):
     """Keeps what each episode was shown and what it sampled; may be told what to write instead of sampling."""
 
     def __init__(self, *args: Any) -> None:
@@ -49,17 +49,17 @@ class Watched(LockstepPolicy):
 
     def _sample(self, logits: Any, rows: Any) -> list[int]:
         drawn = super()._sample(logits, rows)
-        speakers = [speaker for row in rows for speaker in row.speakers]
+        sequences = [sequence for row in rows for sequence in row.sequences]
         none: Iterator[int] = iter(())
-        told = [self.dictated.get(_key(speaker.episode), none) for speaker in speakers]
+        told = [self.dictated.get(_key(sequence.episode), none) for sequence in sequences]
         return [next(tokens, token) for tokens, token in zip(told, drawn, strict=True)]
 
-    def _take_token(self, speaker: Any, token: int) -> list[int]:
-        key, n_messages = _key(speaker.episode), len(speaker.episode.messages)
+    def _take_token(self, sequence: Any, token: int) -> list[int]:
+        key, n_messages = _key(sequence.episode), len(sequence.episode.messages)
         self.wrote[key][-1].append(token)
-        follows = super()._take_token(speaker, token)
+        follows = super()._take_token(sequence, token)
         self.seen[key] += follows
-        if len(speaker.episode.messages) > n_messages:
+        if len(sequence.episode.messages) > n_messages:
             self.wrote[key].append([])
         return follows
 
@@ -153,7 +153,7 @@ def test_noise_of_a_random_model(policy: Watched, tmp_path: Any) -> None:
 
 def _check_respelled(policy: Watched, trajectories: Sequence[Trajectory]) -> None:
     """Flagged are just the turns that the template writes with other tokens."""
-    transcript = policy._speech.transcript
+    transcript = policy._dialect.transcript
     for trajectory in trajectories:
         others = 0
         for message in trajectory.messages:

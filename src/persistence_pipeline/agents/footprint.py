@@ -187,7 +187,7 @@ def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
     - ``weights``: P · dtype_bytes.
     - ``cache``: of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each
       row the rest, whose buffers grow by a quarter; one layer's old ones are held while they do.
-    - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): tokens are drawn in float64 (``rollout/batched.py``).
+    - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): drawn in float64 (``rollout/engine/sampling.py``).
     - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones.
     """
     own = size.rows * (size.longest - size.shared)

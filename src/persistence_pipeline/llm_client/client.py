@@ -89,11 +89,11 @@ class ChatClient:
     def __init__(
         self, settings: ServerSettings, journal: Path | None = None, key: SecretStr | None = None
     ) -> None:
-        from persistence_pipeline.llm_client.transport import Exchange
+        from persistence_pipeline.llm_client.transport import Transport
 
         self.settings = settings
         self.usage = Usage()
-        self._exchange = Exchange(settings, key or settings.key())
+        self._transport = Transport(settings, key or settings.key())
         self._refusals = Refusals()
         self._journal = Journal(journal, kept_entry) if journal is not None else None
         self._slots = threading.BoundedSemaphore(settings.concurrency)
@@ -108,14 +108,14 @@ class ChatClient:
 
     def close(self) -> None:
         """Close connections and journal."""
-        self._exchange.close()
+        self._transport.close()
         if self._journal is not None:
             self._journal.close()
 
     @property
     def n_retries(self) -> int:
         """Attempts beyond the first, so far."""
-        return self._exchange.n_retries
+        return self._transport.n_retries
 
     def check(self) -> None:
         """See that the server answers and serves the model.
@@ -124,12 +124,12 @@ class ChatClient:
             ServerUnreachableError: nothing usable answers at the address.
             ModelUnknownError: naming the models that are served.
         """
-        served = self._exchange.served()
+        served = self._transport.served()
         if served is None:
             raise ServerUnreachableError(
                 f"{self.settings.base_url}/models lists no models: start the server, or correct base_url"
             )
-        if not self._exchange.is_among(served):
+        if not self._transport.is_among(served):
             raise ModelUnknownError(
                 f"{self.settings.base_url} does not serve {self.settings.model!r}; "
                 f"it serves {', '.join(served) or 'nothing'}"
@@ -188,7 +188,7 @@ class ChatClient:
         """Whether the model answers the shortest request of all, asked once."""
         with self._slots:
             shortest = ChatRequest([{"role": "user", "content": "Hello"}], max_tokens=1)
-            return self._exchange.answers(PATH, self._body(shortest, False))
+            return self._transport.answers(PATH, self._body(shortest, False))
 
     def ask_many(
         self, requests: Iterable[ChatRequest], soft: tuple[type[ServingError], ...] = ()
@@ -257,7 +257,7 @@ class ChatClient:
 
     def _post(self, request: ChatRequest, structured: bool) -> ChatReply:
         body = self._body(request, structured)
-        return self._exchange.post(PATH, body, lambda answer: read_reply(answer, self._exchange.cleaned))
+        return self._transport.post(PATH, body, lambda answer: read_reply(answer, self._transport.cleaned))
 
     def _count(self, reply: ChatReply, *, from_journal: bool) -> None:
         with self._lock:

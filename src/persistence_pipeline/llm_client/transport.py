@@ -97,7 +97,7 @@ class _RetryError(Exception):
         """Whether the status was 200, and the failure stood in the body: it may be of this request alone."""
 
 
-class Exchange:
+class Transport:
     """Talks to one server; safe to use from several threads.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the turns of a checkpoint mean: where one ends, and what it says.
+"""Dialects of checkpoints: where a turn ends, and which call or text its tokens are.
 
 Which dialect is spoken stands in the checkpoint's chat template: that of the tiny model, or that of a family of
 real models. How transcripts become tokens is said in ``agents/transcript.py``, for rollouts and training alike.
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class Speech(Protocol):
-    """One dialect, over one tokenizer."""
+class Dialect(Protocol):
+    """How turns are written, over one tokenizer."""
 
     name: str
     transcript: Transcript
@@ -31,12 +31,12 @@ class Speech(Protocol):
         """Whether the turn is over with its last token."""
         ...
 
-    def read(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
-        """What the turn says; a turn that was cut is no call."""
+    def parse_turn(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
+        """The call or the text of a turn; a turn that was cut is no call."""
         ...
 
 
-def speech_of(tokenizer: PreTrainedTokenizerBase) -> Speech:
+def dialect_of(tokenizer: PreTrainedTokenizerBase) -> Dialect:
     """The dialect that a checkpoint's chat template records.
 
     Raises:
@@ -44,9 +44,9 @@ def speech_of(tokenizer: PreTrainedTokenizerBase) -> Speech:
     """
     family = recorded_family(tokenizer)
     if family is not None:
-        return FamilySpeech(tokenizer, family)
+        return FamilyDialect(tokenizer, family)
     if tokenizer.chat_template == compact.chat_template():
-        return CompactSpeech(tokenizer)
+        return CompactDialect(tokenizer)
     require_generation_markers(tokenizer)
     raise TemplateError(
         f"the chat template of {tokenizer.name_or_path} names no dialect, so its calls cannot be parsed: make the "
@@ -54,8 +54,8 @@ def speech_of(tokenizer: PreTrainedTokenizerBase) -> Speech:
     )
 
 
-class _Spoken:
-    """What dialects share."""
+class _WithTranscript:
+    """The tokenizer and the transcript that every dialect has."""
 
     name: str
 
@@ -72,7 +72,7 @@ class _Spoken:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-class CompactSpeech(_Spoken):
+class CompactDialect(_WithTranscript):
     """The tiny model's: one word a token, a turn ends with its end token."""
 
     name = "compact"
@@ -81,18 +81,18 @@ class CompactSpeech(_Spoken):
         super().__init__(tokenizer)
         self._end = int(tokenizer.eos_token_id)
         self._special = frozenset(tokenizer.convert_tokens_to_ids(list(compact.SPECIAL_TOKENS)))
-        self._read: dict[tuple[int, ...], str] = {}
+        self._texts: dict[tuple[int, ...], str] = {}
 
     def has_ended(self, turn: Sequence[int]) -> bool:
         """At the end token."""
         return turn[-1] == self._end
 
-    def read(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
+    def parse_turn(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
         """A call, where every word fits."""
         written = tuple(turn[:-1] if ended else turn)
-        if written not in self._read:
-            self._read[written] = self._text(written)
-        text = self._read[written]
+        if written not in self._texts:
+            self._texts[written] = self._text(written)
+        text = self._texts[written]
         if ended:
             try:
                 call = compact.parse_call(text, tools)
@@ -102,7 +102,7 @@ class CompactSpeech(_Spoken):
         return self._turn(turn, None, text, False, respelled=not self._special.isdisjoint(written))
 
 
-class FamilySpeech(_Spoken):
+class FamilyDialect(_WithTranscript):
     """A family's: JSON calls, tools shown in the prompt; a turn ends with its call, or with an end token."""
 
     name: str
@@ -121,13 +121,13 @@ class FamilySpeech(_Spoken):
             return True
         return last in self._closers and self._family.call_has_ended(self._text(turn))
 
-    def read(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
+    def parse_turn(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
         """One call, with what was said before it; else the text as it was written."""
         text = self._text(turn[:-1] if turn[-1] in self.transcript.ends else turn)
         if ended:
             try:
-                said, call = self._family.parse(text)
-                return self._turn(turn, call, said, False, self._respelled(turn, said, call))
+                before, call = self._family.parse(text)
+                return self._turn(turn, call, before, False, self._respelled(turn, before, call))
             except ParseError:
                 pass
         spoken = ended and not self._family.attempts_call(text)

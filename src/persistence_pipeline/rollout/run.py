@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.rollout.batched import LockstepPolicy, SamplingSettings
+from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
 from persistence_pipeline.rollout.episode import Episode, Policy
 from persistence_pipeline.rollout.played import Played
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
@@ -223,7 +223,7 @@ def _state(checkpoint: Path) -> str:
     return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
 
 
-def load_policy(checkpoint: Path, settings: RolloutSettings) -> LockstepPolicy:
+def load_policy(checkpoint: Path, settings: RolloutSettings) -> BatchedPolicy:
     """The policy of a saved checkpoint, in the dialect that the checkpoint records."""
     import_unwatched("torch", "transformers")
     import torch
@@ -234,6 +234,6 @@ def load_policy(checkpoint: Path, settings: RolloutSettings) -> LockstepPolicy:
     )
     if settings.device == "auto" and torch.cuda.is_available():
         model = model.to("cuda")
-    player = LockstepPolicy(model, load_tokenizer(checkpoint), settings)
+    player = BatchedPolicy(model, load_tokenizer(checkpoint), settings)
     logger.info("%s: dialect %s, %s on %s", checkpoint.name, player.dialect, settings.dtype, model.device)
     return player

@@ -33,7 +33,7 @@ from persistence_pipeline.llm_client import (
 )
 from persistence_pipeline.preferences.export import openai_messages
 from persistence_pipeline.rollout.batched import SamplingSettings
-from persistence_pipeline.rollout.dialect import speech_of
+from persistence_pipeline.rollout.dialect import dialect_of
 from persistence_pipeline.rollout.episode import Episode, Turn
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class ReadIds:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, served: ServedModel) -> None:
         self._tokenizer = tokenizer
-        self._speech = speech_of(tokenizer)
+        self._dialect = dialect_of(tokenizer)
         self._served = served
         self._told: set[str] = set()
 
@@ -253,11 +253,11 @@ class ReadIds:
             self._tell("hands over no token ids, although it is asked for them")
             return None
         self._require_own(reply, ids)
-        end = next((n for n in range(1, len(ids) + 1) if self._speech.has_ended(ids[:n])), None)
+        end = next((n for n in range(1, len(ids) + 1) if self._dialect.has_ended(ids[:n])), None)
         if end is None and not reply.cut_off:
             self._tell("leaves the end of a turn out of its token ids")
             return None
-        return self._speech.read(ids[:end], episode.environment.tools, end is not None)
+        return self._dialect.parse_turn(ids[:end], episode.environment.tools, end is not None)
 
     def _tell(self, what: str) -> None:
         if what not in self._told:

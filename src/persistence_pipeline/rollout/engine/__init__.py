@@ -1,1 +1,1 @@
-"""The engine of rollouts in process: key-value cache, attention, prefill, sequences; it knows no episode."""
+"""The engine of rollouts in process: key-value cache, attention, prefill, sampling; it knows no episode."""

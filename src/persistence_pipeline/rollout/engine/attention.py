@@ -1,37 +1,28 @@
-"""Attention of a step in lockstep: every row its last token, some rows tokens before it, over keys of their own.
+"""Attention of a step: every row its last token, rows in prefill the tokens before it, over keys of their own.
 
 The tokens of a step stand in one line without padding: first the last token of every row, then the tokens before
-it of the rows that read several (``reading.py``). Keys and values lie in the cache of the batch (``cache.py``):
-each row's own, and, where rows begin alike, those of the prefix that they share, which is kept and read once. The
-two parts of a row's attention are joined by their normalisers, as in Juravsky et al. (2024), arXiv:2402.05099.
-
-A model takes this attention where transformers lets it choose its own (``AttentionInterface``); in calls that come
-without a batch, such as ``generate``, it is the usual one.
+it of the rows that have several (``prefill.py``). Keys and values lie in the cache of the batch (``cache.py``):
+each row's own, and, where rows begin alike, those of the prefix that they share, which is kept and read once.
+The two parts of a row's attention are joined by their normalisers, as in Juravsky et al. (2024),
+arXiv:2402.05099.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
-
-    from persistence_pipeline.rollout.engine.cache import BatchCache
-
-NAME = "lockstep"
-UNKNOWN = ("softcap", "s_aux", "position_bias")
-"""What some models hand to their attention and this one does not compute."""
 
 
 class AttentionError(TypeError):
-    """A model whose attention cannot be computed in lockstep; says what to do."""
+    """A model whose attention cannot be computed in a batch of rows; says what to do."""
 
 
 @dataclass(frozen=True)
-class Several:
-    """Rows that read about as many tokens before their last one in a step."""
+class PrefillGroup:
+    """Rows in which about as many tokens stand before their last one in a step."""
 
     rows: torch.Tensor
     """(m) their indices."""
@@ -44,19 +35,20 @@ class Several:
     masks: dict[int, torch.Tensor] = field(default_factory=dict)
 
     def mask_for(self, queries: int) -> torch.Tensor:
-        """The mask where so many heads read the same keys, one after the other: made once for all layers."""
+        """The mask (m, 1, queries · widest, keys) of so many heads that read the same keys: made once a step."""
         if queries not in self.masks:
             self.masks[queries] = self.mask.repeat(1, 1, queries, 1)
         return self.masks[queries]
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What rows share, in one layer, and who shares it."""
+class SharedPrefix:
+    """The prefixes that rows share, in one layer, and who shares which."""
 
     keys: torch.Tensor
     """(prefixes, key heads, length, size)."""
     values: torch.Tensor
+    """Likewise."""
     mask: torch.Tensor
     """(prefixes, 1, 1, length) additive: hides what stands behind shorter prefixes."""
     of_row: torch.Tensor
@@ -67,136 +59,87 @@ class Beginning:
     """(rows) where each row stands in the flattened ``sharers``."""
 
 
-def use_lockstep_attention(model: PreTrainedModel) -> None:
-    """Let a model attend as rollouts in lockstep need it.
-
-    Raises:
-        AttentionError: the model does not let its attention be chosen.
-    """
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
-
-    AttentionInterface.register(NAME, attend_in_lockstep)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)
-    if model.config._attn_implementation != NAME:
-        raise AttentionError(
-            f"{type(model).__name__} does not let its attention be chosen, so it cannot be rolled out in process: "
-            "serve it, and name the server under rollout.served"
-        )
-
-
-def attend_in_lockstep(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    *,
-    scaling: float | None = None,
-    batch: BatchCache | None = None,
-    **options: Any,
-) -> tuple[torch.Tensor, None]:
-    """What a layer calls: (1, heads, tokens, size) of queries to (1, tokens, heads, size) of outputs.
-
-    Raises:
-        AttentionError: the layer needs what this attention does not compute.
-    """
-    if batch is None:
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-        usual: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **options
-        )
-        return usual
-    unknown = [name for name in UNKNOWN if options.get(name) is not None]
-    if unknown:
-        raise AttentionError(
-            f"{type(module).__name__} attends with {', '.join(unknown)}, which rollouts in process do not "
-            "compute: serve the model, and name the server under rollout.served"
-        )
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return batch.attend(query[0].transpose(0, 1) * scale, int(module.layer_idx)).unsqueeze(0), None  # type: ignore[arg-type]
-
-
-def attend_last(
+def decode_attention(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
     mask: torch.Tensor,
-    beginning: Beginning | None,
+    prefix: SharedPrefix | None,
 ) -> torch.Tensor:
-    """One scaled query a row, (rows, key heads, queries of a key head, size), over its own keys and those shared.
+    """One scaled query a row, over its own keys and those shared.
 
     Args:
-        query: One token a row; the heads that read the same keys lie side by side.
+        query: (rows, key heads, queries of a key head, size): the heads that read the same keys lie side by side.
         keys: (rows, key heads, length, size) of each row alone.
         values: Likewise.
         mask: (rows, 1, 1, length) additive.
-        beginning: What the rows share.
+        prefix: What the rows share.
+
+    Returns:
+        (rows, key heads, queries of a key head, size).
     """
     own, scores, weights = _weighted(query, keys, values, mask)
-    if beginning is None:
+    if prefix is None:
         return own
     _, heads, queries, size = query.shape
-    prefixes, most = beginning.sharers.shape
-    asked = query[beginning.sharers].transpose(1, 2).reshape(prefixes, heads, most * queries, size)
-    shared, *of_shared = _weighted(asked, beginning.keys, beginning.values, beginning.mask)
+    prefixes, most = prefix.sharers.shape
+    by_prefix = query[prefix.sharers].transpose(1, 2)  # (prefixes, key heads, most, queries, size)
+    by_prefix = by_prefix.reshape(prefixes, heads, most * queries, size)
+    shared, *of_shared = _weighted(by_prefix, prefix.keys, prefix.values, prefix.mask)
 
-    def in_rows(part: torch.Tensor) -> torch.Tensor:
+    def by_row(part: torch.Tensor) -> torch.Tensor:
+        """(prefixes, key heads, most · queries, n) to (rows, key heads, queries, n)."""
         by_sharer = part.view(prefixes, heads, most, queries, -1).transpose(1, 2)
-        return by_sharer.reshape(prefixes * most, heads, queries, -1).index_select(0, beginning.place)
+        return by_sharer.reshape(prefixes * most, heads, queries, -1).index_select(0, prefix.place)
 
-    difference = _normaliser(scores, weights) - in_rows(_normaliser(*of_shared))
-    return in_rows(shared).lerp(own, difference.sigmoid().to(own.dtype))
+    difference = _log_normaliser(scores, weights) - by_row(_log_normaliser(*of_shared))
+    return by_row(shared).lerp(own, difference.sigmoid().to(own.dtype))
 
 
-def attend_several(
+def prefill_attention(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
-    several: Several,
-    beginning: Beginning | None,
+    group: PrefillGroup,
+    prefix: SharedPrefix | None,
 ) -> torch.Tensor:
-    """The same for the tokens that rows read before their last: queries and outputs of all tokens of the step.
-
-    Each of these rows is given its keys in one piece.
+    """The same for the tokens before the last ones; each of these rows is given its keys in one piece.
 
     Args:
-        query: (tokens, key heads, queries of a key head, size).
-        keys: As above.
-        values: As above.
-        several: Which rows and tokens.
-        beginning: As above.
+        query: (tokens of the step, key heads, queries of a key head, size).
+        keys: (rows, key heads, length, size) of each row alone.
+        values: Likewise.
+        group: Which rows and tokens.
+        prefix: What the rows share.
 
     Returns:
-        (tokens of ``several`` without padding, key heads, queries of a key head, size).
+        (tokens of the group without padding, key heads, queries of a key head, size).
     """
     import torch
 
-    keys, values = keys.index_select(0, several.rows), values.index_select(0, several.rows)
-    if beginning is not None:
-        prefix = beginning.of_row[several.rows]
-        keys = torch.cat([beginning.keys.index_select(0, prefix), keys], 2)
-        values = torch.cat([beginning.values.index_select(0, prefix), values], 2)
+    keys, values = keys.index_select(0, group.rows), values.index_select(0, group.rows)
+    if prefix is not None:
+        of_row = prefix.of_row[group.rows]
+        keys = torch.cat([prefix.keys.index_select(0, of_row), keys], 2)  # (m, key heads, keys, size)
+        values = torch.cat([prefix.values.index_select(0, of_row), values], 2)
     _, heads, queries, size = query.shape
-    m, widest = several.tokens.shape
-    asked = query.index_select(0, several.tokens.flatten()).view(m, widest, heads, queries, size)
-    given = torch.nn.functional.scaled_dot_product_attention(
-        asked.permute(0, 2, 3, 1, 4).reshape(m, heads, queries * widest, size),
+    m, widest = group.tokens.shape
+    by_row = query.index_select(0, group.tokens.flatten()).view(m, widest, heads, queries, size)
+    outputs = torch.nn.functional.scaled_dot_product_attention(
+        by_row.permute(0, 2, 3, 1, 4).reshape(m, heads, queries * widest, size),
         keys,
         values,
-        attn_mask=several.mask_for(queries),
+        attn_mask=group.mask_for(queries),
         scale=1.0,
     )
-    by_token = given.view(m, heads, queries, widest, size).permute(0, 3, 1, 2, 4)
-    return by_token.reshape(m * widest, heads, queries, size).index_select(0, several.filled)
+    by_token = outputs.view(m, heads, queries, widest, size).permute(0, 3, 1, 2, 4)
+    return by_token.reshape(m * widest, heads, queries, size).index_select(0, group.filled)
 
 
 def _weighted(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Attention by the book, with its scores and its weights."""
+    """Attention by the book: outputs (…, queries, size), scores and weights (…, queries, keys)."""
     import torch
 
     scores = torch.matmul(query, keys.transpose(-1, -2)).add_(mask)
@@ -204,6 +147,6 @@ def _weighted(
     return torch.matmul(weights.to(values.dtype), values), scores, weights
 
 
-def _normaliser(scores: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Logarithm of the sum of exponentials, from the largest score and its weight."""
+def _log_normaliser(scores: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the sum of exponentials, (…, queries, 1), from the largest score and its weight."""
     return scores.amax(-1, keepdim=True).float() - weights.amax(-1, keepdim=True).log()

@@ -1,9 +1,9 @@
 """Keys and values of a batch whose rows have different lengths, in buffers that are written in place.
 
-A model calls ``update`` as it would call a cache of transformers, and its attention calls ``attend``. Row ``i`` of
-the batch is row ``i`` of the buffers; what lies beyond a row's length is hidden from it by masks. Where many rows
-begin alike, their beginning lies in buffers of its own, once. Which tokens are read, and when, is decided in
-``lockstep.py``.
+A model calls ``update`` as it would call a cache of transformers, and its attention calls ``attend``. Row ``i``
+of the batch is row ``i`` of the buffers, (rows, key heads, length, size) in each layer; what lies beyond a row's
+length is hidden from it by masks. Where many rows share a prefix, it lies in buffers of its own, once. Which
+tokens are computed, and when, is decided in ``rollout/batched.py``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 
 from persistence_pipeline.rollout.engine.attention import (
     AttentionError,
-    Beginning,
-    Several,
-    attend_last,
-    attend_several,
+    PrefillGroup,
+    SharedPrefix,
+    decode_attention,
+    prefill_attention,
 )
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     Layers = list[tuple[torch.Tensor, torch.Tensor]]
 
-ROOM = 1.25
+GROWTH = 1.25
 """A buffer that is full is replaced by one with room for this many times the length that is needed."""
-LEAST = 16
+MIN_LENGTH = 16
 """Keys that are read at least: products of very small matrices are slower than those of somewhat larger ones."""
 
 
-class BatchCache:
+class KVCache:
     """The cache of a batch, all layers; its buffers serve one batch after another.
 
     Args:
@@ -50,9 +50,9 @@ class BatchCache:
         self._device = device
         self._dtype = dtype
         self._layers: Layers = []
-        self.begin()
+        self.reset()
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Forget the batch before, whose keys might not be finite: what is hidden still has to be."""
         for held in self._layers:
             for buffer in held:
@@ -60,27 +60,29 @@ class BatchCache:
         self._prefixes: Layers = []
         self._prefix_lengths = np.zeros(1, dtype=int)
         self._prefix_of_row: np.ndarray | None = None
-        self._beginning: dict[str, torch.Tensor] = {}
+        self._sharers: dict[str, torch.Tensor] = {}
         self._length = 0
 
-    def at(self, step: Step) -> None:
-        """Say what is read next."""
+    def set_step(self, step: Step) -> None:
+        """Say which tokens are computed next."""
         held = 0 if self._prefix_of_row is None else self._prefix_lengths[self._prefix_of_row[step.row_of_token]]
         positions = step.positions - held
         self._n_rows = step.n_rows
-        self._length = max(int(positions.max()) + 1, LEAST)
+        self._length = max(int(positions.max()) + 1, MIN_LENGTH)
         self._rows, self._positions = self._tensor(step.row_of_token), self._tensor(positions)
         self._slots: dict[tuple[int, int], torch.Tensor] = {}
         self._attended: set[int] = set()
         self._mask = self._hidden(positions[: step.n_rows, None] < np.arange(self._length))[:, None, None]
-        if self._prefix_of_row is not None and not self._beginning:
-            self._beginning = self._sharing(self._prefix_of_row)
-        self._several = [self._gathered(tokens, positions, step.row_of_token) for tokens in step.several()]
+        if self._prefix_of_row is not None and not self._sharers:
+            self._sharers = self._index_sharers(self._prefix_of_row)
+        self._prefill_groups = [
+            self._prefill_group(tokens, positions, step.row_of_token) for tokens in step.prefill_groups()
+        ]
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write (1, heads, tokens, size) where the step says; the attention reads them here.
+        """Write (1, key heads, tokens, size) where the step says; the attention reads them here.
 
         Raises:
             AttentionError: keys and values differ in shape, as where a model keeps them compressed.
@@ -117,23 +119,24 @@ class BatchCache:
         n = self._n_rows
         self._attended.add(layer)
         keys, values = (buffer[:n, :, : self._length] for buffer in self._layers[layer])
-        asked = query.reshape(len(query), keys.shape[1], -1, keys.shape[3])
-        beginning = Beginning(*self._prefixes[layer], **self._beginning) if self._prefixes else None
-        last = attend_last(asked[:n], keys, values, self._mask, beginning)
-        if not self._several:
+        # (tokens, key heads, queries of a key head, size)
+        by_key_head = query.reshape(len(query), keys.shape[1], -1, keys.shape[3])
+        prefix = SharedPrefix(*self._prefixes[layer], **self._sharers) if self._prefixes else None
+        last = decode_attention(by_key_head[:n], keys, values, self._mask, prefix)
+        if not self._prefill_groups:
             return last.flatten(1, 2)
-        outputs = torch.empty_like(asked)
+        outputs = torch.empty_like(by_key_head)
         outputs[:n] = last
-        for several in self._several:
-            given = attend_several(asked, keys, values, several, beginning)
-            outputs.index_copy_(0, several.tokens.flatten()[several.filled], given)
+        for group in self._prefill_groups:
+            before = prefill_attention(by_key_head, keys, values, group, prefix)
+            outputs.index_copy_(0, group.tokens.flatten()[group.filled], before)
         return outputs.flatten(1, 2)
 
     def require_attention(self, model: str) -> None:
-        """See that each layer of the model has attended here to what was read.
+        """See that each layer of the model has attended here in this step.
 
         Raises:
-            AttentionError: one has not, so the rows of the step have been taken for one text.
+            AttentionError: one has not, so the rows of the step have been taken for one sequence.
         """
         if not self._layers or len(self._attended) < len(self._layers):
             raise AttentionError(
@@ -141,8 +144,8 @@ class BatchCache:
                 "process: serve it, and name the server under rollout.served"
             )
 
-    def spread(self, prefix_of_row: Sequence[int]) -> None:
-        """Let each row to come begin with a copy of the row named for it, of those that have just been read."""
+    def broadcast(self, prefix_of_row: Sequence[int]) -> None:
+        """Let each row to come begin with a copy of the row named for it, of those just computed."""
         n, origins = len(prefix_of_row), self._tensor(np.asarray(prefix_of_row))
         for layer in range(len(self._layers)):
             self._make_room(layer, n)
@@ -150,11 +153,11 @@ class BatchCache:
                 read = buffer[: self._n_rows, :, : self._length]
                 buffer[:n, :, : self._length] = read.index_select(0, origins)
 
-    def begin_with(self, prefixes: BatchCache, prefix_of_row: Sequence[int], lengths: Sequence[int]) -> None:
-        """Let the rows to come begin with what another cache has read, kept once and outside their own buffers.
+    def share(self, prefixes: KVCache, prefix_of_row: Sequence[int], lengths: Sequence[int]) -> None:
+        """Let the rows to come begin with prefixes of another cache, kept once and outside their own buffers.
 
         Args:
-            prefixes: Where it has been read, a row each.
+            prefixes: Where they have been computed, a row each.
             prefix_of_row: Which of them each row begins with.
             lengths: Of the prefixes.
         """
@@ -163,8 +166,10 @@ class BatchCache:
         self._prefix_lengths = np.asarray(lengths)
         self._prefix_of_row = np.asarray(prefix_of_row)
 
-    def move(self, origins: Sequence[int], targets: Sequence[int], n_rows: int) -> None:
+    def reorder(self, origins: Sequence[int], targets: Sequence[int], n_rows: int) -> None:
         """Write copies of rows over others or behind the last, and forget all beyond the first ``n_rows``."""
+        if not targets and n_rows == self._n_rows:
+            return
         if targets:
             there, here = self._tensor(np.asarray(origins)), self._tensor(np.asarray(targets))
             for layer in range(len(self._layers)):
@@ -176,7 +181,7 @@ class BatchCache:
             moved = np.resize(self._prefix_of_row, n_rows)
             moved[list(targets)] = self._prefix_of_row[list(origins)]
             self._prefix_of_row = moved
-            self._beginning = {}
+            self._sharers = {}
 
     def _make_room(self, layer: int, n_rows: int) -> None:
         """See that a layer's buffers hold so many rows of the present length, and some more.
@@ -187,17 +192,17 @@ class BatchCache:
         if n_rows <= rows and self._length <= room:
             return
         if n_rows > rows > 0:
-            n_rows = max(n_rows, min(int(n_rows * ROOM), self._most))
+            n_rows = max(n_rows, min(int(n_rows * GROWTH), self._most))
         if self._length > room:
-            room = max(self._length, min(int(self._length * ROOM) + LEAST, self._longest))
+            room = max(self._length, min(int(self._length * GROWTH) + MIN_LENGTH, self._longest))
         grown = []
         for old in self._layers[layer]:
             grown.append(old.new_zeros((max(rows, n_rows), heads, room, size)))
             grown[-1][:rows, :, : old.shape[2]] = old
         self._layers[layer] = (grown[0], grown[1])
 
-    def _sharing(self, prefix_of_row: np.ndarray) -> dict[str, torch.Tensor]:
-        """Who shares which beginning, as ``Beginning`` wants it."""
+    def _index_sharers(self, prefix_of_row: np.ndarray) -> dict[str, torch.Tensor]:
+        """Who shares which prefix, as ``SharedPrefix`` wants it."""
         counts = np.bincount(prefix_of_row, minlength=len(self._prefix_lengths))
         order = np.argsort(prefix_of_row, kind="stable")
         rank = np.empty_like(order)
@@ -212,8 +217,8 @@ class BatchCache:
             "place": self._tensor(prefix_of_row * sharers.shape[1] + rank),
         }
 
-    def _gathered(self, tokens: np.ndarray, positions: np.ndarray, row_of_token: np.ndarray) -> Several:
-        """Rows that read several tokens, from where their tokens stand: (m, widest), -1 for none."""
+    def _prefill_group(self, tokens: np.ndarray, positions: np.ndarray, row_of_token: np.ndarray) -> PrefillGroup:
+        """Rows in prefill, from where their tokens stand in the step: (m, widest), -1 for none."""
         there = tokens >= 0
         tokens = np.where(there, tokens, tokens[:, :1])
         rows = row_of_token[tokens[:, 0]]
@@ -224,7 +229,7 @@ class BatchCache:
             )
             hidden = np.concatenate([np.repeat(behind[:, None], hidden.shape[1], 1), hidden], 2)
         filled = self._tensor(np.flatnonzero(there))
-        return Several(self._tensor(rows), self._tensor(tokens), self._hidden(hidden)[:, None], filled)
+        return PrefillGroup(self._tensor(rows), self._tensor(tokens), self._hidden(hidden)[:, None], filled)
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         import torch

@@ -1,30 +1,24 @@
-"""How a batch reads: what its prompts share is read once, and which tokens of which rows stand in a step."""
+"""Prefill: prefixes that prompts share are computed once, and a step takes tokens of all rows without padding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from typing import Any
 
 import numpy as np
 
+from persistence_pipeline.rollout.engine.sequences import SequenceGroup
+
 STEP_TOKENS = 4096
-"""Tokens that a step reads at most, beside one of every row: this bounds the memory of a forward pass."""
-LONG = 64
-"""Beginnings of this many tokens are kept once for all that share them, where on average two or more do."""
-
-
-@dataclass
-class Text:
-    """Tokens of a row, and how far the model has read them."""
-
-    tokens: list[int]
-    read: int = 0
+"""Tokens that a step computes at most, beside one of every row: this bounds the memory of a forward pass."""
+LONG_PREFIX = 64
+"""Prefixes of this many tokens are kept once for all that share them, where on average two or more do."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one forward pass reads: the last token of every row, then the tokens before it of rows with several."""
+    """The tokens of one forward pass: the last one of every row, then those before it of rows in prefill."""
 
     tokens: list[int]
     positions: np.ndarray
@@ -32,14 +26,14 @@ class Step:
     row_of_token: np.ndarray
     """(tokens)"""
     counts: np.ndarray
-    """(rows) how many tokens each row reads."""
+    """(rows) how many tokens of each row are computed."""
 
     @property
     def n_rows(self) -> int:
         """Rows of the batch."""
         return len(self.counts)
 
-    def several(self) -> list[np.ndarray]:
+    def prefill_groups(self) -> list[np.ndarray]:
         """Where the tokens before the last ones stand, rows of like numbers together: (rows, widest), else -1."""
         before = self.counts - 1
         starts = self.n_rows + np.cumsum(before) - before
@@ -52,44 +46,44 @@ class Step:
         return groups
 
 
-def next_step(rows: Sequence[Text]) -> Step:
-    """Take from every row what it has not read, at least one token each.
+def next_step(rows: Sequence[SequenceGroup[Any]]) -> Step:
+    """Take from every row the tokens that are not computed yet, at least one each.
 
-    A row that has been read to its end reads its last token again.
+    Of a row that has none left the last token is computed again.
     """
-    counts = np.maximum([len(row.tokens) - row.read for row in rows], 1)
+    counts = np.maximum([len(row.tokens) - row.n_computed for row in rows], 1)
     n_rows = len(rows)
     if counts.sum() > n_rows + STEP_TOKENS:
         spent = np.minimum(np.cumsum(counts - 1), STEP_TOKENS)
         counts = 1 + np.diff(spent, prepend=0)
     before = counts - 1
     for row, count in zip(rows, counts.tolist(), strict=True):
-        row.read = min(row.read + count, len(row.tokens))
-    tokens = [row.tokens[row.read - 1] for row in rows]
-    ends = np.array([row.read - 1 for row in rows])
+        row.n_computed = min(row.n_computed + count, len(row.tokens))
+    tokens = [row.tokens[row.n_computed - 1] for row in rows]
+    ends = np.array([row.n_computed - 1 for row in rows])
     wide = np.flatnonzero(before)
-    tokens += chain.from_iterable(
-        row.tokens[row.read - 1 - n : row.read - 1] for row, n in ((rows[int(i)], int(before[i])) for i in wide)
-    )
+    for index in wide.tolist():
+        end = rows[index].n_computed - 1
+        tokens += rows[index].tokens[end - int(before[index]) : end]
     row_of_token = np.concatenate([np.arange(n_rows), np.repeat(wide, before[wide])])
     back = np.repeat(np.cumsum(before[wide]), before[wide]) - np.arange(before.sum())
     positions = np.concatenate([ends, ends[row_of_token[n_rows:]] - back])
     return Step(tokens, positions, row_of_token, counts)
 
 
-def kept_apart(lengths: Sequence[int], n_episodes: int) -> bool:
-    """Whether beginnings of these lengths are worth keeping once, rather than in each row.
+def worth_sharing(lengths: Sequence[int], n_sequences: int) -> bool:
+    """Whether prefixes of these lengths are worth keeping once, rather than in each row.
 
     Rows that are one so far count as often as they can branch.
     """
-    return n_episodes >= 2 * len(lengths) and sum(lengths) >= LONG * len(lengths)
+    return n_sequences >= 2 * len(lengths) and sum(lengths) >= LONG_PREFIX * len(lengths)
 
 
 def share_prefixes(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
-    """Beginnings that prompts have in common, and for each prompt the index of its own.
+    """Prefixes that prompts have in common, and for each prompt the index of its own.
 
-    In their order, a prompt joins the prompts before it where shortening their common beginning costs less than
-    reading another one. At least one token of every prompt is left to be read.
+    In their order, a prompt joins the prompts before it where shortening their common prefix costs less than
+    computing another one. At least one token of every prompt is left to be computed.
     """
     prefixes: list[list[int]] = []
     of_prompt = [0] * len(prompts)

@@ -1,90 +1,82 @@
-"""Rows of a batch: what has been said so far, and all episodes in which just this has been said.
+"""Rows of a batch: a transcript, and all sequences that have it in common.
 
-Episodes with the same transcript, such as samples of one case, are one row as long as they remain alike: the model
-reads their tokens once, and each draws its own next token from the same distribution. Where they part, the row
-branches.
+Sequences with the same tokens, such as samples of one case, are one row as long as they remain alike: the model
+computes their tokens once, and each draws its own next token from the same distribution. Where they part, the
+row branches. What a sequence is, its owner knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from persistence_pipeline.rollout.engine.prefill import Text
-from persistence_pipeline.rollout.episode import Episode
-
-if TYPE_CHECKING:
-    from persistence_pipeline.rollout.engine.cache import BatchCache
+S = TypeVar("S")
 
 
 @dataclass
-class Speaker:
-    """One episode in the batch."""
+class SequenceGroup(Generic[S]):
+    """The tokens of a row, how many of them the model has computed, and who shares them."""
 
-    episode: Episode
-    uniforms: np.ndarray
-    """Random numbers of this episode by position."""
-    turn: list[int] = field(default_factory=list)
-    """What the agent has written of the present turn."""
-
-
-@dataclass(kw_only=True)
-class Row(Text):
-    """A transcript and who shares it."""
-
-    speakers: list[Speaker]
+    tokens: list[int]
+    n_computed: int = 0
+    sequences: list[S] = field(default_factory=list)
 
     @property
-    def writes(self) -> bool:
-        """Whether everything has been read, so that the next token is the agents'."""
-        return self.read == len(self.tokens)
+    def is_decoding(self) -> bool:
+        """Whether everything has been computed, so that the next token is to be sampled."""
+        return self.n_computed == len(self.tokens)
 
-    def branch(self, said: Sequence[tuple[Speaker, list[int]]]) -> list[Row]:
-        """What becomes of the row: a row for each way in which it goes on, the first of them this one.
+    def branch(self, continued: Sequence[tuple[S, list[int]]]) -> list[SequenceGroup[S]]:
+        """A row for each way in which the sequences go on, the first of them this one; none where none goes on.
 
         Args:
-            said: The speakers whose episodes go on, each with the tokens that follow.
+            continued: The sequences that go on, each with the tokens that follow.
         """
-        if not said:
+        if not continued:
             return []
-        ways: dict[tuple[int, ...], list[Speaker]] = {}
-        for speaker, tokens in said:
-            ways.setdefault(tuple(tokens), []).append(speaker)
-        first, *others = ways.items()
-        branches = [Row([*self.tokens, *tokens], self.read, speakers=speakers) for tokens, speakers in others]
-        self.tokens += first[0]
-        self.speakers = first[1]
+        by_tokens: dict[tuple[int, ...], list[S]] = {}
+        for sequence, tokens in continued:
+            by_tokens.setdefault(tuple(tokens), []).append(sequence)
+        (first, self.sequences), *others = by_tokens.items()
+        branches = [
+            SequenceGroup([*self.tokens, *tokens], self.n_computed, sequences) for tokens, sequences in others
+        ]
+        self.tokens += first
         return [self, *branches]
 
 
-def rows_of(prompts: Iterable[tuple[Sequence[int], Speaker]]) -> list[Row]:
-    """One row for all speakers with the same prompt, in the order in which prompts first occur."""
-    rows: dict[tuple[int, ...], Row] = {}
-    for prompt, speaker in prompts:
-        rows.setdefault(tuple(prompt), Row(list(prompt), speakers=[])).speakers.append(speaker)
+def group_by_prompt(prompts: Iterable[tuple[Sequence[int], S]]) -> list[SequenceGroup[S]]:
+    """One row for all sequences with the same prompt, in the order in which prompts first occur."""
+    rows: dict[tuple[int, ...], SequenceGroup[S]] = {}
+    for prompt, sequence in prompts:
+        rows.setdefault(tuple(prompt), SequenceGroup(list(prompt))).sequences.append(sequence)
     return list(rows.values())
 
 
-def settle(heirs: Sequence[list[Row]], cache: BatchCache) -> list[Row]:
-    """The rows of the next step: what has become of each row, given a place in the cache.
+def place_rows(
+    branches: Sequence[list[SequenceGroup[S]]],
+) -> tuple[list[SequenceGroup[S]], list[int], list[int]]:
+    """Give every row of the next step a place in the batch, with as few copies in the cache as possible.
 
     A row stays where it was, if there is still such a place; the others take what has become free.
+
+    Args:
+        branches: By row of the last step: what has become of it.
+
+    Returns:
+        The rows by place; which places of the cache are to be copied, and where to (``KVCache.reorder``).
     """
-    n_rows = sum(map(len, heirs))
-    settled: list[Row | None] = [None] * n_rows
-    seeking: list[tuple[int, Row]] = []
-    for place, rows in enumerate(heirs):
+    n_rows = sum(map(len, branches))
+    placed: list[SequenceGroup[S] | None] = [None] * n_rows
+    seeking: list[tuple[int, SequenceGroup[S]]] = []
+    for place, rows in enumerate(branches):
         for branch, row in enumerate(rows):
             if branch or place >= n_rows:
                 seeking.append((place, row))
             else:
-                settled[place] = row
-    free = [place for place, row in enumerate(settled) if row is None]
+                placed[place] = row
+    free = [place for place, row in enumerate(placed) if row is None]
     for place, (_, row) in zip(free, seeking, strict=True):
-        settled[place] = row
-    if seeking or n_rows != len(heirs):
-        cache.move([origin for origin, _ in seeking], free, n_rows)
-    return [row for row in settled if row is not None]
+        placed[place] = row
+    return [row for row in placed if row is not None], [origin for origin, _ in seeking], free
