@@ -24,13 +24,13 @@ smoke: $(VENV)/installed ## Run the smallest study that has every part, in under
 	$(BIN)/kedro run --env=smoke
 
 repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
-	$(BIN)/python -m persistence_pipeline.dvc.parallel $(JOBS:%=--jobs=%) $(PULL:%=--pull)
+	$(BIN)/kedro repro $(JOBS:%=--jobs=%) $(PULL:%=--pull)
 
 results: $(VENV)/installed ## Copy the numbers of the last study to docs/results, which Git tracks (make results ENV=grid)
-	$(BIN)/python -m persistence_pipeline.provenance.results $(ENV:%=--env=%)
+	$(BIN)/kedro results $(ENV:%=--env=%)
 
 grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
-	$(BIN)/python -m persistence_pipeline.dvc.parallel --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)
+	$(BIN)/kedro repro --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)
 
 test: check ## Lint, type-check and test
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=15
@@ -82,7 +82,7 @@ figures: $(VENV)/installed ## Draw the last study's figures and tables for paper
 	$(BIN)/kedro paper $(ENV:%=--env=%)
 
 cells: $(VENV)/installed ## Expand conf/*/study.yml into tables of cells and dvc.yaml files
-	$(BIN)/python -m persistence_pipeline.dvc
+	$(BIN)/kedro cells
 
 lock: $(VENV)/installed-dev ## Write the versions of this environment to constraints.txt
 	(echo "# Exact versions that the project is tested with; regenerate with \`make lock\`."; \

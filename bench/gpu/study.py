@@ -114,7 +114,7 @@ def _prepare(project: Path, source: str, pretrained: dict[str, Any], changes: di
     _edit(gpu / "study.yml", spec)
     (gpu / "parameters_sources.yml").write_text(yaml.safe_dump({"sources": {source: {"pretrained": pretrained}}}))
     _edit(gpu / "parameters.yml", changes)
-    _run(project, "persistence_pipeline.dvc", "--env=gpu")
+    _run(project, "kedro", "cells", "--env=gpu")
 
 
 def _edit(path: Path, changes: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Commands of this project, which Kedro shows and runs beside its own: ``kedro paper``, ``kedro results`` ….
+"""Commands of this project, which Kedro shows and runs beside its own: ``kedro cells``, ``kedro repro`` ….
 
 Each hands its options to the room that does the work, and imports that room only when it is called. ``run`` is
 Kedro's own, but says in one line what is wrong with its input (``PERSISTENCE_TRACEBACK=1`` shows the traceback).
@@ -58,6 +58,64 @@ def cli() -> None:
 
 cli.command_class = StudyCommand
 cli.add_command(run)
+
+
+@cli.command()
+@click.option("--env", "-e", multiple=True, help="Only this environment; may be repeated.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="FACTOR=LEVELS",
+    help="Expand as if study.yml said so, e.g. betas=[0.2]; study.yml itself stays as it is.",
+)
+@click.pass_obj
+def cells(metadata: ProjectMetadata, env: tuple[str, ...], changes: tuple[str, ...]) -> None:
+    """Expand each study.yml into its table of policies and its dvc.yaml."""
+    from persistence_pipeline.dvc.expanding import write_studies
+
+    for done in write_studies(metadata.project_path / "conf", env, changes):
+        click.echo(done)
+
+
+@cli.command()
+@environment
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count(), help="Processes at once.")
+@click.option("--gpus", default="", help="One process for each of these CUDA devices, e.g. 0,1,2,3.")
+@click.option("--pull", is_flag=True, help="Fetch what the remote has instead of running it.")
+@click.pass_context
+def repro(context: click.Context, env: str, jobs: int, gpus: str, pull: bool) -> None:
+    """Bring a study up to date with DVC, several processes side by side."""
+    from persistence_pipeline.dvc.parallel import reproduce
+
+    places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus.split(",") if name] or [{}] * jobs
+    try:
+        context.exit(reproduce(context.obj.project_path, env, places, pull))
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; run the same command to go on") from None
+
+
+@cli.command()
+@environment
+@click.option("--check", is_flag=True, help="Tell only; commit nothing.")
+@click.pass_context
+def commit(context: click.Context, env: str, check: bool) -> None:
+    """Commit to DVC what a run on a cluster made, where it belongs to what dvc.yaml declares."""
+    from persistence_pipeline.runners.commit import commit as compare_and_commit
+
+    told, whole = compare_and_commit(context.obj.project_path, env, check)
+    click.echo(told)
+    context.exit(not whole)
+
+
+@cli.command()
+@environment
+@click.pass_obj
+def results(metadata: ProjectMetadata, env: str) -> None:
+    """Copy the numbers of a finished study to docs/results, which Git tracks."""
+    from persistence_pipeline.provenance.results import write_results
+
+    click.echo(write_results(metadata.project_path, env))
 
 
 @cli.command()

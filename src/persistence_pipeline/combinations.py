@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Faults = Iterator[tuple[Place, str]]
 LONGEST_PROMPT = 12
 """Tokens of the longest compact request with what opens and closes it."""
-AGAIN = ": the tables are written from study.yml by `make cells`"
+AGAIN = ": the tables are written from study.yml by `kedro cells`"
 
 
 def check_together(parameters: Parameters) -> None:

@@ -77,7 +77,7 @@ class Project:
 
     def expand(self, *arguments: str) -> None:
         """Expand the spec, as `make cells` does."""
-        self.run(sys.executable, "-m", "persistence_pipeline.dvc", *arguments)
+        self.run("kedro", "cells", *arguments)
 
     def commit(self, message: str) -> None:
         """Commit everything."""
@@ -138,7 +138,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def _stop_parallel(project: Project) -> str:
     """Start the same command, stop it while the source is being trained; what it says. Nothing of it stays."""
-    command = [sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--jobs=2"]
+    command = [sys.executable, "-m", "kedro", "repro", "--jobs=2"]
     process = subprocess.Popen(
         command,
         cwd=project.root,
@@ -164,7 +164,7 @@ def _stop_parallel(project: Project) -> str:
 def reproduced(fresh: Project) -> Project:
     """The tiny project, reproduced by two processes side by side, committed."""
     assert "stopped; run the same command to go on" in _stop_parallel(fresh)
-    output = fresh.run(sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--jobs=2")
+    output = fresh.run("kedro", "repro", "--jobs=2")
     (fresh.root.parent / "parallel.txt").write_text(output)
     fresh.commit("Reproduced")
     return fresh

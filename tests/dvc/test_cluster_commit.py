@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 from tests.dvc.conftest import THEN, Project
@@ -15,7 +14,7 @@ CLUSTER = ("--runner=persistence_pipeline.runners.RayRunner", "--runner-params=a
 
 
 def _commit(project: Project, *arguments: str) -> str:
-    return project.run(sys.executable, "-m", "persistence_pipeline.runners.commit", *arguments, check=False)
+    return project.run("kedro", "commit", *arguments, check=False)
 
 
 def test_only_what_belongs_to_its_inputs_is_committed(reproduced: Project) -> None:

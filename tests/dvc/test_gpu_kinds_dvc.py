@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,14 +107,14 @@ def test_stages_of_another_kind_than_the_parameters_say_are_refused(study: tuple
     project, _ = study
     before = (project.root / "data/gpu/08_reporting/report.html").read_bytes()
     project.edit("conf/gpu/parameters.yml", {"study": {"cases": "tool_world"}})
-    parallel = (sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--env=gpu")
+    parallel = ("kedro", "repro", "--env=gpu")
     for said in (
         project.dvc("repro", "conf/gpu/dvc.yaml", check=False),
         project.run(*parallel, check=False),
     ):
         found = " ".join(said.split())
         assert "conf/gpu/dvc.yaml was written for other parameters: study.cases was toolemu and is" in found
-        assert "`make cells`" in found
+        assert "`kedro cells --env=gpu`" in found
     project.run("git", "checkout", "--quiet", "HEAD", "--", ".")
     _restore(project)
     assert (project.root / "data/gpu/08_reporting/report.html").read_bytes() == before

@@ -9,7 +9,7 @@ import pytest
 from tests.report.conftest import Study
 
 from persistence_pipeline.analysis.headline import headline_metrics
-from persistence_pipeline.provenance.results import NoResultsError, main, write_results
+from persistence_pipeline.provenance.results import NoResultsError, write_results
 from persistence_pipeline.report.manifest import processor
 
 
@@ -24,13 +24,9 @@ def project(scripted_study: Study, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_file_says_what_came_out_and_where(
-    project: Path, scripted_study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(project)
-    main([])
+def test_the_file_says_what_came_out_and_where(project: Path, scripted_study: Study) -> None:
     path = project / "docs/results/base.json"
-    assert capsys.readouterr().out.strip() == str(path)
+    assert write_results(project, "base") == path
     results = json.loads(path.read_text())
     assert results["metrics"] == headline_metrics(scripted_study.summary)
     run = scripted_study.summary["run"]

@@ -23,6 +23,7 @@ def unpacked(tmp_path: Path) -> Path:
         ROOT / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local")
     )
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "src").symlink_to(ROOT / "src")
     for name in ("dvc.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -30,7 +31,7 @@ def unpacked(tmp_path: Path) -> Path:
 
 def test_without_a_repository_one_line_says_what_to_do(unpacked: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-m", "persistence_pipeline.dvc.parallel", "--jobs=1"]
+    command = [sys.executable, "-m", "kedro", "repro", "--jobs=1"]
     done = subprocess.run(command, cwd=unpacked, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.strip()]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from persistence_pipeline.dvc.__main__ import main
+from persistence_pipeline.dvc.expanding import write_studies
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATION = {
@@ -71,4 +71,4 @@ def make_kind(root: Path, kind: str) -> Place:
 
 def expand(place: Place) -> None:
     """Write the table of cells and the stages, as a user does it."""
-    main([f"--env={place.env}", f"--conf={place.conf}"])
+    list(write_studies(place.conf, [place.env]))

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from tests.projects import ROOT, copy_project
 
-from persistence_pipeline.dvc.__main__ import main
 from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.expanding import write_studies
 from persistence_pipeline.dvc.outside import require_fit
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study import StudyError
@@ -40,8 +40,9 @@ def _add(conf: Path, env: str, **files: str) -> None:
         (conf / env / f"{name}.yml").write_text(text)
 
 
-def _expand(conf: Path, env: str, *options: str) -> None:
-    main([f"--conf={conf}", f"--env={env}", *options])
+def _expand(conf: Path, env: str, *changes: str) -> str:
+    (said,) = write_studies(conf, [env], changes)
+    return said
 
 
 @pytest.mark.parametrize("env", ["base", "local", "smoke", "grid", "gpu", "no_such_folder"])
@@ -58,7 +59,7 @@ def test_a_spec_changed_since_it_was_expanded_is_named_with_the_command(conf: Pa
     said = str(refused.value)
     assert "\n" not in said and said.startswith("conf/grid/study.yml no longer says what its table of policies")
     assert "(now 66 policies, 22 added, 22 removed)" in said
-    assert "`make cells` (python -m persistence_pipeline.dvc --env=grid) expands it" in said
+    assert "`kedro cells --env=grid` expands it" in said
     with pytest.raises(SystemExit, match=r"error: conf/grid/study.yml no longer says"):
         require_fit(StudyDvc(conf.parent, "grid"))
     _expand(conf, "grid")
@@ -90,21 +91,17 @@ def test_a_spec_among_this_machine_s_settings_is_refused(conf: Path) -> None:
     _add(conf, "local", study=MINE)
     with pytest.raises(StudyError, match=r"conf/local holds this machine's settings"):
         check_expanded(conf, "local")
-    with pytest.raises(SystemExit, match=r"error: .*conf/NAME/study.yml, and run with --env=NAME"):
+    with pytest.raises(StudyError, match=r"conf/NAME/study.yml, and run with --env=NAME"):
         _expand(conf, "local")
 
 
-def test_expanding_says_what_it_did(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _expand(conf, "base")
-    assert capsys.readouterr().out == "conf/base: 6 policies, unchanged; written: dvc.yaml\n"  # the copy has none
-    _expand(conf, "base")
-    assert capsys.readouterr().out == "conf/base: 6 policies, unchanged; files unchanged\n"
-    _expand(conf, "base", "--set", "betas=[0.1, 0.3]", "--set", "orderings=[safety, both]", "--set", "loss=ipo")
+def test_expanding_says_what_it_did(conf: Path) -> None:
+    assert _expand(conf, "base") == "conf/base: 6 policies, unchanged; written: dvc.yaml"  # the copy has none
+    assert _expand(conf, "base") == "conf/base: 6 policies, unchanged; files unchanged"
     said = "conf/base: 5 policies, 2 added, 3 removed, 2 changed; written: conf/base/parameters_policies.json, dvc"
-    assert capsys.readouterr().out.startswith(said)
+    assert _expand(conf, "base", "betas=[0.1, 0.3]", "orderings=[safety, both]", "loss=ipo").startswith(said)
     (conf / "base/parameters_policies.json").write_text('{"policies": {')  # cut off
-    _expand(conf, "base")
-    assert "6 policies, 6 added" in capsys.readouterr().out
+    assert "6 policies, 6 added" in _expand(conf, "base")
 
 
 def _data(conf: Path, env: str) -> str:
@@ -160,7 +157,7 @@ def test_a_study_of_one_s_own_as_the_readme_makes_it(tmp_path: Path) -> None:
     output = early.stdout + early.stderr
     assert early.returncode == 1 and "Traceback" not in output
     assert "error: conf/mine/study.yml has not been expanded" in output
-    said = typed("persistence_pipeline.dvc", "--env=mine")
+    said = typed("kedro", "cells", "--env=mine")
     assert (
         "conf/mine: 24 policies, 24 added; written: conf/mine/parameters_policies.json, conf/mine/dvc.yaml"
         in said.stdout

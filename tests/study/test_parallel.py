@@ -13,8 +13,8 @@ import yaml
 from tests.study.kinds import KINDS, ROOT, Place
 
 from persistence_pipeline.dvc.command import CODE, StudyDvc
-from persistence_pipeline.dvc.parallel import Job, Workers, main, needed, plan, run_jobs
-from persistence_pipeline.study import parse_policies
+from persistence_pipeline.dvc.parallel import Job, Workers, needed, plan, reproduce, run_jobs
+from persistence_pipeline.study import StudyError, parse_policies
 
 GRID = Place(ROOT, "grid")
 AT_THE_END = {"frontier", "metrics", "report"}
@@ -106,7 +106,6 @@ def test_a_failure_stops_only_what_depends_on_it() -> None:
     assert left - {"llama_s1"} == {job.name for job in jobs} - set(workers.started)
 
 
-def test_an_unknown_study_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--env", "nowhere"])
-    assert "conf/nowhere has no table of policies" in capsys.readouterr().err
+def test_an_unknown_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="conf/nowhere has no table of policies"):
+        reproduce(tmp_path, "nowhere", [{}])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from persistence_pipeline.dvc.__main__ import main
+from persistence_pipeline.dvc.expanding import write_studies
 from persistence_pipeline.study import StudyError, parse_design, parse_policies
 from persistence_pipeline.study.spec import expand, load_spec, parse_spec, tables
 
@@ -157,13 +157,13 @@ def test_two_entries_of_one_name_in_the_file_are_refused(tmp_path: Path) -> None
         load_spec(spec)
 
 
-def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_spec_of_no_use_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     base = tmp_path / "conf" / "base"
     base.mkdir(parents=True)
     (base / "parameters_sources.yml").write_text("sources: {llama: {}}\n")
     (base / "study.yml").write_text(yaml.safe_dump({**ONE, "sources": ["gemma"]}))
-    with pytest.raises(SystemExit, match=r"^error: policy gemma_s0: unknown source"):
-        main(["--conf", str(tmp_path / "conf")])
+    with pytest.raises(StudyError, match=r"^policy gemma_s0: unknown source"):
+        list(write_studies(tmp_path / "conf"))
     assert sorted(path.name for path in base.iterdir()) == ["parameters_sources.yml", "study.yml"]
 
 

@@ -124,8 +124,8 @@ def check_fits(dvc: StudyDvc, parameters: Mapping[str, Any], data: str) -> None:
     difference = _difference({**unsaid, **_recorded(dvc.project / dvc.file)}, now)
     if difference:
         raise StudyError(
-            f"{dvc.file} was written for other parameters: {difference}; `make cells` "
-            f"(python -m persistence_pipeline.dvc --env={dvc.env}) writes it anew"
+            f"{dvc.file} was written for other parameters: {difference}; "
+            f"`kedro cells --env={dvc.env}` writes it anew"
         )
 
 

@@ -7,7 +7,6 @@ stages that start from it. A plain ``dvc repro`` ends the run, so nothing can be
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ import yaml
 
 from persistence_pipeline.dvc.command import CODE, COMMAND, StudyDvc
 from persistence_pipeline.dvc.outside import require_fit
-from persistence_pipeline.study.policies import Policy, parse_policies, seed_name, seeds
+from persistence_pipeline.study.policies import Policy, StudyError, parse_policies, seed_name, seeds
 from persistence_pipeline.study.spec import TABLE
 
 EVERY, SOURCES, TRAINED = "${stages.policies}", "${stages.sources}", "${stages.trained}"
@@ -209,44 +208,41 @@ def _run_in(
                 failed.append(job)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Reproduce a study with several processes."""
-    options = _parse(argv)
+def reproduce(project: Path, env: str, places: Sequence[Mapping[str, str]], pull: bool = False) -> int:
+    """Bring a study up to date with several processes.
+
+    Args:
+        project: Root of the project.
+        env: Environment of the study.
+        places: Environment variables of each process.
+        pull: Fetch what the remote has instead of running it.
+
+    Returns:
+        Exit status of the ``dvc repro`` that ends the run.
+
+    Raises:
+        StudyError: there is no such study, it does not fit its parameters, or a job failed.
+    """
+    if not (project / "conf" / env / TABLE).is_file():
+        raise StudyError(f"conf/{env} has no table of policies: write a study.yml there and run `kedro cells`")
+    if find_spec("dvc") is None:
+        raise StudyError(
+            "DVC is not installed: python -m pip install --constraint constraints.txt --editable '.[dvc]'"
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    dvc = StudyDvc(Path.cwd(), options.env)
+    dvc = StudyDvc(project, env)
     dvc.require_repository()
     require_fit(dvc)
-    table = json.loads(Path("conf", options.env, TABLE).read_text("utf-8"))["policies"]
-    gpus = [name for name in options.gpus.split(",") if name]
-    places = [{"CUDA_VISIBLE_DEVICES": name} for name in gpus] or [{} for _ in range(options.jobs)]
-    workers = Workers(dvc, places, ["--pull"] if options.pull else [])
-    stages = yaml.safe_load(Path(dvc.file).read_text("utf-8"))["stages"]
+    table = json.loads((project / "conf" / env / TABLE).read_text("utf-8"))["policies"]
+    workers = Workers(dvc, places, ["--pull"] if pull else [])
+    stages = yaml.safe_load((project / dvc.file).read_text("utf-8"))["stages"]
     code = Job(CODE, (CODE,))
     left = run_jobs([code], workers, _Progress(workers, 1))
     jobs = [] if left else needed(plan(parse_policies(table), stages), dvc.changed())
     left = left or run_jobs(jobs, workers, _Progress(workers, len(jobs)))
     if left:
-        raise SystemExit(f"error: not reproduced: {', '.join(job.name for job in left)}")
-    raise SystemExit(workers.finish())
-
-
-def _parse(argv: list[str] | None) -> argparse.Namespace:
-    name = "python -m persistence_pipeline.dvc.parallel"
-    parser = argparse.ArgumentParser(prog=name, description=main.__doc__)
-    parser.add_argument("--env", default="base", help="the study's environment")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
-    parser.add_argument("--gpus", default="", help="one process for each of these CUDA devices, e.g. 0,1,2,3")
-    parser.add_argument("--pull", action="store_true", help="fetch what the remote has instead of running it")
-    options = parser.parse_args(argv)
-    if options.jobs < 1:
-        parser.error("--jobs must be at least 1")
-    if not Path("conf", options.env, TABLE).is_file():
-        parser.error(f"conf/{options.env} has no table of policies: write a study.yml there and run `make cells`")
-    if find_spec("dvc") is None:
-        parser.error(
-            "DVC is not installed: python -m pip install --constraint constraints.txt --editable '.[dvc]'"
-        )
-    return options
+        raise StudyError(f"not reproduced: {', '.join(job.name for job in left)}")
+    return workers.finish()
 
 
 class _Progress:
@@ -271,10 +267,3 @@ class _Progress:
             log = self._workers.log(job)
             lines = log.read_text("utf-8", errors="replace").splitlines()[-SHOWN_LINES:]
             self._console.print("\n".join([f"  the last lines of {log}:", *(f"  | {line}" for line in lines)]))
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit("stopped; run the same command to go on") from None

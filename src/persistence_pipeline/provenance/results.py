@@ -1,12 +1,11 @@
 """The numbers of a finished study as a small file for Git: what came out, of which commit, on which processor.
 
-``python -m persistence_pipeline.provenance.results`` reads the study's ``summary.json``. Runs themselves write
+``kedro results`` reads the study's ``summary.json``. Runs themselves write
 nothing that Git tracks: their numbers differ between processors, so what is kept has to say where it comes from.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,18 +54,3 @@ def write_results(project: Path, env: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return target
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Copy the numbers of a finished study to docs/results, with the commit and the processor they come from."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--env", default="base", help="environment of the study (default: base)")
-    options = parser.parse_args(argv)
-    try:
-        print(write_results(Path.cwd(), options.env))  # noqa: T201
-    except NoResultsError as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-if __name__ == "__main__":
-    main()

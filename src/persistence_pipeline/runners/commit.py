@@ -1,13 +1,12 @@
 """Hands to DVC what a run on a cluster made, where it belongs to what ``dvc.yaml`` declares.
 
-``python -m persistence_pipeline.runners.commit --env=gpu`` looks at the stages that DVC calls changed. A stage is
+``kedro commit --env=gpu`` looks at the stages that DVC calls changed. A stage is
 whole where each of its nodes is on record with the code, parameters, inputs and outputs that are there now; those
 are committed. Of the others it is told what has changed since, and nothing is done to them.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,16 @@ from persistence_pipeline.dvc.command import CODE, StudyDvc
 from persistence_pipeline.dvc.outside import require_fit
 from persistence_pipeline.provenance import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
-from persistence_pipeline.study import parse_study
+from persistence_pipeline.study import StudyError, parse_study
 
 
-def compare(env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def compare(project: Path, env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """By stage, what keeps it from being committed; ``stages`` holds their outputs, as absolute paths."""
     from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
 
     from persistence_pipeline.pipelines import compose
 
-    bootstrap_project(Path.cwd())
-    session: Any = KedroSession.create(project_path=Path.cwd(), env=env)
+    session: Any = KedroSession.create(project_path=project, env=env)
     with session:
         context = session.load_context()
         catalog = context.catalog
@@ -69,7 +66,7 @@ def _outputs(dvc: StudyDvc) -> dict[str, list[str]]:
     """Absolute paths of what each stage makes, by its name."""
     from dvc.repo import Repo
 
-    with Repo() as repo:
+    with Repo(dvc.project) as repo:
         stages = repo.stage.load_all(str(dvc.project / dvc.file))
         return {stage.name: [out.fs_path for out in stage.outs] for stage in stages}
 
@@ -80,30 +77,31 @@ def _on(dvc: StudyDvc, stages: Sequence[str], *command: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Compare, tell, commit what is whole; 0 where every changed stage is."""
-    parser = argparse.ArgumentParser(
-        prog="python -m persistence_pipeline.runners.commit", description=main.__doc__
-    )
-    parser.add_argument("--env", default="base")
-    parser.add_argument("--check", action="store_true", help="tell only; commit nothing")
-    options = parser.parse_args(argv)
-    dvc = StudyDvc(Path.cwd(), options.env)
-    if not Path(dvc.file).is_file():
-        raise SystemExit(f"error: there is no {dvc.file}; `make cells` writes one for each study.yml")
+def commit(project: Path, env: str, check: bool) -> tuple[str, bool]:
+    """Compare, tell, commit what is whole.
+
+    Args:
+        project: Root of the project.
+        env: Environment of the study.
+        check: Tell only; commit nothing.
+
+    Returns:
+        What was done, in words, and whether every changed stage is whole.
+
+    Raises:
+        StudyError: the environment has no study.
+    """
+    dvc = StudyDvc(project, env)
+    if not (project / dvc.file).is_file():
+        raise StudyError(f"there is no {dvc.file}; `kedro cells` writes one for each study.yml")
     require_fit(dvc)
     outputs = _outputs(dvc)
     _on(dvc, [CODE], "repro", "--single-item")  # it needs no cluster
-    faults = compare(options.env, {name: outputs[name] for name in sorted(dvc.changed())})
+    faults = compare(project, env, {name: outputs[name] for name in sorted(dvc.changed())})
     whole = [stage for stage, found in faults.items() if not found]
-    if whole and not options.check:
+    if whole and not check:
         _on(dvc, whole, "commit", "--force")
     lines = [f"{stage}: not committed\n  " + "\n  ".join(found) for stage, found in faults.items() if found]
-    verb = "can be committed" if options.check else "committed"
+    verb = "can be committed" if check else "committed"
     lines.append(f"{len(whole)} of {len(faults)} changed stages {verb}{': ' if whole else ''}{', '.join(whole)}")
-    print("\n".join(lines))  # noqa: T201
-    return int(len(whole) < len(faults))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return "\n".join(lines), len(whole) == len(faults)

@@ -65,7 +65,7 @@ def check_expanded(conf: Path, env: str) -> None:
     if not (conf / owner / SPEC).is_file():
         return
     table, now = conf / owner / TABLE, expansion(conf, owner)
-    command = f"`make cells` (python -m persistence_pipeline.dvc --env={owner}) expands it"
+    command = f"`kedro cells --env={owner}` expands it"
     if not table.is_file():
         raise StudyError(f"{conf.name}/{owner}/{SPEC} has not been expanded to a table of policies: {command}")
     if read_table(table) != json.loads(now.render()):

@@ -1,42 +1,35 @@
-"""``python -m persistence_pipeline.dvc``: expand study specs into tables of policies and ``dvc.yaml`` files."""
+"""``kedro cells``: study specs become tables of policies and ``dvc.yaml`` files."""
 
 from __future__ import annotations
 
-import argparse
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from persistence_pipeline.dvc.outside import outside_files
 from persistence_pipeline.dvc.stages import Study, render_dvc_file
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study.expanded import difference, expansion, read_table
-from persistence_pipeline.study.policies import StudyError
 from persistence_pipeline.study.spec import TABLE
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Expand the spec of each environment that has one: the table of policies, then ``dvc.yaml``."""
-    parser = argparse.ArgumentParser(prog="python -m persistence_pipeline.dvc", description=main.__doc__)
-    parser.add_argument("--env", action="append", help="only this environment (may be repeated)")
-    parser.add_argument("--conf", type=Path, default=Path("conf"))
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FACTOR=LEVELS",
-        help="expand as if study.yml said so, e.g. betas=[0.2]; study.yml itself stays as it is",
-    )
-    options = parser.parse_args(argv)
+def write_studies(conf: Path, environments: Sequence[str] = (), changes: Sequence[str] = ()) -> Iterator[str]:
+    """Expand specs: the table of policies, then ``dvc.yaml``; what was done for each, in words.
+
+    Args:
+        conf: Folder of the configuration.
+        environments: Whose specs; left out: of all that have one.
+        changes: ``FACTOR=LEVELS`` that take the place of what the specs say.
+
+    Raises:
+        StudyError: naming the file or the policy, and what is wrong with it.
+    """
     warnings.filterwarnings("ignore", message="One or more dataset names contain '.' characters")
-    environments = options.env or sorted(path.parent.name for path in options.conf.glob("*/study.yml"))
-    try:
-        for env in environments:
-            _expand(options.conf.resolve(), env, options.set)
-    except StudyError as error:
-        raise SystemExit(f"error: {error}") from None
+    for env in environments or sorted(path.parent.name for path in conf.glob("*/study.yml")):
+        yield _expand(conf.resolve(), env, changes)
 
 
-def _expand(conf: Path, env: str, changes: list[str]) -> None:
+def _expand(conf: Path, env: str, changes: Sequence[str]) -> str:
     """Write what has changed, and say what that is."""
     now = expansion(conf, env, changes)
     table = conf / env / TABLE
@@ -49,7 +42,7 @@ def _expand(conf: Path, env: str, changes: list[str]) -> None:
     files = [table] * _put(table, now.render())
     files += [study.dvc_file] * _put(study.dvc_file, render_dvc_file(study))
     names = ", ".join(str(path.relative_to(conf.parent)) for path in files)
-    print(f"{conf.name}/{env}: {told}; {f'written: {names}' if names else 'files unchanged'}")  # noqa: T201
+    return f"{conf.name}/{env}: {told}; {f'written: {names}' if names else 'files unchanged'}"
 
 
 def _put(path: Path, text: str) -> bool:
@@ -60,7 +53,3 @@ def _put(path: Path, text: str) -> bool:
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     return True
-
-
-if __name__ == "__main__":
-    main()
