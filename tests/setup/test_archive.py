@@ -23,7 +23,7 @@ def unpacked(tmp_path: Path) -> Path:
         ROOT / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache", "config.local")
     )
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "src").mkdir()
     for name in ("dvc.yaml", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
