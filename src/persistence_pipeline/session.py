@@ -45,7 +45,7 @@ class StudyConfigLoader(OmegaConfigLoader):
         env = self.env or self.default_run_env
         if key != "globals" or env in DEFAULT_STUDY or "data" not in found:
             return found
-        own = self._read_raw_config(key)[1].values()
+        own = self._read_raw_config(key)[1].values()  # nothing public tells an environment's files from the base's
         return found if any("data" in content for content in own) else {**found, "data": f"{found['data']}/{env}"}
 
 

@@ -25,22 +25,22 @@ class Location:
     """
 
     def __init__(self, filepath: str, options: Mapping[str, Any]) -> None:
-        self._files, self._path = fsspec.url_to_fs(filepath, **options)
-        self.local = Path(filepath.removeprefix("file://")) if "file" in _protocols(self._files) else None
+        self.files, self.path = fsspec.url_to_fs(filepath, **options)
+        self.local = Path(filepath.removeprefix("file://")) if "file" in _protocols(self.files) else None
         """The path, where it is a local one."""
 
     def __str__(self) -> str:
-        return str(self.local or self._files.unstrip_protocol(self._path))
+        return str(self.local or self.files.unstrip_protocol(self.path))
 
     def is_file(self) -> bool:
         """Whether there is a file, as the store itself says now."""
-        self._files.invalidate_cache(self._files._parent(self._path))
-        return bool(self._files.isfile(self._path))
+        self.files.invalidate_cache(self.files._parent(self.path))
+        return bool(self.files.isfile(self.path))
 
     @contextmanager
     def open(self) -> Iterator[Any]:
         """The file, to read bytes from."""
-        with self._files.open(self._path, "rb") as file:
+        with self.files.open(self.path, "rb") as file:
             yield file
 
     def write(self, content: bytes) -> None:
@@ -49,25 +49,25 @@ class Location:
             with replaced_file(self.local) as temporary:
                 temporary.write_bytes(content)
         else:
-            self._files.pipe_file(self._path, content)
+            self.files.pipe_file(self.path, content)
 
     def sizes(self) -> dict[str, int] | None:
         """Bytes of each file of the directory, by name; None where there is no directory."""
         if self.local:  # follows links, which the generic listing takes for something else
             files = [path for path in self.local.iterdir() if path.is_file()] if self.local.is_dir() else None
             return None if files is None else {path.name: path.stat().st_size for path in files}
-        self._files.invalidate_cache(self._path)
+        self.files.invalidate_cache(self.path)
         try:
-            entries = self._files.ls(self._path, detail=True)
+            entries = self.files.ls(self.path, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if any(entry["name"] == self._path and entry["type"] == "file" for entry in entries):
+        if any(entry["name"] == self.path and entry["type"] == "file" for entry in entries):
             return None
         return {Path(entry["name"]).name: entry["size"] for entry in entries if entry["type"] == "file"}
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """Bytes of a file of the directory."""
-        return bytes(self._files.cat_file(self._inside(name), start=start, end=end))
+        return bytes(self.files.cat_file(self._inside(name), start=start, end=end))
 
     def replace(self, source: Path, last: str) -> None:
         """Make the directory hold the files of ``source``.
@@ -79,24 +79,24 @@ class Location:
             return replace_directory(source, self.local)
         names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
         names.remove(last)
-        self._files.invalidate_cache(self._path)
-        if self._files.exists(self._inside(last)):
-            self._files.rm_file(self._inside(last))
-        if self._files.exists(self._path):
-            self._files.rm(self._path, recursive=True)
+        self.files.invalidate_cache(self.path)
+        if self.files.exists(self._inside(last)):
+            self.files.rm_file(self._inside(last))
+        if self.files.exists(self.path):
+            self.files.rm(self.path, recursive=True)
         for part in (names, [last]):
-            self._files.put([str(source / name) for name in part], [self._inside(name) for name in part])
+            self.files.put([str(source / name) for name in part], [self._inside(name) for name in part])
         return None
 
     def fetch(self, target: Path) -> None:
         """Copy the directory to a local one."""
-        self._files.invalidate_cache(self._path)
-        prefix = len(self._path.rstrip("/")) + 1
-        paths = self._files.find(self._path)
-        self._files.get(paths, [str(target / path[prefix:]) for path in paths])
+        self.files.invalidate_cache(self.path)
+        prefix = len(self.path.rstrip("/")) + 1
+        paths = self.files.find(self.path)
+        self.files.get(paths, [str(target / path[prefix:]) for path in paths])
 
     def _inside(self, name: str) -> str:
-        return f"{self._path.rstrip('/')}/{name}"
+        return f"{self.path.rstrip('/')}/{name}"
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

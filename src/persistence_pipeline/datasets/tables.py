@@ -31,7 +31,7 @@ class _InOneStep:
 
     def save(self, data: Any) -> None:
         """Write a sibling and let it take the file's place."""
-        write = super().save.__wrapped__  # type: ignore[misc]
+        write = _unwrapped(super().save)  # type: ignore[misc]
         if self._protocol != "file":
             write(self, data)
             return
@@ -42,6 +42,11 @@ class _InOneStep:
                 write(self, data)
             finally:
                 self._filepath = target
+
+
+def _unwrapped(save: Any) -> Any:
+    """A dataset's save as written in its class; Kedro's wrap around it would name the sibling in errors."""
+    return save.__wrapped__
 
 
 class ParquetDataset(_InOneStep, pandas.ParquetDataset):
@@ -70,18 +75,15 @@ class PlotlyDataset(TextDataset):
         """The figure."""
         import plotly.io
 
-        return plotly.io.from_json(self._text())
+        return plotly.io.from_json(super().load())
 
     def save(self, data: Any) -> None:
         """Write the figure's JSON."""
-        super().save.__wrapped__(self, data.to_json())  # type: ignore[attr-defined]
+        super().save(data.to_json())
 
     def preview(self) -> PlotlyPreview:
         """The figure, for kedro-viz."""
-        return PlotlyPreview(loads(self._text()))
-
-    def _text(self) -> str:
-        return str(super().load.__wrapped__(self))
+        return PlotlyPreview(loads(super().load()))
 
 
 class PartitionedDataset(partitions.PartitionedDataset):
@@ -89,12 +91,13 @@ class PartitionedDataset(partitions.PartitionedDataset):
 
     def save(self, data: dict[str, Any]) -> None:
         """Write all partitions to a sibling folder and let it take the folder's place."""
+        write = _unwrapped(super().save)
         if self._protocol != "file":
-            super().save.__wrapped__(self, data)
+            write(self, data)
             return
         with replaced_directory(Path(self._path)) as temporary:
             beside = copy.copy(self)
             beside._path = str(temporary)
-            super().save.__wrapped__(beside, data)
+            write(beside, data)
             temporary.mkdir(exist_ok=True)  # overwriting removes it, and no partition makes it again
         self._invalidate_caches()

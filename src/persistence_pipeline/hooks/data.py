@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from persistence_pipeline.hooks.locks import DataLock
-from persistence_pipeline.provenance.recorded import is_parameter
+from persistence_pipeline.provenance.recorded import is_parameter, place
 from persistence_pipeline.rollout.played import Played
 
 
@@ -37,10 +37,9 @@ class LockHooks:
         self._lock.acquire(written, {name for name in pipeline.inputs() if not is_parameter(name)})
         from persistence_pipeline.datasets._atomic import remove_leftovers
 
-        for dataset in map(catalog.get, written):
-            place = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
-            if place is not None and Path(place).is_absolute():  # not in an object store
-                remove_leftovers(Path(place))
+        for files, path in filter(None, (place(catalog.get(name)) for name in written)):
+            if "file" in files.protocol:  # an object store replaces whole objects itself
+                remove_leftovers(Path(path))
 
     @hook_impl
     def after_pipeline_run(self) -> None:

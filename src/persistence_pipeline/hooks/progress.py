@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from persistence_pipeline.collecting import collect_and_set_aside
+from persistence_pipeline.provenance.recorded import shown_place
 from persistence_pipeline.session import reporting_folder
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,7 @@ class ProgressHooks:
             console.print(console_table(catalog.load("study.summary"), console.width))
         for name in ("study.report", "judging.report", "published.report"):
             if name in outputs:
-                place = catalog[name]._fs.unstrip_protocol(str(catalog[name]._filepath))
-                console.print(f"Report: {place.removeprefix('file://')}", style="bold", soft_wrap=True)
+                console.print(f"Report: {shown_place(catalog[name])}", style="bold", soft_wrap=True)
 
     def _write_times(self) -> None:
         """Times of the last run, beside the report; never part of a cached output."""

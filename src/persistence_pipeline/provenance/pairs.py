@@ -9,6 +9,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 
 from persistence_pipeline.provenance.outdated import Books
+from persistence_pipeline.provenance.recorded import shown_place
 from persistence_pipeline.study import StudyError, parse_design
 
 COPIERS = ("take_own_pairs", "take_published_pairs")
@@ -34,7 +35,7 @@ def refuse_foreign_pairs(books: Books, pipeline: Pipeline, catalog: Any) -> None
         if found and catalog.exists(name) and not _of_the_pipeline(books, catalog, *found.groups()):
             does = "overwrite them" if name in pipeline.all_outputs() else "use them beside the audit of others"
             raise StudyError(
-                f"{catalog.get(name)._filepath}: no run has made these pairs, and this one would {does}; "
+                f"{shown_place(catalog.get(name))}: no run has made these pairs, and this one would {does}; "
                 "move the file and name it in an environment of its own: "
                 f"`study: {{pairs: own, own_pairs: {{{found[2]}: PATH}}}}` (docs/bring-your-own.md)"
             )

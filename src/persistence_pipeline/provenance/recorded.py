@@ -93,13 +93,25 @@ def digests(names: Iterable[str], catalog: Any) -> dict[str, str]:
 
 
 def place(dataset: Any) -> tuple[Any, str] | None:
-    """File system and path of a dataset; None for one without files."""
-    location = getattr(dataset, "_location", None)  # a dataset of this project
+    """File system and path of a dataset; None for one without files.
+
+    Kedro has no question for it. Its datasets keep both under the names that its guide prescribes, those of this
+    project in their location.
+    """
+    location = getattr(dataset, "_location", None)
     if location is not None:
-        return location._files, str(location._path)
+        return location.files, str(location.path)
     files = getattr(dataset, "_fs", None) or getattr(dataset, "_filesystem", None)
     path = getattr(dataset, "_filepath", None) or getattr(dataset, "_path", None)
     return (files, str(files._strip_protocol(str(path)))) if files and path else None
+
+
+def shown_place(dataset: Any) -> str:
+    """Path of a dataset that has files; the URL of one that lies elsewhere."""
+    there = place(dataset)
+    assert there is not None  # noqa: S101
+    files, path = there
+    return str(files.unstrip_protocol(path)).removeprefix("file://")
 
 
 def listing(files: Any, path: str) -> dict[str, dict[str, Any]]:

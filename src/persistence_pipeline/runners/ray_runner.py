@@ -7,19 +7,19 @@ thread policy, make the outputs those of a sequential run, byte for byte.
 
 from __future__ import annotations
 
-import copy
 import logging
 from concurrent.futures import Executor
 from graphlib import TopologicalSorter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kedro.io import CatalogConfigResolver, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
 
 from persistence_pipeline.provenance.note import desk_of_run
-from persistence_pipeline.provenance.recorded import declared
+from persistence_pipeline.provenance.recorded import declared, is_parameter, place
 from persistence_pipeline.runners import cluster
 from persistence_pipeline.runners.launches import check_launches
 from persistence_pipeline.runners.outcome import Outcome, RunError, describe, placements, shares
@@ -69,8 +69,7 @@ class RayRunner(AbstractRunner):
         outcome = Outcome(left=set(pipeline.nodes))
         given = declared(pipeline, catalog)  # before it can change
         with cluster.connected(settings):
-            record = catalog.get(PLACEMENT)
-            cluster.check_workers(record._fs, str(record._filepath.parents[1]), settings.connect_timeout)
+            cluster.check_workers(*_data_folder(catalog), settings.connect_timeout)
             cluster.check_resources(claims(pipeline, settings))
             try:
                 schedule(pipeline, catalog, settings, _setting(run_id), outcome)
@@ -80,6 +79,13 @@ class RayRunner(AbstractRunner):
         logger.info(shares(outcome))
         if outcome.failed:
             raise RunError(describe(outcome))
+
+
+def _data_folder(catalog: Any) -> tuple[Any, str]:
+    """File system and path of the study's data, from where the record of places lies in it."""
+    there = place(catalog.get(PLACEMENT))
+    assert there is not None  # noqa: S101
+    return there[0], str(PurePosixPath(there[1]).parents[1])
 
 
 def _setting(run_id: str | None) -> Setting:
@@ -104,7 +110,7 @@ def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
 
 def _in_memory(name: str, catalog: Any) -> bool:
     dataset = catalog.get(name, fallback_to_runtime_pattern=True)
-    return bool(dataset._EPHEMERAL or getattr(dataset, "_SINGLE_PROCESS", False))
+    return bool(dataset._EPHEMERAL or getattr(dataset, "_SINGLE_PROCESS", False))  # what Kedro's runners look at
 
 
 def claims(pipeline: Pipeline, settings: RaySettings) -> dict[str, Resources]:
@@ -155,12 +161,10 @@ def _claim(node: Node, settings: RaySettings) -> dict[str, Any]:
 
 def only(node: Node, catalog: Any) -> Any:
     """The catalog of one node: what a task is sent must not grow with the study."""
-    names = [*node.inputs, *node.outputs]
-    part = copy.copy(catalog)
-    part._datasets = {name: catalog.get(name) for name in names}
-    part._lazy_datasets = {}
-    part._validator_specs = {n: spec for n, spec in catalog._validator_specs.items() if n in part._datasets}
-    return part
+    names = {*node.inputs, *node.outputs}
+    given = {name: catalog.get(name) for name in names if is_parameter(name)}
+    entries = {name: catalog.config_resolver.resolve_pattern(name) for name in names - given.keys()}
+    return DataCatalog(given, CatalogConfigResolver(entries))
 
 
 def _tell_what_is_missing(waiting: list[Node], settings: RaySettings) -> None:

@@ -53,6 +53,7 @@ class Told:
 
 def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]) -> Told:
     """Run one node between loading and saving; ``taken`` are digests of inputs that are known already."""
+    from kedro.framework.project import configure_project
     from kedro.runner.task import Task
 
     from persistence_pipeline.input_errors import in_words
@@ -63,7 +64,7 @@ def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]
         os.environ.setdefault(name, value)
     if Path(setting.project).is_dir():
         os.chdir(setting.project)
-    Task._bootstrap_subprocess(setting.package)
+    configure_project(setting.package)
     told = Told(_place(started))
     with _heard(told.said):
         try:
