@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from persistence_pipeline.parameters import Parameters
 from persistence_pipeline.records import Split
 from persistence_pipeline.strict import Path as Place
 from persistence_pipeline.strict import SettingError, dotted, hint, parse
@@ -16,9 +16,6 @@ from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import StageConfig, with_factors
 from persistence_pipeline.world.splits import all_groups, room
-
-if TYPE_CHECKING:
-    from persistence_pipeline.parameters import Parameters
 
 Faults = Iterator[tuple[Place, str]]
 LONGEST_PROMPT = 12

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from persistence_pipeline.parameters import Parameters
 from persistence_pipeline.records import Split
 from persistence_pipeline.strict import SettingError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import StageSettings
-
-if TYPE_CHECKING:
-    from persistence_pipeline.parameters import Parameters
 
 TESTED: Split = "test_iid"
 

@@ -12,7 +12,8 @@ import click
 from kedro.framework.cli.utils import _split_params
 
 from persistence_pipeline.combinations import check_together
-from persistence_pipeline.parameters import ParameterError, Parameters, read_parameters
+from persistence_pipeline.parameter_files import ParameterError, read_parameters
+from persistence_pipeline.parameters import Parameters
 from persistence_pipeline.session import StudyConfigLoader
 from persistence_pipeline.settings import CONFIG_LOADER_ARGS
 from persistence_pipeline.strict import parse

@@ -146,7 +146,7 @@ def test_a_wrong_name_ends_a_run_before_anything_is_loaded(tmp_path: Path) -> No
 
 
 def test_the_check_of_a_large_study_is_no_wait() -> None:
-    from persistence_pipeline.parameters import read_parameters
+    from persistence_pipeline.parameter_files import read_parameters
     from persistence_pipeline.session import StudyConfigLoader
     from persistence_pipeline.settings import CONFIG_LOADER_ARGS
 

@@ -20,7 +20,7 @@ from persistence_pipeline.session import parameters_of_session
 from persistence_pipeline.study import StudyError, parse_study
 
 if TYPE_CHECKING:
-    from persistence_pipeline.parameters import SessionParameters
+    from persistence_pipeline.parameter_files import SessionParameters
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 QUIET = {
@@ -80,7 +80,7 @@ class StudyHooks:
             loader["parameters"] = loader["parameters"]  # a large table of policies is read once
             self._set_environment(loader["parameters"])  # before NumPy is loaded, which reads its threads once
         _refuse_other_stages(context)  # first: parameters of another kind of study are wrong in many ways
-        from persistence_pipeline.parameters import read_parameters
+        from persistence_pipeline.parameter_files import read_parameters
 
         self._session = read_parameters(loader, sys.argv[1:])
         parameters = self._session.parameters.model_dump(mode="json")

@@ -18,10 +18,10 @@ from kedro.pipeline.node import Node
 from persistence_pipeline.provenance import command, graph
 from persistence_pipeline.provenance.ledger import Desk, Digests, Ledger
 from persistence_pipeline.provenance.note import RunNote, cut_off, desk_of_run
-from persistence_pipeline.provenance.notice import Notice
 from persistence_pipeline.provenance.outdated import Books, Standing, data_of, roots, told
 from persistence_pipeline.provenance.pairs import refuse_foreign_pairs
 from persistence_pipeline.provenance.recorded import PLACE_FIELDS
+from persistence_pipeline.report.notice import Notice
 from persistence_pipeline.session import reporting_folder
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from persistence_pipeline.dvc.code import ROOT
-from persistence_pipeline.provenance.notice import Notice
 from persistence_pipeline.provenance.recorded import listing, listing_digest, place
+from persistence_pipeline.report.notice import Notice
 
 CODE_SUFFIXES = (".py", ".jinja", ".js", ".css", ".html", ".yml", ".md", ".txt", ".json")
 LARGE = 4_000_000

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from persistence_pipeline.provenance.notice import OUTDATED
 from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
 from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render, script_json
 from persistence_pipeline.report.kit.tables import Table, latex_table, markdown_table
+from persistence_pipeline.report.notice import OUTDATED
 
 WIDTH = 720
 PNG_SCALE = 3
