@@ -64,9 +64,10 @@ bundle: $(VENV)/installed ## Gather what a machine without a network needs (docs
 	$(BIN)/python -m bundle $(PY:%=--python=%) $(PLATFORM:%=--platform=%) $(INSTALLED_THERE:%=--installed=%) \
 		$(STUDY:%=--study=%) $(PART_MB:%=--part-mb=%) $(INTO:%=--into=%) $(if $(CARRIED),--extras $(CARRIED))
 
-viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz
-	@echo "Overview: http://127.0.0.1:4141/?types=nodes (a box opens with its + sign; datasets: Filters, bottom left)"
-	$(BIN)/kedro viz run --no-browser
+viz: $(VENV)/installed-dev ## Open the pipelines in kedro-viz (make viz ENV=grid)
+	@echo "Overview: http://127.0.0.1:4141/?types=nodes&pid=overview (a box opens with a double click; all boxes at" \
+	"once: the pipeline __default__; datasets: Filters, bottom left)"
+	$(BIN)/kedro viz run --no-browser $(ENV:%=--env=%)
 
 export: $(VENV)/installed ## Copy checkpoints with cards, pairs and trajectories into the formats of other tools
 	$(BIN)/kedro run --pipelines=export

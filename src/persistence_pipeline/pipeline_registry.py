@@ -17,6 +17,8 @@ from persistence_pipeline.study import parse_study
 from persistence_pipeline.suggestions import check_pipelines
 
 DEFAULT = "__default__"
+OVERVIEW = "overview"
+"""The whole study in boxes within boxes, to be looked at."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -28,7 +30,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     folders = {path.parent.name for path in (Path(__file__).parent / "pipelines").glob("*/pipeline.py")}
     known = [DEFAULT, *compose.PARTS, *sorted(folders)]
     # A run that names its pipelines must not pay for all others. Kedro tells only its own find_pipelines which.
-    named = getattr(project.pipelines, "_requested_pipelines", None) or known
+    asked = getattr(project.pipelines, "_requested_pipelines", None)
+    named = asked or known
     check_pipelines(named, known)
     study = parse_study(parameters_of_session())
     pipelines = {}
@@ -38,4 +41,6 @@ def register_pipelines() -> dict[str, Pipeline]:
             pipelines[name] = create(*study)
         else:
             pipelines[name] = compose.part(name, *study) if name != DEFAULT else compose.study(*study)
+    if not asked:  # as kedro-viz does
+        pipelines[OVERVIEW] = compose.overview(pipelines[DEFAULT], study[0])
     return pipelines

@@ -86,6 +86,8 @@ from pathlib import Path
 from kedro_viz.integrations.kedro.data_loader import load_data
 catalog, pipelines, _ = load_data(Path.cwd(), env=sys.argv[1] or None)
 print(len({node.namespace for node in pipelines["__default__"].nodes}), len(pipelines["safety"].nodes))
+print(*sorted({node.namespace.partition(".")[0] for node in pipelines["overview"].nodes}))
+assert pipelines["overview"].datasets() == pipelines["__default__"].datasets()
 print(catalog.get("study.report")._filepath)
 """
 
@@ -100,10 +102,11 @@ def test_the_study_shown_is_that_of_the_environment(option: str, variable: str |
         [sys.executable, "-c", SHOWN, option], cwd=project, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    counts, report = done.stdout.splitlines()[-2:]
+    counts, boxes, report = done.stdout.splitlines()[-3:]
     # 3 seeds, 2 sources, 6 arms, 60 cells, the study; or 1 of each and 5 cells
     grid = option or variable
     assert counts.split()[0] == str(3 + 2 + 6 + 60 + 1 if grid else 1 + 1 + 1 + 5 + 1)
+    assert boxes.split() == (["cases", "gpt2", "llama", "study"] if grid else ["cases", "llama", "study"])
     assert report.endswith(
         "data/grid/08_reporting/report.html" if grid else "project/data/08_reporting/report.html"
     )

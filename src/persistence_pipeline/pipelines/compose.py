@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from persistence_pipeline import orderings
 from persistence_pipeline.pipelines import (
@@ -41,6 +41,30 @@ def study(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
     """From cases to the report for these policies."""
     steps = (*TO_CHECKPOINTS[design.pairs], *TO_REPORT)
     return Pipeline([step.create_pipeline(policies, design) for step in steps])
+
+
+def overview(whole: Pipeline, policies: Mapping[str, Policy]) -> Pipeline:
+    """A study to look at: the boxes of its policies stand in boxes of source, seed and factors, its cases in one.
+
+    kedro-viz shows a box for each part of a namespace. Datasets keep their names; nodes do not, so this is not run.
+    """
+    groups: dict[str, list[Node]] = {}
+    for node in whole.nodes:
+        group = _group(str(node.namespace), policies)
+        groups.setdefault(group, []).append(node)
+    return Pipeline(
+        Pipeline(nodes, namespace=group or None, prefix_datasets_with_namespace=False)
+        for group, nodes in groups.items()
+    )
+
+
+def _group(namespace: str, policies: Mapping[str, Policy]) -> str:
+    """Dotted names of the boxes around a namespace's own; empty where it stands by itself."""
+    policy = policies.get(namespace)
+    if policy is None:
+        return "cases" if namespace in map(of.seed_name, of.seeds(policies)) else ""
+    factors = "_".join(of.factor_label(name, level) for name, level in policy.factors.items())
+    return ".".join(filter(None, (policy.source, of.seed_name(policy.seed), factors)))
 
 
 def part(name: str, policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
