@@ -46,7 +46,7 @@ def study(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
 def overview(whole: Pipeline, policies: Mapping[str, Policy]) -> Pipeline:
     """A study to look at: the boxes of its policies stand in boxes of source, seed and factors, its cases in one.
 
-    kedro-viz shows a box for each part of a namespace. Datasets keep their names; nodes do not, so this is not run.
+    kedro-viz shows a box for each part of a namespace. Datasets keep their names, nodes do not: it is not run.
     """
     groups: dict[str, list[Node]] = {}
     for node in whole.nodes:
