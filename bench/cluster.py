@@ -25,7 +25,7 @@ from bench.materials import ROOT
 FACTORS: dict[str, list[Any]] = {
     "sources": ["llama", "gpt2"],
     "orderings": ["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"],
-    "betas": [0.01, 0.02, 0.05, 0.1, 0.2],
+    "factors": {"beta": [0.01, 0.02, 0.05, 0.1, 0.2]},
     "seeds": list(range(20)),
 }
 

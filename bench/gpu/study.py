@@ -110,7 +110,7 @@ def _prepare(project: Path, source: str, pretrained: dict[str, Any], changes: di
     """A project whose environment gpu has one source, one seed, one beta, and these parameters."""
     _copy(project)
     gpu = project / "conf/gpu"
-    spec = {"sources": [source], "orderings": ORDERINGS, "betas": [0.1], "seeds": [0]}
+    spec = {"sources": [source], "orderings": ORDERINGS, "factors": {"beta": [0.1]}, "seeds": [0]}
     _edit(gpu / "study.yml", spec)
     (gpu / "parameters_sources.yml").write_text(yaml.safe_dump({"sources": {source: {"pretrained": pretrained}}}))
     _edit(gpu / "parameters.yml", changes)

@@ -67,7 +67,7 @@ cli.add_command(run)
     "changes",
     multiple=True,
     metavar="FACTOR=LEVELS",
-    help="Expand as if study.yml said so, e.g. betas=[0.2]; study.yml itself stays as it is.",
+    help="Expand as if study.yml said so, e.g. factors.beta=[0.2]; study.yml itself stays as it is.",
 )
 @click.pass_obj
 def cells(metadata: ProjectMetadata, env: tuple[str, ...], changes: tuple[str, ...]) -> None:

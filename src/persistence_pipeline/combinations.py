@@ -45,6 +45,8 @@ def _policies(parameters: Parameters) -> Faults:
                 ("policies", name, "source"),
                 f"no source is named {policy.source!r}; {hint(policy.source, parameters.sources)}",
             )
+        elif not policy.trained and policy.per_seed != parameters.sources[policy.source].per_seed:
+            yield ("policies", name, "per_seed"), f"is not what its source says{AGAIN}"
         if name != policy.name:
             yield ("policies", name), f"its factors give it the name {policy.name}{AGAIN}"
     try:

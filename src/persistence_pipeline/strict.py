@@ -79,6 +79,23 @@ def parse(model: type[Model], fields: object) -> Model:
         raise _refused(fault, model, fields) from None
 
 
+def parse_part(model: type[BaseModel], path: Path, value: object) -> None:
+    """See that a group could have this value at a place, whatever else it needs.
+
+    Raises:
+        SettingError: naming the place, and the name that was probably meant.
+    """
+    fields = value
+    for part in reversed(path):
+        fields = {part: fields}
+    try:
+        model.model_validate(fields)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False):
+            if fault["loc"][: len(path)] == path:
+                raise _refused(fault, model, fields) from None
+
+
 def _refused(fault: Any, model: type[BaseModel], fields: object) -> SettingError:
     kind, found = fault["type"], fault["input"]
     is_key = fault["loc"][-1:] == ("[key]",)

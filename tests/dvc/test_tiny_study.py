@@ -94,7 +94,7 @@ def test_a_changed_module_concerns_only_the_stages_that_import_it(reproduced: Pr
 
 
 def test_a_new_cell_concerns_only_itself_and_what_aggregates(reproduced: Project) -> None:
-    reproduced.edit("conf/base/study.yml", {"betas": [0.1, 0.2]})
+    reproduced.edit("conf/base/study.yml", {"factors": {"beta": [0.1, 0.2]}})
     reproduced.expand()
     new = {
         f"{stage}@{cell.replace('b0p1', 'b0p2')}"
@@ -204,12 +204,12 @@ def test_a_run_by_kedro_alone_makes_the_same_outputs(reproduced: Project) -> Non
 
 
 def test_a_queued_sweep_over_beta(reproduced: Project) -> None:
-    reproduced.expand("--set", "betas=[0.2]", "--set", "orderings=[safety]")
+    reproduced.expand("--set", "factors.beta=[0.2]", "--set", "orderings=[safety]")
     sweep = (
         "--name",
         "beta-0.2",
         "-S",
-        "conf/base/study.yml:betas=[0.2]",
+        "conf/base/study.yml:factors.beta=[0.2]",
         "-S",
         "conf/base/study.yml:orderings=[safety]",
     )

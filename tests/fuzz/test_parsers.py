@@ -142,7 +142,7 @@ def test_a_well_formed_verdict_is_read(tried: Tried, score: int, reason: str, th
         assert (verdict.score, verdict.reason) == (score, reason)
 
 
-SPEC_KEYS = st.sampled_from(["sources", "orderings", "betas", "seeds", "reference", "loss", "extra", "objectives"])
+SPEC_KEYS = st.sampled_from(["sources", "orderings", "factors", "beta", "lora.r", "seeds", "extra", "objectives"])
 SPEC_VALUES = st.recursive(
     st.one_of(
         st.sampled_from(["llama", "gpt2", "both", "safety", "safety>helpfulness", "previous", "sigmoid", "../x"]),
@@ -156,7 +156,7 @@ SPEC_TEXTS = st.one_of(
     st.text(max_size=40),
     st.lists(PIECES, max_size=6).map(" ".join),
     st.sampled_from(["!!python/object/apply:os.system ['touch pwned']", "a: &a [*a]", "- [x", "\t- x"]),
-    st.sampled_from(["a: 2026-02-31", "seeds: [" * 500, "betas: 0x_", "? [a]\n: b", "a: !!binary '?'"]),
+    st.sampled_from(["a: 2026-02-31", "seeds: [" * 500, "factors: 0x_", "? [a]\n: b", "a: !!binary '?'"]),
 )
 
 

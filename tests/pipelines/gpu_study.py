@@ -114,7 +114,7 @@ def shrink(
         {
             "sources": list(hub),
             "orderings": ["safety>helpfulness"],
-            "betas": [0.1],
+            "factors": {"beta": [0.1]},
             "seeds": [0],
             "extra": {
                 policy_name("tiny_qwen2", {"beta": 0.1}, 0, ordering): {

@@ -68,7 +68,7 @@ class Study:
 def _policies() -> dict[str, Policy]:
     spec = {
         "sources": ["llama"],
-        "betas": [0.1],
+        "factors": {"beta": [0.1]},
         "seeds": [0],
         "orderings": [o for o in BEHAVIOURS if o != "source"],
     }

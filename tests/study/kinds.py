@@ -22,10 +22,12 @@ OWN = {
     "helpfulness": "/elsewhere/useful.jsonl",
     "both": "/elsewhere/both.jsonl",
 }
+PER_SEED = {"sources": {"llama": {"per_seed": True}}}
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "own": ({"pairs": "own", "own_pairs": OWN}, {}),
     "toolemu": ({"cases": "toolemu"}, EMULATION),
     "published": ({"pairs": "published"}, PUBLISHED),
+    "per_seed": ({}, {}),
     "toolemu_published": ({"cases": "toolemu", "pairs": "published"}, {**EMULATION, **PUBLISHED}),
 }
 """The parameter ``study`` and what else is named, by kind."""
@@ -55,6 +57,15 @@ def edit(path: Path, changes: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
 
 
+STUDIES: dict[str, dict[str, Any]] = {
+    "per_seed": {
+        "sources": ["llama", "gpt2"],
+        "factors": {"beta": [0.1], "learning_rate": [0.001, 0.003], "loss": "ipo"},
+    }
+}
+"""What else the spec says, by kind."""
+
+
 def make_kind(root: Path, kind: str) -> Place:
     """A project whose environment gpu has a small study of this kind, not expanded yet."""
     place = Place(root, "gpu")
@@ -63,7 +74,9 @@ def make_kind(root: Path, kind: str) -> Place:
     (root / ".dvc").mkdir()
     (root / ".dvc/config").write_text("[core]\n    no_scm = true\n")
     design, further = KINDS[kind]
-    edit(place.conf / "gpu/study.yml", {"betas": [0.1], "seeds": [0, 1]})
+    spec = {"factors": {"beta": [0.1]}, "seeds": [0, 1], **STUDIES.get(kind, {})}
+    edit(place.conf / "gpu/study.yml", spec)
+    edit(place.conf / "gpu/parameters_sources.yml", PER_SEED if kind == "per_seed" else {})
     edit(place.conf / "gpu/parameters.yml", {"study": design})
     edit(place.conf / f"gpu/parameters_{kind}.yml", further)
     return place

@@ -22,9 +22,8 @@ from tests.study.kinds import KINDS, OWN, ROOT, Place
 from persistence_pipeline.dvc.command import CODE
 from persistence_pipeline.dvc.stages import Study, code_of, render_dvc_file
 from persistence_pipeline.study import parse_study
-from persistence_pipeline.study.expanded import _sources
+from persistence_pipeline.study.expanded import expansion
 from persistence_pipeline.study.policies import trained as trained_of
-from persistence_pipeline.study.spec import expand, load_spec, render_policies
 
 STUDIES = sorted(path.parent.name for path in ROOT.glob("conf/*/study.yml"))
 OUTSIDE = {
@@ -172,12 +171,10 @@ def slices(stages: dict[str, DvcStage], kedro: KedroStudy) -> dict[str, Pipeline
 
 def test_tables_and_dvc_files_follow_from_the_specs(place: Place) -> None:
     conf, env = place.conf, place.env
-    spec = load_spec(conf / env / "study.yml")
-    policies = expand(spec, _sources(conf, env))
-    base = expand(load_spec(conf / "base" / "study.yml"), _sources(conf, "base"))
+    now = expansion(conf, env)
     hint = "run `make cells` and commit what it writes"
-    assert (conf / env / "parameters_policies.json").read_text() == render_policies(policies, spec, base), hint
-    assert place.dvc_file.read_text() == render_dvc_file(Study(conf, env, policies)), hint
+    assert (conf / env / "parameters_policies.json").read_text() == now.render(), hint
+    assert place.dvc_file.read_text() == render_dvc_file(Study(conf, env, now.policies)), hint
 
 
 def test_dvc_and_kedro_know_the_same_policies(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
@@ -253,7 +250,8 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
     replaced = {leaf for file, leaf in defined if file == own}
     for name, stage in stages.items():
         inputs = {i.removeprefix("params:") for i in slices[name].inputs() if _is_parameter(i)}
-        used = (inputs - WITHOUT_EFFECT) | EVERYWHERE
+        seeds = {name for name in inputs if name.startswith("policies.") and name.endswith(".seed")}  # in its name
+        used = (inputs - WITHOUT_EFFECT - seeds) | EVERYWHERE
         for file, leaf in defined:
             if file.endswith("/parameters_policies.json") and (file != own and leaf in replaced):
                 continue  # the study's own table has the last word

@@ -21,7 +21,7 @@ from persistence_pipeline.study.expanded import check_expanded, check_own_data
 MINE = """\
 sources: [llama, gpt2]
 orderings: [safety, helpfulness, safety>helpfulness, helpfulness>safety, both]
-betas: [0.1]
+factors: {beta: [0.1]}
 seeds: [0, 1]
 """
 
@@ -74,7 +74,7 @@ def test_a_spec_that_was_never_expanded_is_not_the_base_s(conf: Path) -> None:
 
 def test_an_environment_without_a_spec_has_the_base_s(conf: Path) -> None:
     spec = conf / "base/study.yml"
-    spec.write_text(spec.read_text().replace("betas: [0.1]", "betas: [0.1, 0.2]"))
+    spec.write_text(spec.read_text().replace("beta: [0.1]", "beta: [0.1, 0.2]"))
     with pytest.raises(StudyError, match=r"conf/base/study.yml no longer .*5 added\).* --env=base"):
         check_expanded(conf, "smoke")
 
@@ -99,7 +99,8 @@ def test_expanding_says_what_it_did(conf: Path) -> None:
     assert _expand(conf, "base") == "conf/base: 6 policies, unchanged; written: dvc.yaml"  # the copy has none
     assert _expand(conf, "base") == "conf/base: 6 policies, unchanged; files unchanged"
     said = "conf/base: 5 policies, 2 added, 3 removed, 2 changed; written: conf/base/parameters_policies.json, dvc"
-    assert _expand(conf, "base", "betas=[0.1, 0.3]", "orderings=[safety, both]", "loss=ipo").startswith(said)
+    changes = ("factors.beta=[0.1, 0.3]", "orderings=[safety, both]", "factors.loss=ipo")
+    assert _expand(conf, "base", *changes).startswith(said)
     (conf / "base/parameters_policies.json").write_text('{"policies": {')  # cut off
     assert "6 policies, 6 added" in _expand(conf, "base")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import pytest
 import yaml
 
 from persistence_pipeline.dvc.expanding import write_studies
+from persistence_pipeline.factors import tag
+from persistence_pipeline.strict import _places
 from persistence_pipeline.study import StudyError, parse_design, parse_policies
-from persistence_pipeline.study.spec import expand, load_spec, parse_spec, tables
+from persistence_pipeline.study.policies import sources, stage_tables
+from persistence_pipeline.study.spec import check_settings, expand, load_spec, parse_spec, tables
+from persistence_pipeline.training.settings import LoraSettings, StageConfig, StageSettings, with_factors
 
 KNOWN = ("llama", "gpt2")
-ONE: dict[str, Any] = {"sources": ["llama"], "orderings": ["safety"], "betas": [0.1], "seeds": [0]}
+ONE: dict[str, Any] = {"sources": ["llama"], "orderings": ["safety"], "factors": {"beta": [0.1]}, "seeds": [0]}
 
 
 def _policies(**changes: Any) -> dict[str, Any]:
@@ -22,7 +27,9 @@ def _policies(**changes: Any) -> dict[str, Any]:
 
 def test_the_product_of_the_factors_with_one_policy_for_each_checkpoint() -> None:
     orderings = ["safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both"]
-    policies = _policies(sources=["llama", "gpt2"], orderings=orderings, betas=[0.1, 0.05], seeds=[0, 1, 2])
+    policies = _policies(
+        sources=["llama", "gpt2"], orderings=orderings, factors={"beta": [0.1, 0.05]}, seeds=[0, 1, 2]
+    )
     assert len(policies) == 2 * 5 * 2 * 3 + 2 * 3  # and each source on each seed
     assert policies["gpt2_b0p05_s2_safety_then_helpfulness"].parent == "gpt2_b0p05_s2_safety"
     assert policies["gpt2_b0p05_s2_safety_then_helpfulness"].objective == "helpfulness"
@@ -57,11 +64,81 @@ def test_an_ordering_is_any_sequence_of_stages() -> None:
 
 
 def test_the_factors_of_the_whole_study_reach_policies_and_cases() -> None:
-    spec = parse_spec({**ONE, "reference": "source", "loss": "ipo", "conflict_share": 0.25}, "study.yml")
+    factors = {"beta": [0.1], "reference": "source", "loss": ["ipo"]}
+    spec = parse_spec({**ONE, "factors": factors, "conflict_share": 0.25}, "study.yml")
     policies = expand(spec, KNOWN)
     source, trained = policies.values()
     assert source.settings == {} and trained.settings == {"reference": "source", "loss": "ipo"}
     assert tables(policies, spec)["seeds"] == {"seed0": {"seed": 0, "conflict_share": 0.25}}
+
+
+def test_a_factor_is_in_the_name_where_it_varies_and_in_no_other() -> None:
+    factors = {"learning_rate": [0.001, 0.003], "beta": [0.1], "lora.r": [8], "epochs": 2}
+    policies = _policies(orderings=["safety>helpfulness"], factors=factors)
+    assert list(policies) == [
+        "llama_s0",
+        "llama_b0p1_lr0p001_s0_safety",
+        "llama_b0p1_lr0p003_s0_safety",
+        "llama_b0p1_lr0p001_s0_safety_then_helpfulness",
+        "llama_b0p1_lr0p003_s0_safety_then_helpfulness",
+    ]
+    last = policies["llama_b0p1_lr0p003_s0_safety_then_helpfulness"]
+    assert last.parent == "llama_b0p1_lr0p003_s0_safety"
+    assert last.factors == {"beta": 0.1, "learning_rate": 0.003} and last.settings == {"lora.r": 8, "epochs": 2}
+    assert last.provenance()["factor_learning_rate"] == 0.003
+    settings = StageSettings(learning_rate=1, max_length=9, epochs=1)
+    config = StageConfig.model_validate(with_factors(settings, last))
+    assert (config.learning_rate, config.epochs, config.lora) == (0.003, 2, LoraSettings(r=8))
+    assert (config.objective, config.seed, config.beta, settings.lora) == ("helpfulness", 0, 0.1, None)
+
+
+LEVELS = (None, True, 1e-5, -3, "a/b_C")
+
+
+def test_every_setting_of_a_stage_has_a_tag_of_its_own_and_a_name_of_file() -> None:
+    names = [".".join(place) for place in _places(StageConfig)]
+    tags = [tag(name, 1) for name in names]
+    assert len(set(tags)) == len(names) > 25 and {"b1", "lr1", "lorar1"} <= set(tags)
+    assert all(
+        re.fullmatch(r"[a-z0-9-]+", tag(name, level)) for name in names for level in (None, True, 1e-5, "a/b_C")
+    )
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [
+        ({"learning_rat": [1.0]}, "factors.learning_rat: no such name; did you mean learning_rate?"),
+        ({"lora.rr": [1, 2]}, "factors.lora.rr: no such name; "),
+        ({"learning_rate": [0.1, -0.1]}, "factors.learning_rate: Input should be greater than 0, got -0.1"),
+        ({"scheduler": "cosin"}, "factors.scheduler: unknown scheduler 'cosin'; known: linear"),
+        ({"seed": [1]}, "factors.seed: follows from seeds and orderings"),
+        ({"beta": [0.0]}, "factors.beta: Input should be greater than 0, got 0.0"),
+    ],
+)
+def test_a_factor_that_is_no_setting_is_answered_with_the_nearest(factors: dict[str, Any], expected: str) -> None:
+    spec = parse_spec({**ONE, "factors": {**ONE["factors"], **factors}}, "study.yml")
+    with pytest.raises(StudyError, match=re.escape(f"study spec: {expected}")):
+        check_settings(spec, StageConfig)
+
+
+def test_beta_is_a_list() -> None:
+    for factors in ({}, {"beta": 0.1}):
+        with pytest.raises(StudyError, match=r"study\.yml: factors\.beta: expected a list of betas"):
+            parse_spec({**ONE, "factors": factors}, "study.yml")
+
+
+def test_a_source_may_belong_to_the_seed() -> None:
+    spec = parse_spec({**ONE, "sources": ["llama", "gpt2"], "seeds": [0, 1]}, "study.yml")
+    policies = expand(spec, KNOWN, ["gpt2"])
+    assert [p.checkpoint for p in sources(policies).values()] == ["llama", "llama", "gpt2_s0", "gpt2_s1"]
+    rows = stage_tables(policies)
+    assert rows["models"] == {name: {"source": name[:5].rstrip("_")} for name in ("llama", "gpt2_s0", "gpt2_s1")}
+    assert rows["trained"]["gpt2_b0p1_s1_safety"] == {
+        "origin": "gpt2_s1",
+        "source": "gpt2_s1",
+        "starts_from": "gpt2_s1",
+        "objective": "safety",
+    }
 
 
 def test_a_single_policy_beside_the_product() -> None:
@@ -114,8 +191,11 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
             {"extra": {X: {**STAGED, "factors": {"beta": 0.2}, "ordering": "safety>x"}}},
             "ordering 'safety>x': 'x' is no stage",
         ),
-        ({"betas": [0.1, 0.1]}, "betas names 0.1 twice"),
-        ({"betas": [0.1, 0.10000001]}, "policy llama_b0p1_s0_safety: two policies would have this name"),
+        ({"factors": {"beta": [0.1, 0.1]}}, "factors.beta names 0.1 twice"),
+        (
+            {"factors": {"beta": [0.1, 0.10000001]}},
+            "policy llama_b0p1_s0_safety: two policies would have this name",
+        ),
         (
             {"extra": {"llama_b0p1_s0_safety": {**STAGED, "factors": {"beta": 0.1}, "ordering": "safety"}}},
             "policy llama_b0p1_s0_safety: the product of the factors already has a policy of this name",
@@ -134,7 +214,7 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
         ({"orderings": ["sideways"]}, "orderings.0: ordering 'sideways': 'sideways' is no stage"),
         (
             {"colour": "red"},
-            "study.yml: colour: no such name; there are betas, conflict_share, extra, ",
+            "study.yml: colour: no such name; there are conflict_share, extra, factors",
         ),
     ],
 )

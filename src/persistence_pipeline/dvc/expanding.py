@@ -10,7 +10,8 @@ from persistence_pipeline.dvc.outside import outside_files
 from persistence_pipeline.dvc.stages import Study, render_dvc_file
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study.expanded import difference, expansion, read_table
-from persistence_pipeline.study.spec import TABLE
+from persistence_pipeline.study.spec import TABLE, check_settings
+from persistence_pipeline.training.settings import StageConfig
 
 
 def write_studies(conf: Path, environments: Sequence[str] = (), changes: Sequence[str] = ()) -> Iterator[str]:
@@ -19,7 +20,7 @@ def write_studies(conf: Path, environments: Sequence[str] = (), changes: Sequenc
     Args:
         conf: Folder of the configuration.
         environments: Whose specs; left out: of all that have one.
-        changes: ``FACTOR=LEVELS`` that take the place of what the specs say.
+        changes: ``NAME=VALUE`` that take the place of what the specs say, e.g. ``factors.beta=[0.2]``.
 
     Raises:
         StudyError: naming the file or the policy, and what is wrong with it.
@@ -35,6 +36,7 @@ def _expand(conf: Path, env: str, changes: Sequence[str]) -> str:
     table = conf / env / TABLE
     if not read_table(table):
         table.unlink(missing_ok=True)  # no table, so it may not stand in the way of the new one
+    check_settings(now.spec, StageConfig)
     outside_files(configuration(conf, env)["parameters"])  # refused before anything is written
     told = difference(table, now.policies)
     table.with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions

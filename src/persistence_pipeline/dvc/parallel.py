@@ -54,14 +54,15 @@ def plan(policies: Mapping[str, Policy], stages: Mapping[str, Mapping[str, objec
         stages: The stages of its ``dvc.yaml`` by name, in the order in which those of one policy are run.
     """
     first = {AT_FIRST: AT_FIRST} if AT_FIRST in stages else {}
-    first |= {policy.source: f"source@{policy.source}" for policy in policies.values()}
+    shared = {name: policy for name, policy in policies.items() if not (policy.trained or policy.per_seed)}
+    first |= {policy.checkpoint: f"source@{policy.checkpoint}" for policy in shared.values()}
     first |= {seed_name(seed): f"cases@{seed_name(seed)}" for seed in seeds(policies)}
     jobs = [Job(name, (stage,)) for name, stage in first.items()]
-    shared = (AT_FIRST,) if AT_FIRST in stages else ()
     for name, policy in policies.items():
         if not policy.trained:
-            after = (*shared, policy.source, seed_name(policy.seed))
-            jobs.append(Job(name, _stages_of({name: policy}, stages), after))
+            own, model = _stages_of({name: policy}, stages), f"source@{policy.checkpoint}"
+            after = [other for other in (AT_FIRST, policy.checkpoint, seed_name(policy.seed)) if other in first]
+            jobs.append(Job(name, (model, *own) if policy.per_seed else own, tuple(after)))
         elif policy.parent == policy.origin:
             jobs.append(Job(name, _stages_of(dict(_family(policies, name)), stages), (policy.origin,)))
     return jobs

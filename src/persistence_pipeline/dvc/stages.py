@@ -47,7 +47,7 @@ TAKEN_FROM = {"emulation": "synthesis", "published_training": "published"}
 """Pipelines some of whose nodes another one takes as they are."""
 KINDS = {
     "${seeds}": "seed",
-    "<source>": "source",
+    "${stages.models}": "model",
     "${stages.policies}": "policy",
     "${stages.sources}": "arm",
     "${stages.trained}": "cell",
@@ -86,9 +86,10 @@ class Study:
         return (self.conf.parent if self.env == "base" else self.conf / self.env) / "dvc.yaml"
 
     def names(self, kind: str) -> list[str]:
-        """All sources, seeds, policies, source policies (arm), trained ones (cell) or objectives of the study."""
+        """All sources, their models, seeds, policies, source policies (arm), trained ones (cell) or objectives."""
         names: dict[str, list[str]] = {
             "source": [policy.source for policy in self.policies.values()],
+            "model": [policy.checkpoint for policy in sources(self.policies).values()],
             "seed": [seed_name(seed) for seed in seeds(self.policies)],
             "policy": list(self.policies),
             "arm": list(sources(self.policies)),

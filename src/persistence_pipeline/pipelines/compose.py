@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from kedro.pipeline import Node, Pipeline
 
-from persistence_pipeline import orderings
+from persistence_pipeline import factors, orderings
 from persistence_pipeline.pipelines import (
     frontier,
     own_pairs,
@@ -63,8 +63,8 @@ def _group(namespace: str, policies: Mapping[str, Policy]) -> str:
     policy = policies.get(namespace)
     if policy is None:
         return "cases" if namespace in map(of.seed_name, of.seeds(policies)) else ""
-    factors = "_".join(of.factor_label(name, level) for name, level in policy.factors.items())
-    return ".".join(filter(None, (policy.source, of.seed_name(policy.seed), factors)))
+    levels = "_".join(factors.tag(name, level) for name, level in policy.factors.items())
+    return ".".join(filter(None, (policy.source, of.seed_name(policy.seed), levels)))
 
 
 def part(name: str, policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:

@@ -39,7 +39,7 @@ def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
     Args:
         conf: Folder of the configuration.
         env: The environment.
-        changes: ``FACTOR=LEVELS`` that take the place of what the spec says.
+        changes: ``NAME=VALUE`` that take the place of what the spec says, e.g. ``factors.beta=[0.2]``.
 
     Raises:
         StudyError: naming the file or the policy, and what is wrong with it.
@@ -50,8 +50,8 @@ def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
             f"move the spec to an environment of its own, conf/NAME/{SPEC}, and run with --env=NAME"
         )
     spec = _changed(load_spec(conf / env / SPEC), changes)
-    policies = expand(spec, _sources(conf, env))
-    base = policies if env == "base" else expand(load_spec(conf / "base" / SPEC), _sources(conf, "base"))
+    policies = _expand(spec, conf, env)
+    base = policies if env == "base" else _expand(load_spec(conf / "base" / SPEC), conf, "base")
     return Expansion(spec, policies, base)
 
 
@@ -133,19 +133,25 @@ def _plain(data: str) -> str:
     return data.rstrip("/") if "://" in data else os.path.normpath(data)
 
 
-def _sources(conf: Path, env: str) -> set[str]:
-    """Names of the sources that an environment knows."""
+def _expand(spec: StudySpec, conf: Path, env: str) -> dict[str, Policy]:
+    """The policies of a spec, by the sources that its environment knows."""
     paths = [conf / folder / "parameters_sources.yml" for folder in ("base", env)]
     found = [yaml.safe_load(path.read_text("utf-8")) for path in paths if path.is_file()]
-    return {name for content in found for name in content["sources"]}
+    said: dict[str, dict[str, Any]] = {}
+    for content in found:
+        for name, settings in content["sources"].items():
+            said.setdefault(name, {}).update(settings)
+    return expand(spec, said, [name for name, settings in said.items() if settings.get("per_seed")])
 
 
 def _changed(spec: StudySpec, changes: Sequence[str]) -> StudySpec:
     changed = spec.model_dump(exclude_unset=True)
     for change in changes:
-        factor, _, levels = change.partition("=")
+        name, _, written = change.partition("=")
+        group, _, factor = name.partition(".")
         try:
-            changed[factor] = yaml_files.value(levels, f"--set {factor}")
+            value = yaml_files.value(written, f"--set {name}")
+            changed[group] = {**changed.get(group, {}), factor: value} if factor else value
         except yaml_files.YamlError as fault:
             raise StudyError(str(fault)) from None
     return parse_spec(changed, "--set")

@@ -12,16 +12,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from persistence_pipeline import orderings
+from persistence_pipeline import factors, orderings
+from persistence_pipeline.factors import Level
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Seed, SettingError, Strict, parse
-
-Level = bool | int | float | str | None
-"""A value of a setting of a stage."""
-FIRST = "beta"
-"""The factor that every study has."""
-LABELS = {FIRST: "b"}
-"""How factors stand in names; others by the first letters of their words: ``learning_rate`` as ``lr``."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -52,9 +46,11 @@ class Policy(Strict):
     parent: str | None = None
     """Name of the policy that the last stage starts from; none: the source."""
     factors: dict[str, Level] = Field(default_factory=dict)
-    """Settings of its stages in which policies of the study differ; they are in its name."""
+    """Settings of its stages in which policies of the study differ, by dotted name; they are in its name."""
     settings: dict[str, Level] = Field(default_factory=dict)
     """Settings of its stages that the study has for all its policies alike."""
+    per_seed: bool = False
+    """Of a source: whether it belongs to the seed, with a checkpoint of its own; otherwise all seeds share one."""
 
     @property
     def trained(self) -> bool:
@@ -78,13 +74,14 @@ class Policy(Strict):
 
     @property
     def checkpoint(self) -> str:
-        """The namespace that holds its checkpoint: a source belongs to all seeds."""
-        return self.name if self.trained else self.source
+        """The namespace that holds its checkpoint."""
+        return self.name if self.trained or self.per_seed else self.source
 
     def provenance(self) -> dict[str, Any]:
         """Columns that say which policy a score belongs to; a source has no beta: NaN."""
         identity = {"cell": self.name, "source": self.source, "ordering": self.ordering}
-        return {**identity, FIRST: float("nan"), **self.factors}
+        levels = {factors.column(name): level for name, level in self.factors.items()}
+        return {**identity, factors.BETA: float("nan"), **levels}
 
 
 def seed_name(seed: int) -> str:
@@ -92,18 +89,10 @@ def seed_name(seed: int) -> str:
     return f"seed{seed}"
 
 
-def policy_name(source: str, factors: Mapping[str, Level], seed: int, ordering: str) -> str:
-    """Name of the policy with these factors."""
-    parts = [source, *(factor_label(name, level) for name, level in factors.items()), f"s{seed}"]
+def policy_name(source: str, levels: Mapping[str, Level], seed: int, ordering: str) -> str:
+    """Name of the policy at these levels of the factors, in their order."""
+    parts = [source, *(factors.tag(name, level) for name, level in levels.items()), f"s{seed}"]
     return "_".join([*parts, *([orderings.slug(ordering)] if ordering != orderings.SOURCE else [])])
-
-
-def factor_label(name: str, level: Level) -> str:
-    """A factor and its level as they stand in the names of policies and files: ``b0p1``, ``lr0p003``."""
-    words = re.split(r"[_.]", name)
-    label = LABELS.get(name) or ("".join(word[0] for word in words) if len(words) > 1 else name)
-    number = isinstance(level, int | float) and not isinstance(level, bool)
-    return label + (f"{level:g}".replace(".", "p") if number else re.sub(r"\W+", "-", str(level).lower()))
 
 
 def parse_policies(table: Mapping[str, Mapping[str, object] | None]) -> dict[str, Policy]:
@@ -199,12 +188,15 @@ def select(policies: Mapping[str, Policy], wanted: Callable[[Policy], bool]) -> 
 def stage_tables(policies: Mapping[str, Policy]) -> dict[str, dict[str, dict[str, str]]]:
     """What ``dvc.yaml`` repeats its stages over, by what they are run for: names, and what is read for each.
 
-    ``policies`` are all of them; ``sources`` and ``trained`` are parts of them.
+    ``policies`` are all of them, ``sources`` and ``trained`` parts of them; ``models`` are those of the sources,
+    of which policies may share one.
     """
+    acting = sources(policies)
     rows = {name: {"cases": seed_name(p.seed), "checkpoint": p.checkpoint} for name, p in policies.items()}
     return {
         "policies": rows,
-        "sources": {name: rows[name] for name in sources(policies)},
+        "sources": {name: rows[name] for name in acting},
+        "models": {policy.checkpoint: {"source": policy.source} for policy in acting.values()},
         "trained": {
             name: {
                 "origin": policy.origin,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from persistence_pipeline import orderings, yaml_files
-from persistence_pipeline.strict import Seed, SettingError, Strict, parse
+from persistence_pipeline import factors, orderings, yaml_files
+from persistence_pipeline.factors import Level
+from persistence_pipeline.strict import Seed, SettingError, Strict, parse, parse_part
 from persistence_pipeline.study.policies import (
     Policy,
     StudyError,
@@ -29,49 +30,96 @@ TABLE = "parameters_policies.json"
 """Name of the table of policies; JSON because DVC reads it once for every stage."""
 Ordering = Annotated[str, AfterValidator(orderings.check)]
 """A sequence of stages, such as ``safety>helpfulness``."""
-FACTORS = ("sources", "betas", "seeds", "orderings")
+IMPLIED = ("objective", "seed")
+"""Settings of a stage that a study says in another way."""
 
 
 class StudySpec(Strict):
-    """Factors of a study; the grid is the product of the lists."""
+    """What a study varies; the grid is the product of the lists."""
 
     sources: list[str] = Field(min_length=1)
     orderings: list[Ordering] = Field(min_length=1)
-    betas: list[float] = Field(min_length=1)
     seeds: list[Seed] = Field(min_length=1)
-    reference: Literal["previous", "source"] = "previous"
-    """What a stage's loss compares with: the checkpoint it starts from, or the source."""
-    loss: str = "sigmoid"
+    factors: dict[str, Level | Annotated[list[Level], Field(min_length=1)]]
+    """Settings of the stages by name: a list varies in the study, a single value is that of all its stages."""
     conflict_share: float | None = Field(None, ge=0, le=1)
     """Share of conflicting cases among the hazard cases; none: that of the world's settings."""
     extra: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Single policies beside the product, by name; what their ordering implies may be left out."""
 
+    @model_validator(mode="after")
+    def _beta(self) -> Self:
+        if not isinstance(self.factors.get(factors.BETA), list):
+            raise ValueError("factors.beta: expected a list of betas")
+        return self
 
-def expand(spec: StudySpec, known_sources: Iterable[str]) -> dict[str, Policy]:
+    @property
+    def varied(self) -> dict[str, list[Level]]:
+        """Levels of the factors that are in the policies' names: beta, and those that have several."""
+        lists = {name: levels for name, levels in self.factors.items() if isinstance(levels, list)}
+        several = {name: levels for name, levels in lists.items() if len(levels) > 1}
+        return {factors.BETA: lists[factors.BETA], **several}
+
+    @property
+    def settings(self) -> dict[str, Level]:
+        """Settings that all stages share."""
+        fixed = {name: level for name, level in self.factors.items() if name not in self.varied}
+        return {name: level[0] if isinstance(level, list) else level for name, level in fixed.items()}
+
+
+def expand(spec: StudySpec, known_sources: Iterable[str], per_seed: Collection[str] = ()) -> dict[str, Policy]:
     """The table of policies of a spec, parents included and before their children.
+
+    Args:
+        spec: The spec.
+        known_sources: Names of the sources that there are.
+        per_seed: Those of them of which each seed has its own.
 
     Raises:
         StudyError: unknown source, two policies with one name, a parent that does not exist, a circle.
     """
     known = sorted(known_sources)
-    _check_factors(spec)
+    _check_levels(spec)
     policies: dict[str, Policy] = {}
-    for source, beta, seed, ordering in product(*(getattr(spec, factor) for factor in FACTORS)):
-        _add(policies, spec, source, {"beta": beta}, seed, ordering)
+    combined = product(spec.sources, product(*spec.varied.values()), spec.seeds, spec.orderings)
+    for source, levels, seed, ordering in combined:
+        _add(policies, spec, source, dict(zip(spec.varied, levels, strict=True)), seed, ordering)
     for name, fields in spec.extra.items():
         _add_extra(policies, spec, name, fields)
     for name, policy in policies.items():
         if policy.source not in known:
             raise StudyError(f"policy {name}: unknown source {policy.source!r}; known: {known}")
+        if not policy.trained:
+            policies[name] = policy.model_copy(update={"per_seed": policy.source in per_seed})
     policies = check_policies(policies)
     _check_namespaces(policies)
     return sources_first(policies)
 
 
-def _check_factors(spec: StudySpec) -> None:
-    for factor in FACTORS:
-        levels = getattr(spec, factor)
+def check_settings(spec: StudySpec, stage: type[BaseModel]) -> None:
+    """See that the factors are settings of a stage, and their levels values of them.
+
+    Args:
+        spec: The spec.
+        stage: All settings of a stage.
+
+    Raises:
+        StudyError: naming the factor, and the setting that was probably meant.
+    """
+    for name, levels in spec.factors.items():
+        for level in levels if isinstance(levels, list) else [levels]:
+            try:
+                if name in IMPLIED:
+                    raise SettingError((name,), "follows from seeds and orderings")
+                parse_part(stage, tuple(name.split(".")), level)
+            except SettingError as refused:
+                raise StudyError(f"study spec: factors.{refused}") from None
+
+
+def _check_levels(spec: StudySpec) -> None:
+    lists: dict[str, Sequence[Any]] = {f"factors.{name}": levels for name, levels in spec.varied.items()}
+    lists |= {"sources": spec.sources, "orderings": spec.orderings, "seeds": spec.seeds}
+    for factor, levels in lists.items():
         for level in levels:
             if levels.count(level) > 1:
                 raise StudyError(f"study spec: {factor} names {level!r} twice, so two policies would share a name")
@@ -81,28 +129,27 @@ def _check_factors(spec: StudySpec) -> None:
 
 
 def _add(
-    policies: dict[str, Policy], spec: StudySpec, source: str, factors: dict[str, Any], seed: int, ordering: str
+    policies: dict[str, Policy], spec: StudySpec, source: str, levels: dict[str, Level], seed: int, ordering: str
 ) -> None:
     """Add the policy of these factors, after the parent that it needs."""
-    fields = _complete(spec, source, factors, seed, ordering)
+    fields = _complete(spec, source, levels, seed, ordering)
     name = policy_name(source, fields.get("factors", {}), seed, ordering)
     policy = parse_policy(name, fields)
     if policies.get(name, policy) != policy:
         raise StudyError(f"policy {name}: two policies would have this name; their factors differ by too little")
     if policy.trained:
-        _add(policies, spec, source, factors, seed, orderings.parent(ordering))
+        _add(policies, spec, source, levels, seed, orderings.parent(ordering))
     policies[name] = policy
 
 
-def _complete(spec: StudySpec, source: str, factors: dict[str, Any], seed: int, ordering: str) -> dict[str, Any]:
+def _complete(spec: StudySpec, source: str, levels: dict[str, Level], seed: int, ordering: str) -> dict[str, Any]:
     """All fields of a policy: its ordering says which parent it has."""
     fields = {"source": source, "seed": seed, "ordering": ordering}
     if ordering == orderings.SOURCE:
         return fields
     before = orderings.parent(ordering)
-    parent = policy_name(source, {} if before == orderings.SOURCE else factors, seed, before)
-    settings = {"reference": spec.reference, "loss": spec.loss}
-    return {**fields, "parent": parent, "factors": factors, "settings": settings}
+    parent = policy_name(source, {} if before == orderings.SOURCE else levels, seed, before)
+    return {**fields, "parent": parent, "factors": levels, "settings": spec.settings}
 
 
 def _add_extra(policies: dict[str, Policy], spec: StudySpec, name: str, fields: dict[str, Any]) -> None:

@@ -166,8 +166,15 @@ FACTORS = set(StageConfig.model_fields) - set(StageSettings.model_fields)
 
 def with_factors(settings: StageSettings, policy: Policy) -> dict[str, Any]:
     """The fields of a ``StageConfig``: the parameters of a stage, and what the study says of a policy's stages."""
-    of_study = {**policy.settings, **policy.factors}
-    return {**settings.model_dump(), **of_study, "objective": policy.objective, "seed": policy.seed}
+    fields = settings.model_dump()
+    for name, level in {**policy.settings, **policy.factors}.items():
+        *groups, last = name.split(".")
+        within = fields
+        for group in groups:
+            within[group] = within.get(group) or {}
+            within = within[group]
+        within[last] = level
+    return {**fields, "objective": policy.objective, "seed": policy.seed}
 
 
 def _known(field: str, value: str, known: tuple[str, ...]) -> str:

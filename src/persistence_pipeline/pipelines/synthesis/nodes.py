@@ -19,10 +19,10 @@ from persistence_pipeline.world.splits import WorldSettings
 
 
 def warm_start_source(
-    world: WorldSettings, source: SourceSettings, warm_start: WarmStartSettings, scratch: str
+    world: WorldSettings, source: SourceSettings, warm_start: WarmStartSettings, seed: int, scratch: str
 ) -> tuple[Path, pd.DataFrame]:
     """Train a source policy from scratch on scripted behaviours, or fetch a pretrained one."""
-    return make_source(world, source, warm_start, Path(scratch))
+    return make_source(world, source, warm_start, seed, Path(scratch))
 
 
 def make_pairs(

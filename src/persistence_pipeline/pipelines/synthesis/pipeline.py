@@ -17,7 +17,8 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     """One box per seed, per source and per source policy (source × seed)."""
     world, acting = world_of(design), of.sources(policies)
     parts = [cases(world, seed) for seed in of.seeds(policies)]
-    parts += [_source(source) for source in sorted({policy.source for policy in acting.values()})]
+    models = {policy.checkpoint: policy for policy in acting.values()}
+    parts += [_source(name, models[name]) for name in sorted(models)]
     for name, policy in acting.items():
         inputs = {"checkpoint": f"{policy.checkpoint}.checkpoint", "cases": cases_of(design, policy.seed)}
         parts.append(_pairs(name, inputs, world, of.objectives(policies)))
@@ -37,10 +38,13 @@ def cases(world: World, seed: int) -> Pipeline:
     return box(name, [world.make_cases.node()], parameters={"params:case_set": f"params:seeds.{name}"})
 
 
-def _source(source: str) -> Pipeline:
-    names = ["params:world", "params:source", "params:warm_start", "params:scratch"]
-    make = node(nodes.warm_start_source, names, ["checkpoint", "warm_start_log"], name="warm_start_source")
-    return box(source, [make], parameters={"params:source": f"params:sources.{source}"})
+def _source(name: str, policy: Policy) -> Pipeline:
+    names = ["params:world", "params:source", "params:warm_start", "params:seed", "params:scratch"]
+    make = node(
+        nodes.warm_start_source, names, ["checkpoint", "warm_start_log"], name="warm_start_source", tags="source"
+    )
+    seed = f"params:policies.{name}.seed" if policy.per_seed else "params:warm_start.seed"
+    return box(name, [make], parameters={"params:source": f"params:sources.{policy.source}", "params:seed": seed})
 
 
 def _pairs(name: str, inputs: Mapping[str, str], world: World, objectives: list[str]) -> Pipeline:
