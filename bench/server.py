@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-START_S = 120
-"""Seconds that the server has to answer."""
+START_S = 600
+"""Seconds that the server has to answer, on a machine that may be busy."""
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from bundle.parts import write_bundle
 from bundle.target import Target
 from packaging.version import Version
 from tests.bundle.shop import make_project
+from tests.projects import HANGS
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 REFUSED = "http://127.0.0.1:9"
@@ -53,7 +54,7 @@ def installed(bundle: Path, into: Path, **environment: str) -> subprocess.Comple
         env={**clean(), **NO_NETWORK, "PYTHON": sys.executable, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
     )
 
 
@@ -61,7 +62,7 @@ def asked(into: Path, code: str) -> str:
     """What the new environment's Python prints."""
     python = into / "project/.venv/bin/python"
     done = subprocess.run(
-        [str(python), "-c", code], env=clean(), capture_output=True, text=True, check=True, timeout=60
+        [str(python), "-c", code], env=clean(), capture_output=True, text=True, check=True, timeout=HANGS
     )
     return done.stdout.strip()
 

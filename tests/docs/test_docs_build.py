@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.projects import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("quickstart", "concepts", "tool-world", "bring-your-own", "remote-gpu", "reading-the-report", "limits")
@@ -19,7 +20,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("sphinx")
     target = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-b", "html", "docs"]
-    done = subprocess.run([*command, str(target)], cwd=ROOT, capture_output=True, text=True, timeout=500)
+    done = subprocess.run([*command, str(target)], cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr[-4000:]
     return target
 

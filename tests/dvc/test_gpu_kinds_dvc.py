@@ -57,7 +57,7 @@ def study(
     folder = tmp_path_factory.mktemp("toolemu_dvc")
     model = make_hub(folder / "hub", ["tiny_qwen2"])
     project = _copied(folder / "project")
-    tiny = {"base_url": transformers_serve, "model": str(model["tiny_qwen2"]), "timeout_s": 100, "concurrency": 4}
+    tiny = {"base_url": transformers_serve, "model": str(model["tiny_qwen2"]), "timeout_s": 600, "concurrency": 4}
     with ChatServer(Opinionated()) as server:
         files = write_newsletters(folder, 8)
         shrink(project.root, model, [], on_toolemu_cases(files, tiny, server.base_url))

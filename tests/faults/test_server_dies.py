@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.projects import ROOT
+from tests.projects import HANGS, ROOT
 from tests.rollout.test_served import CASES, NOTHING
 
 from persistence_pipeline.llm_client import ServingError
@@ -49,7 +49,7 @@ def test_a_server_that_dies_in_mid_rollout_loses_nothing(tmp_path: Path) -> None
         settings = _settings(address, tmp_path / "journal")
         with pytest.raises(ServingError, match=rf"{port}.*(start|attempts)"):
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(HANGS) == -signal.SIGKILL
     kept = [len(file.read_text().splitlines()) for file in (tmp_path / "journal").iterdir()]
     assert 9 - settings.served.concurrency < sum(kept) <= 9  # an answer on its way when it died may be lost
     with _server(port, tmp_path, lives=0) as (_, again):

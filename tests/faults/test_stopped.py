@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.projects import hashes
+from tests.projects import HANGS, hashes
 
 KILLER = Path(__file__).parent / "killer"
 TURN = "persistence_pipeline.rollout.batched:BatchedPolicy._take_token"
@@ -28,7 +28,7 @@ def _typed(project: Path, *words: str, **environment: str) -> tuple[int, str]:
     path = f"{KILLER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     variables = {**os.environ, "KEDRO_ENV": "smoke", "PYTHONPATH": path, **environment}
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=project, env=variables, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", *words], cwd=project, env=variables, capture_output=True, text=True, timeout=HANGS
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -80,7 +80,7 @@ def test_the_second_of_two_runs_in_one_project_is_refused(spoiled: Path, kedro_r
         assert beside.returncode == 0, beside.stdout[-2000:]
     finally:
         first.send_signal(signal.SIGTERM)
-        assert first.wait(60) == 128 + signal.SIGTERM
+        assert first.wait(HANGS) == 128 + signal.SIGTERM
     after = hashes(spoiled)
     assert {k: v for k, v in after.items() if "times" not in k} == {
         k: v for k, v in before.items() if "times" not in k

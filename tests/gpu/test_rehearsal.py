@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from bench.gpu.card import CardError, require_bfloat16, require_cuda, require_memory
 from bench.gpu.report import Report
+from tests.projects import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +56,7 @@ def children(process: int) -> list[int]:
 def test_a_machine_that_is_taken_away_leaves_what_was_measured_and_is_continued(tmp_path: Path) -> None:
     out = tmp_path / "out"
     killed = start(out, "rollouts")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + HANGS
     while not points(out, "rollouts") and killed.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -66,7 +67,7 @@ def test_a_machine_that_is_taken_away_leaves_what_was_measured_and_is_continued(
     before = points(out, "rollouts")
     assert before and json.loads((out / "rollouts.json").read_text())["status"] == "running"
     again = start(out, "stage", "rollouts", "pretrained")
-    said, _ = again.communicate(timeout=500)
+    said, _ = again.communicate(timeout=HANGS)
     assert again.returncode == 0, said
     after = points(out, "rollouts")
     assert {name: after[name] for name in before} == before, "what was measured stands"
@@ -83,20 +84,22 @@ def test_a_machine_that_is_taken_away_leaves_what_was_measured_and_is_continued(
     assert gathered["pretrained"]["reason"] == "no pretrained weights are named (--pretrained)"
     assert gathered["stage"]["machine"]["device"] == "cpu"
     done = subprocess.run(
-        command(out, "--tiny", "--device=cpu", "stage"), cwd=ROOT, capture_output=True, text=True, timeout=200
+        command(out, "--tiny", "--device=cpu", "stage"), cwd=ROOT, capture_output=True, text=True, timeout=HANGS
     )
     assert done.stdout.strip() == "stage: done already (--again measures anew)"
 
 
 def test_a_part_that_overruns_its_box_is_stopped_and_says_so(tmp_path: Path) -> None:
     process = start(tmp_path, "rollouts", "--box=1")
-    said, _ = process.communicate(timeout=200)
+    said, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 1 and "rollouts: overran: stopped after 1 s" in said
     assert json.loads((tmp_path / "rollouts.json").read_text())["status"] == "overran"
 
 
 def test_a_cpu_is_refused_at_full_size(tmp_path: Path) -> None:
-    done = subprocess.run(command(tmp_path, "--device=cpu"), cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        command(tmp_path, "--device=cpu"), cwd=ROOT, capture_output=True, text=True, timeout=HANGS
+    )
     assert done.returncode == 1 and done.stderr == "bench gpu: a CPU only rehearses: add --tiny\n"
 
 
@@ -105,7 +108,7 @@ def test_a_machine_without_cuda_is_refused_in_one_line(tmp_path: Path) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    done = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and line.startswith("bench gpu: ")
     assert "built without CUDA" in line or "no NVIDIA driver" in line

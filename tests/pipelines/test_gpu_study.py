@@ -97,7 +97,7 @@ def test_a_trained_cell_plays_through_transformers_serve(project: Path, transfor
         "model": "{checkpoint}",
         "concurrency": 4,
         "family": "qwen2_5",
-        "timeout_s": 100,
+        "timeout_s": 600,
     }
     settings = RolloutSettings.model_validate(
         {"samples": 1, "max_turns": 2, "max_turn_tokens": 8, "served": served, "journal": project / "journal"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.pipelines.conftest import copy_project
+from tests.projects import HANGS
 
 BOXES = {
     "seed0",
@@ -30,7 +31,7 @@ def built(smoke_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> P
     (project / "data").symlink_to(smoke_runs[0] / "data")
     command = [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"]
     environment = {**os.environ, "KEDRO_ENV": "smoke"}
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0 and (project / "build/index.html").is_file(), done.stdout[-2000:]
     return project / "build/api"
 

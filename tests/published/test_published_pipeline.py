@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from published_clone import some_group
+from tests.projects import HANGS
 
 from persistence_pipeline.published.settings import PublishedSettings
 
@@ -93,7 +94,7 @@ def test_names_from_outside_are_escaped(settings: PublishedSettings, clone: Path
 
 def test_a_wrong_root_ends_in_one_clear_line() -> None:
     command = [sys.executable, "-m", "kedro", "run", "--pipelines=published", "--params=published.root=/no/clone"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode != 0
     assert "published.root: no directory /no/clone" in re.sub(r"\s+", " ", done.stdout + done.stderr)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.projects import HANGS
 
 from persistence_pipeline.agents.families import FAMILIES, use_family
 from persistence_pipeline.rollout.run import RolloutError, RolloutSettings, _memory_advice, play
@@ -44,7 +45,7 @@ def test_a_batch_that_the_host_has_no_memory_for_names_the_settings(tmp_path: Pa
     tokenizer.save_pretrained(checkpoint)
     module = f"import test_memory, pathlib; test_memory.play_in_little_room(pathlib.Path({str(checkpoint)!r}))"
     paths = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}; "
-    done = subprocess.run([sys.executable, "-c", paths + module], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", paths + module], capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 1
     fault = done.stderr.splitlines()[-1]
     advice = f"RolloutError: out of memory: lower batch_size (now {ROWS}) or max_length (now 8192) of the rollout."

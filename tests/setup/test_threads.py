@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.projects import HANGS
+
 from persistence_pipeline.hooks.study import THREAD_VARIABLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,6 @@ print("threads:", threads[0])
 def test_numpy_is_loaded_with_the_threads_of_the_parameters() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANGS
     )
     assert done.stdout.splitlines()[-1:] == ["threads: 1"], done.stderr[-2000:]

@@ -14,6 +14,7 @@ from typing import Any
 import _stage
 import pytest
 from _stage import stage
+from tests.projects import HANGS
 
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, PreferencePair
@@ -175,7 +176,7 @@ def test_equal_bytes_in_every_process_and_after_a_kill(tiny_checkpoint: Path, tm
     kills = {"full": 5, "lora": 9}
     running = {kind: _in_a_process(tiny_checkpoint, tmp_path / kind, at, kind) for kind, at in kills.items()}
     for kind, process in running.items():
-        assert process.wait(120) == -9
+        assert process.wait(HANGS) == -9
         saved = max((tmp_path / kind / "trainer").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
         assert saved.name == f"checkpoint-{4 * (kills[kind] // 4)}"
     torn = tmp_path / "full" / "trainer" / "checkpoint-5"
@@ -190,7 +191,7 @@ def test_equal_bytes_in_every_process_and_after_a_kill(tiny_checkpoint: Path, tm
             _stage.config(kind == "lora"),
             tmp_path / f"whole-{kind}",
         )
-        assert process.wait(120) == 0
+        assert process.wait(HANGS) == 0
         assert digests(tmp_path / kind / "checkpoint") == digests(whole.checkpoint)
         assert not (tmp_path / kind / "trainer").exists()
 
