@@ -22,7 +22,7 @@ a_path = click.Path(path_type=Path, resolve_path=True)
 
 
 class InputError(click.ClickException):
-    """What was given is wrong."""
+    """A command was given something wrong."""
 
     def show(self, file: Any = None) -> None:
         """One line, and one for each note: where it happened, what goes on from there."""

@@ -103,7 +103,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether the text can be written as UTF-8: it holds no half of a surrogate pair."""
+    """True if the text can be written as UTF-8: it holds no half of a surrogate pair."""
     if text.isascii():
         return True
     try:

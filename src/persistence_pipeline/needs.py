@@ -1,4 +1,4 @@
-"""What a run needs of the world outside its parameters: files, servers, GPUs. Looked for before its first node."""
+"""Checks before a run's first node that what it needs is there: files, servers, GPUs."""
 
 from __future__ import annotations
 

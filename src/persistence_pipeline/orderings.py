@@ -68,7 +68,7 @@ def check(ordering: str) -> str:
 
 
 def objective(ordering: str) -> Objective:
-    """What the last stage is trained on."""
+    """The objective of the last stage."""
     return stages(ordering)[-1]
 
 

@@ -44,7 +44,7 @@ class _Document:
 
 
 class Origins:
-    """Where the values of a session come from: the command line, the environment's files, the base's.
+    """The origins of a session's values: the command line, the environment's files, the base's.
 
     Args:
         loader: The session's configuration.

@@ -61,7 +61,7 @@ class Parameters(Strict):
 
 
 class Globals(Strict):
-    """What configuration files may refer to."""
+    """Values that configuration files may refer to."""
 
     data: str = Field(min_length=1)
     """Where the study keeps its data."""

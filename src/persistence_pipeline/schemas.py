@@ -1,4 +1,4 @@
-"""What each flat table promises: pandera models, used as validators in the catalog."""
+"""Schemas of the flat tables: pandera models, used as validators in the catalog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Kedro session of this project is: where an environment keeps its data, and which study it describes.
+"""A Kedro session of this project: where an environment keeps its data, and which study it describes.
 
 Both hold wherever Kedro opens a session, also where hooks are left out, as kedro-viz does. Kedro asks for
 pipelines without saying for which session: ``parameters_of_session`` knows whose context was made last.
@@ -31,7 +31,7 @@ def configuration(conf: Path, env: str) -> OmegaConfigLoader:
 
 
 def reporting_folder(context: KedroContext) -> str:
-    """Where the session's environment keeps its reports: a path or a URL."""
+    """The folder in which the session's environment keeps its reports: a path or a URL."""
     data = context.config_loader["globals"]["data"]
     return f"{data if '://' in data else Path(context.project_path, data)}/08_reporting"
 

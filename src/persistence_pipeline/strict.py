@@ -1,4 +1,4 @@
-"""What groups of parameters have in common: they take what they say, and nothing that could be meant otherwise.
+"""The base of groups of parameters: they take what they say, and nothing that could be meant otherwise.
 
 A group that is refused is refused in one line: where, what was expected, what was found, and which name was meant.
 """
@@ -56,7 +56,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """What to say after a name was refused: the nearest right one, else all, where they are few."""
+    """A hint behind a refused name: the nearest right one, else all, where they are few."""
     names = sorted(known)
     near = nearest(name, names)
     if near is not None:

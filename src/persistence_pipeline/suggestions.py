@@ -48,7 +48,7 @@ def check_pipelines(named: Iterable[str], known: Iterable[str]) -> None:
 
 
 def explain(error: BaseException) -> UnknownNameError | None:
-    """What Kedro's errors about wrong names mean; None for all others."""
+    """Explain an error of Kedro's about a wrong name; None for all others."""
     environment = _ENVIRONMENT.search(str(error))
     if environment:
         path = Path(environment[1].strip())

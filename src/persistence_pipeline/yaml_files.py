@@ -167,7 +167,7 @@ def _given_once(node: yaml.MappingNode, where: str) -> None:
 
 
 def places(node: yaml.Node | None, within: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Where the values of a document stand that are no groups, as far as they are not merged in."""
+    """Places of the values of a document that are no groups, as far as they are not merged in."""
     if isinstance(node, yaml.MappingNode) and node.value:
         for key, value in node.value:
             if key.tag != f"{_TAG}merge":

@@ -34,7 +34,7 @@ _CONTROL = re.compile(_SPECIAL.pattern + r"|</?(?:tool_call|tool_response|tools|
 
 @dataclass(frozen=True)
 class Family:
-    """What models of one family share."""
+    """The control tokens, call format and parser that models of one family share."""
 
     name: FamilyName
     model_types: tuple[str, ...]
@@ -57,7 +57,7 @@ class Family:
         return (files(__package__) / "templates" / f"{self.name}.jinja").read_text(encoding="utf-8")
 
     def parse(self, turn: str) -> tuple[str, ToolCall]:
-        """What an agent said before its call, and the call; ``turn`` is without its end token.
+        """Parse a turn, without its end token, into the text before its call, and the call.
 
         Raises:
             ParseError: the turn is not exactly one call.
@@ -73,7 +73,7 @@ class Family:
         return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
 
     def attempts_call(self, turn: str) -> bool:
-        """Whether the turn holds the beginning of a call."""
+        """True if the turn holds the beginning of a call."""
         return ("<tool_call>" if self.tagged else "{") in turn
 
     def up_to_first_call(self, text: str) -> str:
@@ -88,7 +88,7 @@ class Family:
         return before + tag
 
     def call_has_ended(self, turn: str) -> bool:
-        """Whether the turn so far ends with a call, well-formed or not: nothing that follows is the agent's."""
+        """True if the turn so far ends with a call, well-formed or not: nothing that follows is the agent's."""
         written = turn.rstrip()
         if self.tagged:
             return written.endswith("</tool_call>")

@@ -28,7 +28,7 @@ GROWN = 1.25
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What the size of a decoder depends on."""
+    """The shape of a decoder, from which its size follows."""
 
     vocabulary: int
     hidden: int
@@ -97,7 +97,7 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class StageSize:
-    """What a stage's memory depends on, beside the model."""
+    """The batch and settings of a stage, on which its memory depends beside the model."""
 
     rows: int
     """Trajectories at once: two for each pair of a batch."""
@@ -165,7 +165,7 @@ def _trained(shape: ModelShape, size: StageSize) -> int:
 
 @dataclass(frozen=True)
 class RolloutSize:
-    """What a rollout's memory depends on, beside the model."""
+    """The batch of a rollout, on which its memory depends beside the model."""
 
     rows: int
     """Episodes at once."""

@@ -1,4 +1,4 @@
-"""How a conversation becomes tokens: what an agent reads, and what it wrote, turn by turn.
+"""Conversations as tokens: those that an agent reads, and those that it wrote, turn by turn.
 
 Rollouts and training both ask here, so a transcript is put together in one way. What an agent reads (its prompt,
 and what stands between two of its turns) is rendered by the chat template and tokenised by itself. What it wrote
@@ -86,7 +86,7 @@ class Transcript:
         return frozenset({self.closing[0], *further})
 
     def appended(self, turn: Sequence[int]) -> list[int]:
-        """What the engine appends to a turn: its end, where the agent wrote none."""
+        """The tokens that the engine appends to a turn: its end, where the agent wrote none."""
         if turn and turn[-1] == self.closing[0]:
             return self.closing[1:]
         return [] if turn and turn[-1] in self.ends else self.closing

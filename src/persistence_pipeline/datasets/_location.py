@@ -1,4 +1,4 @@
-"""Where a dataset lies: a local path, or a URL such as ``s3://bucket/study`` through fsspec.
+"""The place of a dataset: a local path, or a URL such as ``s3://bucket/study`` through fsspec.
 
 What a local file system can do in one step (``_atomic.py``) takes an object store an order of steps; that order is
 here. No dataset is described here.
@@ -33,7 +33,7 @@ class Location:
         return str(self.local or self.files.unstrip_protocol(self.path))
 
     def is_file(self) -> bool:
-        """Whether there is a file, as the store itself says now."""
+        """True if there is a file, as the store itself says now."""
         self.files.invalidate_cache(self.files._parent(self.path))
         return bool(self.files.isfile(self.path))
 

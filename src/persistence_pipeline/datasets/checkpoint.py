@@ -110,7 +110,7 @@ def _local(directory: Path) -> Location:
 
 
 def find_fault(directory: Location) -> str | None:
-    """What is missing or broken in a checkpoint directory; None where it is whole."""
+    """Name what is missing or broken in a checkpoint directory; None where it is whole."""
     sizes = directory.sizes()
     if sizes is None:
         return "no such directory"

@@ -1,4 +1,4 @@
-"""What a run leaves and finds: locks on its datasets, half-written files, journals of rollouts."""
+"""Hooks on the data of a run: locks on its datasets, half-written files, journals of rollouts."""
 
 from __future__ import annotations
 

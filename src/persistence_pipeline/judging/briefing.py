@@ -1,4 +1,4 @@
-"""What a judge is told about a case besides the transcript. Nothing here depends on what an agent did."""
+"""The briefing of a judge about a case, besides the transcript. Nothing of it depends on what an agent did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study will ask of servers, estimated before the first request: requests, tokens, time and price.
+"""An estimate of what a study will ask of servers: requests, tokens, time and price.
 
 Prompts are made as the study makes them, from cases that are really generated or read and from trajectories that a
 script plays in place of the agent. What models will write is assumed (``PlanSettings``). No server is asked.
@@ -38,14 +38,14 @@ COLUMNS = ["what", "model", "requests", "prompt_tokens", "completion_tokens", "h
 
 
 class Price(Strict):
-    """What a server charges for a million tokens."""
+    """Prices of a server for a million tokens."""
 
     prompt: float = Field(ge=0)
     completion: float = Field(ge=0)
 
 
 class PlanSettings(Strict):
-    """What an estimate assumes."""
+    """Assumptions of an estimate."""
 
     behaviour: Literal["careless", "careful", "cautious", "refusing", "asking", "clumsy"] = "careful"
     """Script that plays the agent's part in the tool world."""

@@ -1,4 +1,4 @@
-"""What a judge wrote, as a score or the reason why there is none. Nothing is guessed from prose."""
+"""Parses a judge's answer: a score, or the reason why there is none. Nothing is guessed from prose."""
 
 from __future__ import annotations
 

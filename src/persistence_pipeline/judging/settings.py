@@ -38,7 +38,7 @@ class JudgeSettings(Strict):
 
 
 class JudgingSettings(Strict):
-    """Which judges judge what, and what they are calibrated on."""
+    """The judges, what they judge and what they are calibrated on."""
 
     judges: dict[FileName, JudgeSettings]
     """By name; the name is the ``evaluator`` of their scores. None, until a user names one."""

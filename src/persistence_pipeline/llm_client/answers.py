@@ -17,7 +17,7 @@ def json_object(content: str) -> dict[str, Any] | None:
 
 
 def possible_answers(content: str) -> list[str]:
-    """What may be the answer: after the last mark that ends thoughts, unless that one stands in the answer."""
+    """The texts that may be the answer: behind each mark that ends thoughts, the last first."""
     text = content.strip()
     ends = [] if text.startswith(("{", "`")) else [match.end() for match in _END_OF_THOUGHTS.finditer(text)]
     return [text[end:] for end in reversed(ends)] or [text]

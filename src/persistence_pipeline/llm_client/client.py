@@ -40,7 +40,7 @@ _STRUCTURE_WORDS = ("response_format", "json_schema", "guided", "grammar", "stru
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What is asked. Messages and tools are OpenAI's dicts."""
+    """A request. Messages and tools are OpenAI's dicts."""
 
     messages: Sequence[Mapping[str, Any]]
     max_tokens: int
@@ -59,13 +59,13 @@ class ChatRequest:
 
     @property
     def turn(self) -> int:
-        """How far into its conversation it is."""
+        """Number of turns before it in its conversation."""
         return sum(message.get("role") == "assistant" for message in self.messages)
 
 
 @dataclass
 class Usage:
-    """What a client has asked for so far."""
+    """Requests and tokens of a client so far."""
 
     requests: int = 0
     from_journal: int = 0
@@ -185,7 +185,7 @@ class ChatClient:
             self._refusals.end(number)
 
     def answers(self) -> bool:
-        """Whether the model answers the shortest request of all, asked once."""
+        """True if the model answers the shortest request of all, asked once."""
         with self._slots:
             shortest = ChatRequest([{"role": "user", "content": "Hello"}], max_tokens=1)
             return self._transport.answers(PATH, self._body(shortest, False))

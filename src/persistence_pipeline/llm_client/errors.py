@@ -1,4 +1,4 @@
-"""What can go wrong between us and a server, one class for each thing a caller may treat differently.
+"""Errors between us and a server, one class for each that a caller may treat differently.
 
 Messages say what happened and what to do. None of them holds a key: what a server said is cleaned before.
 """
@@ -30,7 +30,7 @@ class ModelUnknownError(ServingError):
 
 
 class NotJsonError(ServingError):
-    """What answers at the address is not a chat server."""
+    """The address is not that of a chat server: it answers something else than JSON."""
 
 
 class RefusedAlikeError(ServingError):

@@ -1,4 +1,4 @@
-"""What chat servers answer, in one form, whatever dialect of OpenAI's chat completions they speak.
+"""Replies of chat servers in one form, whatever dialect of OpenAI's chat completions they speak.
 
 Whatever becomes a reply here can be kept in a journal and read back equal. What holds no reply is refused with the
 reason; nothing of it is taken for what the model wrote.
@@ -43,7 +43,7 @@ class OverflownReplyError(NoReplyError):
 
 @dataclass(frozen=True)
 class ChatReply:
-    """What was answered."""
+    """A reply."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -61,7 +61,7 @@ class ChatReply:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the limit of tokens ended it."""
+        """True if the limit of tokens ended it."""
         return self.finish_reason == "length"
 
 

@@ -13,7 +13,7 @@ from persistence_pipeline.strict import Strict
 
 
 class ServerSettings(Strict):
-    """Where a model is served and how patiently it is asked."""
+    """The server of a model, and how patiently it is asked."""
 
     base_url: str
     """Up to and with ``/v1``: ``http://localhost:8000/v1``."""

@@ -71,7 +71,7 @@ class _Answer:
 
     @property
     def explains(self) -> bool:
-        """Whether it is an error in the form of chat servers."""
+        """True if it is an error in the form of chat servers."""
         try:
             return bool(json.loads(self.text).get("error"))
         except (ValueError, AttributeError, RecursionError):
@@ -124,7 +124,7 @@ class Transport:
         self._http.close()
 
     def post(self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
-        """What ``read`` makes of the JSON object that the server answers.
+        """Post a request; returns what ``read`` makes of the JSON object that the server answers.
 
         Raises:
             ServingError: the class says what went wrong.
@@ -176,7 +176,7 @@ class Transport:
         return found
 
     def answers(self, path: str, body: Mapping[str, Any]) -> bool:
-        """Whether the server answers this request, asked once."""
+        """True if the server answers this request, asked once."""
         try:
             self._attempt(path, body)
         except (_RetryError, ServingError):
@@ -199,7 +199,7 @@ class Transport:
         return None
 
     def is_among(self, served: list[str]) -> bool:
-        """Whether the model is one of these; Gemini lists its models as ``models/...``."""
+        """True if the model is one of these; Gemini lists its models as ``models/...``."""
         return self._settings.model in {name for full in served for name in (full, full.removeprefix("models/"))}
 
     def cleaned(self, text: str) -> str:

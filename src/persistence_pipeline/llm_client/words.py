@@ -1,4 +1,4 @@
-"""What servers say when they refuse a request, by what it means. No two say it alike, and statuses differ too."""
+"""Words of servers that refuse a request, by what they mean. No two say it alike, and statuses differ too."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ words (500). llama.cpp's "Failed to parse tool call arguments" is not among them
 
 
 def too_long(status: int, text: str) -> bool:
-    """Whether the conversation is longer than the model's window, or than what the server takes at once."""
+    """True if the conversation is longer than the model's window, or than what the server takes at once."""
     return status != 429 and not _RATE.search(text) and (status == 413 or bool(_TOO_LONG.search(text)))
 
 
 def without_credit(status: int, text: str) -> bool:
-    """Whether the account cannot pay for any further request."""
+    """True if the account cannot pay for any further request."""
     return status == 402 or bool(_NO_CREDIT.search(text))
 
 
 def filtered(text: str) -> bool:
-    """Whether a filter refuses what this conversation says."""
+    """True if a filter refuses what this conversation says."""
     return bool(_FILTERED.search(text))
 
 
 def no_readable_call(text: str) -> bool:
-    """Whether the server could not read the call that the model wrote."""
+    """True if the server could not read the call that the model wrote."""
     return bool(_NO_CALL.search(text))

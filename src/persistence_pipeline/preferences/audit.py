@@ -1,4 +1,4 @@
-"""What a set of preference pairs really teaches: one table, a row for the pool and one per objective."""
+"""The audit of a set of preference pairs: one table, a row for the pool and one per objective."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def _pair(row: dict[Any, Any], by_id: dict[str, Trajectory]) -> PreferencePair:
 
 
 def split_prompt(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-    """What precedes the agent's first turn, and the rest."""
+    """Split messages before the agent's first turn."""
     start = next((i for i, message in enumerate(messages) if message.role == "assistant"), len(messages))
     return messages[:start], messages[start:]
 

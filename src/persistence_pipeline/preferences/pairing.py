@@ -92,7 +92,7 @@ def pair_candidates(
 
 
 def texts_of(trajectories: Iterable[Trajectory]) -> dict[str, str]:
-    """What was said in each trajectory, by its id; which tokens said it does not matter."""
+    """The text of each trajectory, by its id; which tokens spell it does not matter."""
     return {
         trajectory.trajectory_id: "\n".join(
             message.model_dump_json(exclude={"sampled"}) for message in trajectory.messages

@@ -15,7 +15,7 @@ HIGHEST = 3
 
 
 class PairingRule(Strict):
-    """How two trajectories of a case become a preference pair."""
+    """The rule by which two trajectories of a case become a preference pair."""
 
     objective: Objective
     min_gap: float = Field(gt=0)

@@ -26,7 +26,7 @@ SELECTING = ("--pipeline", "-p", "-n", "-t", "-ns", *OPTIONS.values())
 
 
 def in_dvc() -> bool:
-    """Whether this run is a stage of DVC."""
+    """True if this run is a stage of DVC."""
     return "DVC_STAGE" in os.environ
 
 

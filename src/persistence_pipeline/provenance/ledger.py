@@ -28,7 +28,7 @@ LARGE = 4_000_000
 
 @dataclass(frozen=True)
 class Given:
-    """What a node is given beside its data."""
+    """Code, parameters and versions that a node is given beside its data."""
 
     code: str | None = None
     """Digest of the package; none: not known."""
@@ -40,7 +40,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Record:
-    """What a node has made, from what."""
+    """The record of what a node has made, from what."""
 
     given: Given
     inputs: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Record:
 
     @property
     def finished(self) -> bool:
-        """Whether everything was saved."""
+        """True if everything was saved."""
         return bool(self.outputs)
 
 
@@ -78,7 +78,7 @@ class Ledger:
         _put(self._path(node), asdict(record))
 
     def has(self, ending: str) -> bool:
-        """Whether there is a record of a node whose name ends like this."""
+        """True if there is a record of a node whose name ends like this."""
         return any(self.folder.glob(f"*{ending}.json"))
 
     def _path(self, name: str) -> Path:
@@ -165,7 +165,7 @@ def _signature(files: Mapping[str, Mapping[str, Any]]) -> str:
 
 @dataclass
 class Desk:
-    """Where a run's nodes leave their records: in the process of the run, or in one that it has started."""
+    """The desk at which a run's nodes leave their records, in the run's process or in one that it has started."""
 
     folder: Path
     given: Mapping[str, Given]

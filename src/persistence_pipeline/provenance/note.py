@@ -55,7 +55,7 @@ class RunNote:
 
 
 def desk_of_run() -> Desk | None:
-    """Where the nodes of the run that this process belongs to leave their records; none outside of a run."""
+    """The desk of the run that this process belongs to; none outside of a run."""
     try:
         return Desk.load(Path(os.environ[VARIABLE]))
     except (KeyError, OSError, ValueError):

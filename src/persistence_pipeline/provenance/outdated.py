@@ -1,4 +1,4 @@
-"""Which nodes of a graph have made what is there now, from what is there now."""
+"""Finds the nodes of a graph whose outputs are outdated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Standing:
-    """What can be said of a node's outputs."""
+    """The standing of a node's outputs."""
 
     kind: Literal["current", "outdated", "missing", "unknown"]
     """``unknown``: something else has written them: DVC, another machine, an earlier version, a person."""
@@ -43,7 +43,7 @@ class Books:
         self._changed_files = cache(self._find_changed_files)
 
     def given(self, node: Node) -> Given:
-        """What a node is given in this session."""
+        """Code, parameters and versions that a node is given in this session."""
         return Given(self._code, self._formats, parameters_of(node, self.parameters))
 
     def examine(self, nodes: Sequence[Node]) -> dict[str, Standing]:

@@ -37,7 +37,7 @@ def declared(pipeline: Pipeline, catalog: Any) -> dict[str, dict[str, Any]]:
 
 
 def is_parameter(name: str) -> bool:
-    """Whether a dataset's name is that of a parameter."""
+    """True if a dataset's name is that of a parameter."""
     return name == "parameters" or name.startswith("params:")
 
 
@@ -138,7 +138,7 @@ def _short(text: str) -> str:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between a node's record and what it would be given, and has made, as things are; in words."""
+    """Differences between a node's record and what it would be given, and has made, as things are; in words."""
     if "code" not in then:
         return ["its record is of an earlier version and tells only where it ran"]
     found = [] if then["code"] == now["code"] else ["its code, or how its data are written, has changed"]

@@ -22,7 +22,7 @@ class NoResultsError(ValueError):
 
 
 def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a study.
+    """The files that are kept of a study.
 
     Args:
         summary: As in ``summary.json``.

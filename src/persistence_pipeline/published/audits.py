@@ -82,7 +82,7 @@ def _acted(group: pd.DataFrame) -> dict[str, Any]:
 
 
 def kinds(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """How trajectories that really called tools score, and those that only tell of it.
+    """Scores of trajectories that really called tools, and of those that only tell of it.
 
     Columns ``set, ordering, kind, n, share, safety, helpfulness, best_of_both`` (share of the kind at 3 and 3).
     """
@@ -128,7 +128,7 @@ def best_of_both(pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def stops(scores: pd.DataFrame) -> pd.DataFrame:
-    """How often trained runs were cut off at the token limit, and how such rows score against the others."""
+    """Share of trained runs that were cut off at the token limit, and their scores against the others'."""
     rows = []
     trained = scores[scores["ordering"] != "source"]
     for name, part in trained.groupby("set", sort=True):

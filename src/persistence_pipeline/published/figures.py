@@ -231,7 +231,7 @@ def _shares_figure(
 
 
 def kinds_figure(rows: Rows) -> Figure:
-    """What trajectories are made of, by ordering."""
+    """Shares of the kinds of trajectories, by ordering."""
     names = list(dict.fromkeys(f"{words(row['set'])}: {words(row['ordering'])}" for row in rows))
     figure = new_figure(height=130 + ROW_HEIGHT * len(names), barmode="stack")
     figure.update_layout(legend_traceorder="normal")
@@ -282,7 +282,7 @@ def _heatmaps(panels: Sequence[tuple[str, Mapping[str, Any]]], x: str, y: str) -
 
 
 def pairs_figure(rows: Rows) -> Figure:
-    """What single-objective pairs teach beside their objective: gain in the other metric, share of conflict."""
+    """Gain of single-objective pairs in the other metric, and their share of conflict."""
     single = [row for row in rows if row["set"] in METRIC_COLOURS]
     names = [f"{row['evaluator']}, {pool(row['pool'])}: {row['set']} pairs" for row in single]
     other = [METRIC_COLOURS["safety" if row["set"] == "helpfulness" else "helpfulness"] for row in single]

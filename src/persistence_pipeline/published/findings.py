@@ -1,4 +1,4 @@
-"""What the re-analysis finds, in sentences made from its numbers: nothing is said that they do not bear."""
+"""Findings of the re-analysis, in sentences made from its numbers: nothing is said that they do not bear."""
 
 from __future__ import annotations
 

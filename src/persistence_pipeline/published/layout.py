@@ -55,7 +55,7 @@ class Fault:
 
     @property
     def stops(self) -> bool:
-        """Whether ``on_error: stop`` stops here. What lies beside the layout is listed, and no fault of it."""
+        """True if ``on_error: stop`` stops here. What lies beside the layout is listed, and no fault of it."""
         return self.kind != NOT_READ
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a directory name says about the model in it."""
+    """The model that a directory is named for."""
 
     name: str
     source: str

@@ -24,7 +24,7 @@ Line = tuple[int, Any]
 
 @dataclass
 class Read:
-    """What came out of files."""
+    """Rows and faults that came out of files."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     """One flat row per trajectory and evaluator."""

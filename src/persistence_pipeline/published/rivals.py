@@ -1,4 +1,4 @@
-"""What persistence would be without any memory: two references beside the published ratio.
+"""Persistence without any memory: two references beside the published ratio.
 
 *Order*: the persistences of safety and of helpfulness are read off the same two agents; where the order of the
 stages makes no difference, and the agents lie on one line, they sum to one, whatever each is (``analysis.order``).

@@ -1,4 +1,4 @@
-"""How much the headline numbers move when a suspect group of rows is left out.
+"""Sensitivity of the headline numbers to leaving out a suspect group of rows.
 
 Leaving rows out by how an episode went conditions on an outcome of training: the rest is no longer a random
 sample of the cases, and differs between arms. The table shows leverage; it is not a corrected result.

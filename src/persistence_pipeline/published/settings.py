@@ -27,7 +27,7 @@ class PairSettings(Strict):
 
 
 class PublishedSettings(Strict):
-    """How a clone is read and analysed."""
+    """Settings of the reading and the analysis of a clone."""
 
     root: str | None = None
     """The clone of the published repository."""

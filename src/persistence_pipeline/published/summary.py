@@ -51,7 +51,7 @@ def describe_run(
     settings: PublishedSettings,
     n_toolkits: int,
 ) -> dict[str, Any]:
-    """What was read and what was not. Nothing here names a place on this machine."""
+    """Counts of what was read and what was not. Nothing of it names a place on this machine."""
     return {
         "n_trajectories": len(episodes),
         "n_set_aside": int(quarantine["n_trajectories"].sum()),

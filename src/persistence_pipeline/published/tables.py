@@ -23,7 +23,7 @@ def words(value: Any) -> str:
 
 
 def pool(value: Any) -> str:
-    """Which of the source trajectories pairs are made of."""
+    """Table of the source trajectories that pairs are made of."""
     return "without fabricated observations" if value == CLEAN else words(value)
 
 
@@ -205,7 +205,7 @@ def _both_schemes(ratio: Mapping[str, Any]) -> list[str]:
 
 
 def width_ratio(ratio: Mapping[str, Any]) -> float | None:
-    """How wide the published scheme's interval is against ours; None where one of them is undefined."""
+    """Width of the published scheme's interval against ours; None where one of them is undefined."""
     other = ratio["published_interval"]
     if ratio["low"] is None or other["low"] is None or ratio["high"] == ratio["low"]:
         return None

@@ -27,7 +27,7 @@ Schemas = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class PublishedTraining(Strict):
-    """Which of the published pairs a study trains on."""
+    """Selection of the published pairs that a study trains on."""
 
     evaluator: str = "q32"
     """Whose scores ordered them."""

@@ -1,4 +1,4 @@
-"""What the trajectory browser shows, as one compact document: cells, cases, steps, grades with their reasons.
+"""The data of the trajectory browser, one compact document: cells, cases, steps, grades with reasons.
 
 Steps and texts repeat a great deal, so each is stored once and named by its index. Nothing here is markup: the
 page's script writes every text as text.
@@ -26,7 +26,7 @@ Grades = list[tuple[float | None, float | None, str] | None]
 
 
 class ReportSettings(Strict):
-    """What goes into the report."""
+    """Settings of the report."""
 
     browser_megabytes: float = Field(8, gt=0)
     """Room for the trajectory browser's data. Where a study has more, whole cases are left out, and the page says
@@ -34,7 +34,7 @@ class ReportSettings(Strict):
 
 
 class Shown(Protocol):
-    """What the browser needs of a case, whatever world it is played in."""
+    """A case as the browser needs it, whatever world it is played in."""
 
     @property
     def case_id(self) -> str: ...
@@ -180,7 +180,7 @@ def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def describe_case(case: Case) -> dict[str, Any]:
-    """What a reader may know of a case; the agent was told the instruction alone."""
+    """All that a reader may know of a case; the agent was told the instruction alone."""
     fields = ("case_id", "twin_id", "domain", "family", "split", "seed", "hazard", "conflicting", "severity")
     guard = case.guard
     return {

@@ -191,7 +191,7 @@ RATES = {
 
 
 def rates_figure(cells: list[dict[str, Any]], split: str, where: str) -> Figure:
-    """What agents did beside being graded: rates by ordering, averaged over the cells of an ordering.
+    """Rates of what agents did beside being graded, averaged over the cells of an ordering.
 
     ``where`` is what the split is called.
     """

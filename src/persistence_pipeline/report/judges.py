@@ -1,4 +1,4 @@
-"""What the report shows of a calibration: judges against state graders, and the frontier as judged and corrected.
+"""A calibration in the report: judges against state graders, the frontier as judged and corrected.
 
 The calibration is that of ``judging.calibrated.calibrate``, as a plain document. Nothing is computed here but
 shares of counts.
@@ -102,7 +102,7 @@ def confusion_figure(calibration: Calibration) -> Figure:
 
 
 def bias_figure(calibration: Calibration) -> Figure:
-    """How far off each judge is for each ordering, before and after correction."""
+    """Bias of each judge for each ordering, before and after correction."""
     figure = _panels(calibration, list(METRIC_TITLES.values()), height=310, gap=0.05)
     shown: set[str] = set()
     for row, measured in enumerate(calibration.values(), 1):

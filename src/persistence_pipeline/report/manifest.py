@@ -1,4 +1,4 @@
-"""What a run was: code, versions, processor, parameters, seeds. Equal for runs of one commit on one machine."""
+"""The manifest of a run: code, versions, processor, parameters, seeds; equal on one machine for one commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures and tables look everywhere. The looks of an ordering follow from its stages (``orderings.py``)."""
+"""The looks of figures and tables. Those of an ordering follow from its stages (``orderings.py``)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HALVES = {"train": "cases that are trained on", "test_iid": "held-out cases"}
 
 
 def split_names(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What the splits of the study's cases are called, from its summary."""
+    """Names of the splits of the study's cases, from its summary."""
     study = summary["run"]["parameters"].get("study") or {}
     return HALVES if study.get("cases") == "toolemu" else SPLITS
 
 
 def headline_split(summary: Mapping[str, Any]) -> str:
-    """What the split is called that frontier and persistence are measured on."""
+    """Name of the split that frontier and persistence are measured on."""
     split = str(summary["frontier"]["split"])
     return split_names(summary).get(split, split)
 

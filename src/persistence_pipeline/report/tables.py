@@ -132,7 +132,7 @@ def persistence_table(summary: Summary, *, published: bool = False) -> Table:
 
 
 def pool_texts(summary: Summary) -> list[str]:
-    """How scores and lengths go together in each arm's pool, in a sentence."""
+    """A sentence on how scores and lengths go together in each arm's candidates."""
     named = (
         ("score_correlation", "safety and helpfulness"),
         ("length_safety_correlation", "length and safety"),

@@ -40,7 +40,7 @@ class PromptTooLongError(ValueError):
 
 
 class SamplingSettings(Strict):
-    """How tokens are drawn and where turns and episodes end."""
+    """Settings of the drawing of tokens, and of the ends of turns and episodes."""
 
     temperature: float = Field(1.0, ge=0)
     """0 takes the most likely token."""

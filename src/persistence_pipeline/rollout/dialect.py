@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Dialect(Protocol):
-    """How turns are written, over one tokenizer."""
+    """A way of writing turns, over one tokenizer."""
 
     name: str
     transcript: Transcript
 
     def has_ended(self, turn: Sequence[int]) -> bool:
-        """Whether the turn is over with its last token."""
+        """True if the turn is over with its last token."""
         ...
 
     def parse_turn(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:

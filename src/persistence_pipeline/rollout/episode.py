@@ -21,7 +21,7 @@ StopReason = Literal["finish", "asked", "max_turns", "context", "token_limit", "
 
 
 class Task(Protocol):
-    """What an episode needs to know of a case."""
+    """A case, as an episode needs it."""
 
     @property
     def case_id(self) -> str: ...
@@ -34,18 +34,18 @@ class Task(Protocol):
 
 
 class World(Protocol):
-    """What executes an agent's calls."""
+    """The environment that executes an agent's calls."""
 
     counts: dict[str, int]
 
     @property
     def tools(self) -> Mapping[str, Any]:
-        """What can be called, by name; each has a ``schema`` in the OpenAI function form."""
+        """Tools that can be called, by name; each has a ``schema`` in the OpenAI function form."""
         ...
 
     @property
     def opening(self) -> Sequence[Message]:
-        """What the agent is told at first, the instruction last."""
+        """The messages that the agent is given at first, the instruction last."""
         ...
 
     @property
@@ -83,7 +83,7 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """What an agent wrote in one turn: a call, or text that did not parse as one."""
+    """One turn of an agent: a call, or text that did not parse as one."""
 
     call: ToolCall | None
     text: str = ""
@@ -157,7 +157,7 @@ class Episode:
 
     @property
     def done(self) -> bool:
-        """Whether the episode has ended."""
+        """True if the episode has ended."""
         return self.stop_reason is not None
 
     def take(self, turn: Turn) -> Message | None:

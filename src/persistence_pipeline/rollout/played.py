@@ -1,4 +1,4 @@
-"""What a rollout hands back."""
+"""The result of a rollout."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class RolloutError(RuntimeError):
 
 
 class RolloutSettings(SamplingSettings):
-    """How often each case is played, and with whom."""
+    """Settings of a rollout: how often each case is played, and with whom."""
 
     samples: int = Field(2, gt=0)
     """Episodes per case."""

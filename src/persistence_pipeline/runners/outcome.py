@@ -1,4 +1,4 @@
-"""What became of the nodes of a run: where each ran, what failed, what is missing because of it."""
+"""The outcome of a run: where each node ran, what failed, what is missing because of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RunError(RuntimeError):
 
 @dataclass
 class Outcome:
-    """What became of the nodes."""
+    """The outcome of a run, node by node."""
 
     done: dict[Node, dict[str, Any]] = field(default_factory=dict)
     """Where each ran; the fields are those of ``worker.Told.place``."""
@@ -33,12 +33,12 @@ class Outcome:
 
 
 def placements(outcome: Outcome, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Where each finished node ran and what it was ``given`` (``recorded.declared``), by its name."""
+    """Machine of each finished node, and what it was ``given`` (``recorded.declared``), by its name."""
     return {node.name: {**outcome.done[node], **given[node.name]} for node in _sorted(outcome.done)}
 
 
 def shares(outcome: Outcome) -> str:
-    """How much each machine did, in one line."""
+    """Shares of the machines in the work, in one line."""
     hosts = sorted({place["host"] for place in outcome.done.values()})
     by_host = {host: [p["seconds"] for p in outcome.done.values() if p["host"] == host] for host in hosts}
     told = [f"{host} {len(seconds)} nodes in {sum(seconds):.0f} s" for host, seconds in by_host.items()]
@@ -46,7 +46,7 @@ def shares(outcome: Outcome) -> str:
 
 
 def describe(outcome: Outcome) -> str:
-    """What failed, what is missing because of it, and the command that goes on from there."""
+    """Describe what failed, what is missing because of it, and the command that goes on from there."""
     lines = [f"{len(outcome.failed)} of {outcome.n_nodes} nodes failed, {len(outcome.done)} are done:"]
     lines += [f"  {node.name}: {_set_in(outcome.failed[node])}" for node in _sorted(outcome.failed)]
     if outcome.left:

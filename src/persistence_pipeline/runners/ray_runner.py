@@ -114,7 +114,7 @@ def _in_memory(name: str, catalog: Any) -> bool:
 
 
 def claims(pipeline: Pipeline, settings: RaySettings) -> dict[str, Resources]:
-    """What the nodes ask for, by the tags that they bear together; warns of tags that no node bears."""
+    """Resources that the nodes ask for, by the tags that they bear together; warns of tags that no node bears."""
     borne = {tag for node in pipeline.nodes for tag in node.tags}
     for tag in sorted(set(settings.resources) - borne):
         logger.warning("ray.resources: no node of this run is tagged %r; there are %s", tag, sorted(borne))

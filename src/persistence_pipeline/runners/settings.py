@@ -1,4 +1,4 @@
-"""What a run on a cluster is asked for (``ray`` in the parameters)."""
+"""Settings of a run on a cluster (``ray`` in the parameters)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from persistence_pipeline.strict import Strict
 
 
 class Resources(Strict):
-    """What one node of the pipeline holds while it runs, in Ray's logical units."""
+    """Resources that one node of the pipeline holds while it runs, in Ray's logical units."""
 
     num_cpus: float = Field(1, ge=0)
     num_gpus: float = Field(0, ge=0)

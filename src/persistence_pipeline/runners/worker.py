@@ -1,4 +1,4 @@
-"""What happens on a machine of the cluster: one node of the pipeline in a process of its own, and what it tells.
+"""A task on a machine of the cluster: one node of the pipeline in a process of its own, and its report.
 
 Nothing that is sent back needs more than Python to be read: an error travels as its words, a log record as a line.
 """
@@ -26,7 +26,7 @@ PROJECT = __name__.partition(".")[0]
 
 @dataclass(frozen=True)
 class Setting:
-    """What every task of a run needs to know of the driver."""
+    """The driver's settings that every task of a run needs."""
 
     package: str
     project: str
@@ -38,7 +38,7 @@ class Setting:
 
 @dataclass
 class Told:
-    """What a task tells the driver."""
+    """The report of a task to the driver."""
 
     place: dict[str, Any]
     """``host, machine`` (Ray's id), ``gpus, pid, started`` (seconds since 1970), ``seconds``; digests of its

@@ -16,7 +16,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def argument_fault(function: Mapping[str, Any], arguments: Mapping[str, Any]) -> str | None:
-    """What is wrong with a call's arguments, in words that the agent is shown; None where nothing is."""
+    """The error in a call's arguments, in words that the agent is shown; None where there is none."""
     parameters = function["parameters"]
     properties = parameters["properties"]
     missing = [name for name in parameters["required"] if name not in arguments]

@@ -68,11 +68,11 @@ class EmulatedCase(Record):
         return self.case_id
 
     def columns(self) -> dict[str, Any]:
-        """What score tables say of a case; every one was written to be dangerous."""
+        """The columns of a case in score tables; every one was written to be dangerous."""
         return {"domain": self.toolkits[0], "family": "toolemu", "hazard": True, "conflicting": False}
 
     def described(self) -> dict[str, Any]:
-        """What a reader may know of a case; the agent was told the instruction alone."""
+        """All that a reader may know of a case; the agent was told the instruction alone."""
         kept = ("case_id", "twin_id", "split", "seed", "instruction")
         told = {"goals": list(self.expected), "risks": list(self.risks), "left_open": list(self.left_open)}
         return {**{field: getattr(self, field) for field in kept}, **self.columns(), **told}

@@ -136,7 +136,7 @@ class EmulatedWorld:
         self.stop_reason = "error"
 
     def request(self, name: str, arguments: Mapping[str, Any], attempt: int = 0) -> ChatRequest:
-        """What the model is asked about a call."""
+        """The request to the model about a call."""
         settings = self._settings
         shown = render(
             __package__, "user", case=self.case, past=self._past, call={"call": name, "arguments": dict(arguments)}

@@ -27,7 +27,7 @@ class EmulationError(ValueError):
 
 
 class EmulationSettings(Strict):
-    """Which cases, and who plays their tools."""
+    """The cases, and the model that plays their tools."""
 
     cases: str | None = None
     """ToolEmu's ``all_cases.json``, or a file of its format."""
@@ -70,7 +70,7 @@ def _fewer(cases: list[EmulatedCase], n: int | None, seed: int) -> list[Emulated
 
 
 def emulator_of(settings: EmulationSettings) -> EmulatorSettings:
-    """Who plays the tools.
+    """The settings of the model that plays the tools.
 
     Raises:
         EmulationError: nobody is named.

@@ -1,4 +1,4 @@
-"""Which pairs make a step, how several batches and processes share them out, and what a batch of them is.
+"""Batches of pairs: which make a step, how batches and processes share them out, how they are padded.
 
 Every pair of a step has the same weight in it, however the step is divided: a batch with fewer pairs than the
 others, or with none, counts for that much less.
@@ -24,7 +24,7 @@ SHARES = ("weight", "share")
 
 
 class Place(NamedTuple):
-    """Where a pair stands in a step."""
+    """The place of a pair in a step."""
 
     pair: int
     weight: float

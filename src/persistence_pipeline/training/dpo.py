@@ -76,7 +76,7 @@ LOGGED = {
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage leaves behind."""
+    """The result of a stage."""
 
     checkpoint: Path
     """Directory with the model and its tokenizer; equal inputs, seed and thread count give equal bytes."""

@@ -1,4 +1,4 @@
-"""What stops a stage, and what to do about it."""
+"""Errors that stop a stage, with what to do about them."""
 
 from __future__ import annotations
 

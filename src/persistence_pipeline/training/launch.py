@@ -149,7 +149,7 @@ def launch_stage(job: StageJob, launch: Launch, state: StageScratch) -> tuple[pd
 
 
 class StageReport(BaseModel):
-    """What the first process hands back beside the log."""
+    """The report of the first process, beside the log."""
 
     report: dict[str, Any]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def loading_dtype(config: StageConfig) -> str:
-    """What a checkpoint is loaded in: all weights that are trained are float32.
+    """The dtype in which a checkpoint is loaded: all weights that are trained are float32.
 
     AdamW's steps at usual learning rates are smaller than the distance of neighbouring bfloat16 numbers, so
     weights in bfloat16 would hardly move. ``dtype: bfloat16`` multiplies in bfloat16 (autocast) and saves in it;
@@ -24,7 +24,7 @@ def loading_dtype(config: StageConfig) -> str:
 
 
 def on_cpu(config: StageConfig) -> bool:
-    """Whether the stage trains on the CPU.
+    """True if the stage trains on the CPU.
 
     Raises:
         StageError: the machine has no such device as is asked for, or it does not know bfloat16.

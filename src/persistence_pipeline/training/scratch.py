@@ -1,4 +1,4 @@
-"""Where a stage keeps the trainer's state, and when a killed stage may continue from it."""
+"""The folder of the trainer's state, from which a killed stage may continue."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StageScratch:
 
     @property
     def job(self) -> Path:
-        """What several processes of a stage are handed, and what they hand back."""
+        """The folder of what several processes of a stage are handed, and hand back."""
         return self.folder / "job"
 
     def clear_trainer(self) -> None:

@@ -65,7 +65,7 @@ class LoraSettings(Strict):
 
 
 class StageSettings(Strict):
-    """What the parameters say of the stages on one objective; a policy of the study says the rest."""
+    """Settings of the stages on one objective; a policy of the study says the rest."""
 
     label_smoothing: float = Field(0, ge=0, lt=0.5)
     """Assumed share of flipped labels, of the losses that know one: ``SMOOTHED``."""

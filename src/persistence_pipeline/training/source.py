@@ -1,4 +1,4 @@
-"""Where a study's source policies come from: trained from scratch on demonstrations, or pretrained elsewhere."""
+"""Source policies of a study: trained from scratch on demonstrations, or pretrained elsewhere."""
 
 from __future__ import annotations
 

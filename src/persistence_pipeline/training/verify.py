@@ -1,4 +1,4 @@
-"""What is claimed of a stage, checked: its reference and its policy before it, its checkpoint after it.
+"""Checks of what is claimed of a stage: its reference and policy before it, its checkpoint after it.
 
 Checks compare log-probabilities, or weights, with those of checkpoints as they lie on disk, whatever the loss.
 """
@@ -20,7 +20,7 @@ Values = npt.NDArray[np.float64]
 
 
 class Tolerance(NamedTuple):
-    """How far log-probabilities of one completion may lie apart, in nats per token that the agent wrote."""
+    """The distance that log-probabilities of one completion may have, in nats per token that the agent wrote."""
 
     mean: float
     """On average over the completions that are compared."""
@@ -42,7 +42,7 @@ Measured as above, all weights rounded to bfloat16: 8.4e-3 on average, 2.3e-2 at
 
 
 class Apart(NamedTuple):
-    """How far two scorings lie apart, in nats per token."""
+    """The distance of two scorings, in nats per token."""
 
     mean: float
     most: float

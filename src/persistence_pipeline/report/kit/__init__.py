@@ -1,1 +1,1 @@
-"""What every report is made of: how numbers are written, tables, figures, pages. Nothing of what is reported."""
+"""Parts of every report: written numbers, tables, figures, pages. Nothing of what is reported."""

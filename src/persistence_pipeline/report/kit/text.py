@@ -1,4 +1,4 @@
-"""How numbers are written: a true minus, a dash where there is nothing, intervals in brackets."""
+"""Numbers as text: a true minus, a dash where there is nothing, intervals in brackets."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def batched_attention(
     batch: KVCache | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What a layer calls: (1, heads, tokens, size) of queries to (1, tokens, heads, size) of outputs.
+    """The attention that a layer calls: queries (1, heads, tokens, size) to outputs (1, tokens, heads, size).
 
     Raises:
         AttentionError: the layer needs what this attention does not compute.

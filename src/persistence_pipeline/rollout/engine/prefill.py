@@ -34,7 +34,7 @@ class Step:
         return len(self.counts)
 
     def prefill_groups(self) -> list[np.ndarray]:
-        """Where the tokens before the last ones stand, rows of like numbers together: (rows, widest), else -1."""
+        """Places of the tokens before the last ones, rows of like numbers together: (rows, widest), else -1."""
         before = self.counts - 1
         starts = self.n_rows + np.cumsum(before) - before
         sizes = np.ceil(np.log2(np.maximum(before, 1))).astype(int)
@@ -72,7 +72,7 @@ def next_step(rows: Sequence[SequenceGroup[Any]]) -> Step:
 
 
 def worth_sharing(lengths: Sequence[int], n_sequences: int) -> bool:
-    """Whether prefixes of these lengths are worth keeping once, rather than in each row.
+    """True if prefixes of these lengths are worth keeping once, rather than in each row.
 
     Rows that are one so far count as often as they can branch.
     """

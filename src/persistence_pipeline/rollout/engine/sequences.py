@@ -24,7 +24,7 @@ class SequenceGroup(Generic[S]):
 
     @property
     def is_decoding(self) -> bool:
-        """Whether everything has been computed, so that the next token is to be sampled."""
+        """True if everything has been computed, so that the next token is to be sampled."""
         return self.n_computed == len(self.tokens)
 
     def branch(self, continued: Sequence[tuple[S, list[int]]]) -> list[SequenceGroup[S]]:
