@@ -14,6 +14,9 @@ from tests.served import transformers_serve  # noqa: F401
 
 from tiny import SPECIAL, TEMPLATE, WORDS
 
+LONG = ("dvc", "pipelines", "faults", "runners", "rollout", "docs", "published", "gpu", "report")
+"""Folders whose tests take more than a minute of CPU time, the longest first."""
+
 settings.register_profile("project", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("project")
 
@@ -23,13 +26,23 @@ def pytest_configure() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read where NumPy and torch are loaded
 
 
+def _folder(nodeid: str) -> str:
+    return nodeid.split("::")[0].split("/")[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders that take long: short ones fill up the end, so that both processes end together."""
+    order = {folder: place for place, folder in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(_folder(item.nodeid), len(order)))
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Side by side (`pytest -n 2`), the tests of one folder stay in one process: they share what is expensive."""
     from xdist.scheduler import LoadScopeScheduling
 
     class FolderScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.split("::")[0].split("/")[1]
+            return _folder(nodeid)
 
     return FolderScheduling(config, log)
 
