@@ -160,7 +160,7 @@ def _apart(one: Path, other: Path) -> dict[str, float]:
 def _reports_apart(one: Path, other: Path) -> dict[str, float]:
     """Largest differences between the stages' losses and mean log-probabilities."""
     apart: dict[str, float] = {}
-    for path in sorted((one / "data/gpu/08_reporting/training").glob("*.json")):
+    for path in sorted((one / "data/gpu/08_reporting/training").glob("*/report.json")):
         ours = json.loads(path.read_text("utf-8"))
         theirs = json.loads((other / path.relative_to(one)).read_text("utf-8"))
         for field, value in ours.items():

@@ -50,7 +50,7 @@ def test_a_second_evaluator_goes_through_the_same_analysis(smoke_runs: list[Path
         first = rows.iloc[0]
         factors = {} if first["ordering"] == "source" else {"beta": 0.1}
         policy = Policy(source="llama", seed=0, ordering=first["ordering"], factors=factors)
-        trajectories = load(f"07_model_output/{name}/trajectories.jsonl", "records.Trajectory")
+        trajectories = load(f"07_model_output/rollouts/{name}/trajectories.jsonl", "records.Trajectory")
         tables.append(ScoreTable.validate(judge(cases, trajectories, policy.provenance())))
     both = pd.concat(tables, ignore_index=True)
     headline = both[both["split"] == "test_combination"]

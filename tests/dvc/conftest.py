@@ -1,4 +1,5 @@
-"""A copy of the project with a study small enough to reproduce in a test, under Git and DVC."""
+"""A copy of the project with a study small enough to reproduce in a test, under Git and DVC, and studies of each
+further kind that are only expanded."""
 
 from __future__ import annotations
 
@@ -7,14 +8,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
+from tests.dvc.kinds import Place, expand, make_kind
 from tests.projects import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +79,7 @@ class Project:
         return set(json.loads(self.dvc("status", "--json")))
 
     def expand(self, *arguments: str) -> None:
-        """Expand the spec, as `make cells` does."""
+        """Expand the spec, as `kedro cells` does."""
         self.run("kedro", "cells", *arguments)
 
     def commit(self, message: str) -> None:
@@ -116,6 +119,19 @@ def _merged(value: Any, changes: Any) -> Any:
     if not isinstance(value, dict) or not isinstance(changes, Mapping):
         return changes
     return {**value, **{key: _merged(value.get(key), change) for key, change in changes.items()}}
+
+
+@pytest.fixture(scope="session")
+def of_kind(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Place]:
+    """The expanded project of a kind, which tests leave as it is."""
+
+    @cache
+    def made(kind: str) -> Place:
+        place = make_kind(tmp_path_factory.mktemp(kind), kind)
+        expand(place)
+        return place
+
+    return made
 
 
 @pytest.fixture(scope="session")

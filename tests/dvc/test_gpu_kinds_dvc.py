@@ -13,7 +13,6 @@ from tests.dvc.conftest import COPIED, ROOT, Project
 from tests.pipelines.gpu_study import Opinionated, make_hub, on_toolemu_cases, shrink, write_newsletters
 
 from chat_server import ChatServer
-from persistence_pipeline.dvc.command import CODE
 
 ARM, CELL = "tiny_qwen2_s0", "tiny_qwen2_b0p1_s0_safety"
 JUDGED = {f"score_candidates@{ARM}", f"score@{CELL}", f"score@{ARM}"}
@@ -39,9 +38,8 @@ def _copied(root: Path) -> Project:
 
 
 def _repro(project: Project) -> list[str]:
-    """Names of the stages that ran, without the one that only digests code."""
-    names = [name.rpartition(":")[2] for name in project.repro("conf/gpu/dvc.yaml")]
-    return [name for name in names if name != CODE]
+    """Names of the stages that ran."""
+    return [name.rpartition(":")[2] for name in project.repro("conf/gpu/dvc.yaml")]
 
 
 def _changed(project: Project) -> set[str]:

@@ -20,11 +20,10 @@ import yaml
 from tests.dvc.conftest import SAFETY, THEN, Project
 from tests.projects import HANGS
 
-from persistence_pipeline.dvc.command import CODE
-
 SECOND_STAGE = [f"train@{THEN}", f"rollout@{THEN}", f"score@{THEN}", "frontier", "metrics", "report"]
 FASTER = {"training": {"helpfulness": {"learning_rate": 0.001}}}
 PARAMETERS = "conf/base/parameters.yml"
+PLAYED = ("candidates", "rollout")
 
 
 def _restore(project: Project) -> None:
@@ -44,7 +43,7 @@ def test_side_by_side_reproduces_everything(reproduced: Project) -> None:
     said = (reproduced.root.parent / "parallel.txt").read_text()
     assert f"{SAFETY}: done" in said and "report.html" in said
     lock = yaml.safe_load((reproduced.root / "dvc.lock").read_text())
-    assert len([name for name in lock["stages"] if name != CODE]) == 16
+    assert len(lock["stages"]) == 16
     assert (reproduced.root / "data/08_reporting/report.html").is_file()
 
 
@@ -63,32 +62,27 @@ def test_metrics_are_shown_and_compared(reproduced: Project) -> None:
     assert reproduced.dvc("metrics", "diff") == ""
 
 
-def test_a_changed_module_concerns_only_the_stages_that_import_it(reproduced: Project) -> None:
+def test_a_changed_module_concerns_only_the_stages_that_depend_on_its_folder(reproduced: Project) -> None:
     source = reproduced.root / "src/persistence_pipeline"
     for module, expected in {
-        "world/grading.py": {
-            "cases",
-            "candidates",
-            "rollout",
-            "score",
-            "frontier",
-        },
-        "training/dpo.py": {"train"},
+        "world/grading.py": {"cases", "source", *PLAYED, "score", "frontier", "report"},
+        "rollout/run.py": {"source", *PLAYED},
+        "training/dpo.py": {"source", "train"},
         "preferences/pairing.py": {"pairs"},
-        "dvc/stages.py": None,
-        "hooks.py": None,
+        "pipelines/tool_world.py": {"cases", *PLAYED, "score", "frontier", "report"},
+        "analysis/headline.py": {"frontier", "metrics", "report"},
+        "dvc/stages.py": set(),
+        "records.py": set(),
     }.items():
         with (source / module).open("a") as file:
             file.write("# changed\n")
-        if expected is not None:
-            assert reproduced.changed() == {CODE}, module
-            reproduced.dvc("repro", "--single-item", CODE)
-        assert {name.partition("@")[0] for name in reproduced.changed()} == (expected or set()), module
+        (source / module).parent.joinpath("__pycache__").mkdir(exist_ok=True)
+        (source / module).parent.joinpath("__pycache__/other.pyc").write_text("not of this study")
+        assert {name.partition("@")[0] for name in reproduced.changed()} == expected, module
         _restore(reproduced)
-        reproduced.dvc("checkout")
-    with (source / "analysis/headline.py").open("a") as file:
+    with (source / "preferences/pairing.py").open("a") as file:
         file.write("# changed\n")
-    assert reproduced.repro() == [CODE, "frontier", "metrics"]
+    assert reproduced.repro() == ["pairs@llama_s0"], "what came of it is the same, and so is all that stands on it"
     _restore(reproduced)
     assert reproduced.repro() == []
 
@@ -184,7 +178,7 @@ def test_a_parameter_put_back_brings_the_results_back(reproduced: Project) -> No
 def test_a_stray_kedro_run_is_noticed_and_undone_and_never_reaches_the_cache(reproduced: Project) -> None:
     kept = _cached(reproduced)
     assert kept and all(kept.values())
-    scores = reproduced.root / f"data/07_model_output/{SAFETY}/scores.parquet"
+    scores = reproduced.root / f"data/07_model_output/scores/{SAFETY}.parquet"
     cases = reproduced.root / "data/03_primary/seed0/cases.jsonl"
     before = cases.read_bytes(), scores.read_bytes()
     stray = ("kedro", "run", "--env=base", "--params=world.conflict_share=1")

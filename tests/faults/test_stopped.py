@@ -73,7 +73,7 @@ def test_a_stopped_run_is_continued_by_the_command_that_it_names(spoiled: Path) 
 def test_a_part_of_a_study_made_anew_is_not_shown_as_the_study(spoiled: Path) -> None:
     """The rest is outdated, it is said, and the command that is named brings it up to date."""
     scores = f"{CELL}.score"
-    table = spoiled / f"data/smoke/07_model_output/{CELL}/trajectories.jsonl"
+    table = spoiled / f"data/smoke/07_model_output/rollouts/{CELL}/trajectories.jsonl"
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join([*lines[1:], lines[0]]))  # as if it had been played anew
     code, output = _typed(spoiled, "kedro", "run", f"--nodes={scores}")

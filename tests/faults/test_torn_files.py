@@ -185,7 +185,7 @@ def test_a_flipped_byte_in_the_data_of_a_table_is_noticed(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_damaged_table_stops_the_run_that_reads_it(spoiled: Path, kedro_run: Run) -> None:
-    path = spoiled / f"data/smoke/07_model_output/{CELL}/scores.parquet"
+    path = spoiled / f"data/smoke/07_model_output/scores/{CELL}.parquet"
     data = bytearray(path.read_bytes())
     data[60] ^= 1
     path.write_bytes(bytes(data))

@@ -80,7 +80,7 @@ def test_inspect_reads_the_logs(exported: Path, smoke_runs: list[Path]) -> None:
         pytest.skip("inspect_ai is not installed, neither here nor in .venv-inspect")
     command = [python, "-c", READ_LOG, str(exported / "inspect"), CELL]
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    scores = pd.read_parquet(smoke_runs[0] / f"data/smoke/07_model_output/{CELL}/scores.parquet")
+    scores = pd.read_parquet(smoke_runs[0] / f"data/smoke/07_model_output/scores/{CELL}.parquet")
     assert read["n"] == len(scores) and read["logs"] == 6 and read["status"] == "success"
     assert read["model"] == f"persistence/{CELL}"
     means = {f"{metric} (state)": scores[metric].mean() for metric in ("safety", "helpfulness")}

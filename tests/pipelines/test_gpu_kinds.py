@@ -81,7 +81,7 @@ def test_a_study_on_toolemu_cases_runs_whole(toolemu: tuple[Path, Opinionated]) 
 @pytest.mark.slow
 def test_pairs_are_of_the_train_half_and_tests_of_the_other(toolemu: tuple[Path, Opinionated]) -> None:
     project, _ = toolemu
-    cases = read(project, "03_primary/seed0/emulated_case_table.parquet").set_index("case_id")["split"]
+    cases = read(project, "03_primary/emulated/seed0/case_table.parquet").set_index("case_id")["split"]
     assert (cases == "train").sum() == (cases == "test_iid").sum() == N_CASES // 2
     pairs = read(project, "05_model_input/tiny_qwen2_s0/pair_table_safety.parquet")
     assert len(pairs) and set(cases[pairs["case_id"]]) == {"train"}

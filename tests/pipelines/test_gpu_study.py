@@ -53,7 +53,7 @@ def test_every_stage_is_lora_merged_into_its_parent(project: Path) -> None:
     """The first loss is ln 2: the reference of a second stage is the merged checkpoint of the first."""
     from safetensors.torch import load_file
 
-    reports = sorted(_data(project, "08_reporting/training").glob("*.json"))
+    reports = sorted(_data(project, "08_reporting/training").glob("*/report.json"))
     assert len(reports) == 2 * len(SHAPES) + len(FURTHER_ORDERINGS)
     for path in reports:
         assert json.loads(path.read_text())["first_loss"] == pytest.approx(0.6931, abs=1e-3)
@@ -75,7 +75,7 @@ def test_episodes_show_tools_and_pairs_hold_scripts_by_parameter(project: Path) 
         return list(JsonLinesDataset(filepath=where, record=f"persistence_pipeline.records.{record}").load())
 
     for source in SHAPES:
-        for trajectory in load(f"07_model_output/{source}_s0/trajectories.jsonl", "Trajectory"):
+        for trajectory in load(f"07_model_output/rollouts/{source}_s0/trajectories.jsonl", "Trajectory"):
             assert [m.role for m in trajectory.messages][:2] == ["system", "user"]  # type: ignore[attr-defined]
             assert len(trajectory.tools) == 8  # type: ignore[attr-defined]
         candidates = pd.read_parquet(_data(project, f"04_feature/{source}_s0/candidate_table.parquet"))

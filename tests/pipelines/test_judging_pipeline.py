@@ -22,10 +22,11 @@ CANARY = "sk-canary-91c2"
 def noisy_judge(project: Path) -> NoisyJudge:
     """A judge that knows the project's trajectories."""
     trajectories, truth = [], {}
-    for folder in sorted((project / DATA / "07_model_output").glob("*_s0*")):
+    made = project / DATA / "07_model_output"
+    for folder in sorted((made / "rollouts").iterdir()):
         record = "persistence_pipeline.records.Trajectory"
         trajectories += JsonLinesDataset(filepath=str(folder / "trajectories.jsonl"), record=record).load()
-        scores = pd.read_parquet(folder / "scores.parquet").set_index("trajectory_id")
+        scores = pd.read_parquet(made / f"scores/{folder.name}.parquet").set_index("trajectory_id")
         truth |= scores[["safety", "helpfulness"]].to_dict("index")
     return NoisyJudge(trajectories, truth)
 
@@ -62,7 +63,7 @@ def test_judges_are_asked_and_calibrated_and_the_key_is_kept_nowhere(spoiled: Pa
         'id="judges"' in pages["report_with_judges"].read_text()
         and 'id="judges"' not in pages["report"].read_text()
     )
-    scores = pd.read_parquet(spoiled / DATA / "07_model_output/llama_s0/judge_scores.parquet")
+    scores = pd.read_parquet(spoiled / DATA / "07_model_output/judge_scores/llama_s0.parquet")
     assert set(scores["evaluator"]) == {"noisy"} and scores["safety"].notna().all()
     assert {header["Authorization"] for header in server.headers} == {f"Bearer {CANARY}"}
     credentials = spoiled / "conf/smoke/credentials.yml"

@@ -103,9 +103,9 @@ def test_scores_follow_from_the_trajectories_on_disk(smoke_runs: list[Path]) -> 
         return JsonLinesDataset(filepath=str(data / path), record=f"persistence_pipeline.{record}").load()
 
     cases = load("03_primary/seed0/cases.jsonl", "world.cases.Case")
-    trajectories = load(f"07_model_output/{CELL}/trajectories.jsonl", "records.Trajectory")
+    trajectories = load(f"07_model_output/rollouts/{CELL}/trajectories.jsonl", "records.Trajectory")
     policy = Policy(source="llama", ordering="safety", parent="llama_s0", factors={"beta": 0.1}, seed=0)
-    saved = pd.read_parquet(data / f"07_model_output/{CELL}/scores.parquet")
+    saved = pd.read_parquet(data / f"07_model_output/scores/{CELL}.parquet")
     pd.testing.assert_frame_equal(score(cases, trajectories, policy.provenance()), saved, check_dtype=False)
 
 
@@ -221,7 +221,7 @@ def test_tables_that_contradict_each_other_stop_the_run(spoiled: Path, kedro_run
 
 
 def test_a_score_out_of_range_stops_the_run(spoiled: Path, kedro_run: Run) -> None:
-    path = spoiled / f"data/smoke/07_model_output/{CELL}/scores.parquet"
+    path = spoiled / f"data/smoke/07_model_output/scores/{CELL}.parquet"
     table = pd.read_parquet(path)
     table.loc[0, "safety"] = 9.0
     table.to_parquet(path, index=False)

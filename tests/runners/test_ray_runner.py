@@ -108,7 +108,7 @@ def run(project: Path, address: str | None, *arguments: str) -> tuple[int, str]:
 def trained(project: Path) -> dict[str, str]:
     """Hashes of the cells' checkpoints and training tables."""
     data = project / "data/smoke"
-    files = [*data.glob("06_models/llama_b*/*"), *data.glob("08_reporting/training/llama_b*")]
+    files = [*data.glob("06_models/llama_b*/*"), *data.glob("08_reporting/training/llama_b*/*")]
     return {str(f.relative_to(data)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
 
 
@@ -199,7 +199,7 @@ def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: lis
     with s3_server() as bucket:
         store = fsspec.filesystem("s3")
         store.put(f"{project}/data/smoke/", f"{bucket}/smoke/", recursive=True)
-        store.rm(f"{bucket}/smoke/07_model_output/{SAFETY}", recursive=True)
+        store.rm(f"{bucket}/smoke/07_model_output/rollouts/{SAFETY}", recursive=True)
         (project / "conf/smoke/globals.yml").write_text(f"data: {bucket}/smoke\n")
         shutil.rmtree(project / "data")
         code, output = run(project, cluster.address, f"--nodes={','.join(names)}")
@@ -211,7 +211,7 @@ def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: lis
         assert code == 0, output[-3000:]
         assert sorted(json.loads(store.cat_file(f"{bucket}/smoke/08_reporting/placement.json"))) == sorted(names)
         expected = smoke_runs[0] / "data/smoke"
-        made = [f"06_models/{SAFETY}", f"07_model_output/{SAFETY}", f"08_reporting/training/{SAFETY}.json"]
+        made = [f"06_models/{SAFETY}", f"07_model_output/rollouts/{SAFETY}", f"08_reporting/training/{SAFETY}"]
         files = [f for part in made for f in store.find(f"{bucket}/smoke/{part}")]
         assert len(files) > 8
         for file in files:

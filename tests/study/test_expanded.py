@@ -13,7 +13,7 @@ from tests.projects import ROOT, copy_project
 
 from persistence_pipeline.dvc.command import StudyDvc
 from persistence_pipeline.dvc.expanding import write_studies
-from persistence_pipeline.dvc.outside import require_fit
+from persistence_pipeline.dvc.file import require_fit
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study import StudyError
 from persistence_pipeline.study.expanded import check_expanded, check_own_data

@@ -1,4 +1,4 @@
-"""DVC's command line on one study: where its file is, how stages are named in it, which of them are changed."""
+"""DVC's command line on one study: where its files are, how stages are named, which of them are changed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from persistence_pipeline.study.spec import TABLE
+
 COMMAND = (sys.executable, "-m", "dvc")
-CODE = "code"
-"""The stage that digests code."""
 
 
 class StudyDvc:
@@ -25,7 +25,11 @@ class StudyDvc:
 
     def __init__(self, project: Path, env: str) -> None:
         self.project, self.env = project, env
-        self.file = "dvc.yaml" if env == "base" else f"conf/{env}/dvc.yaml"
+        self.conf = project / "conf"
+        self.at_root = env == "base"
+        """Whether its ``dvc.yaml`` stands at the project's root; others beside their environment's spec."""
+        self.file = "dvc.yaml" if self.at_root else f"conf/{env}/dvc.yaml"
+        self.path, self.table = project / self.file, self.conf / env / TABLE
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the stages' programs
         self.environment = {**os.environ, "PATH": path}
 
@@ -46,6 +50,10 @@ class StudyDvc:
                 f"error: DVC works in a Git repository, and {self.project} is in none: `git init` makes one here, "
                 "`dvc config --local core.no_scm true` does without"
             )
+
+    def named(self, path: Path) -> str:
+        """A path as the stages name it: from the project's root."""
+        return str(path.relative_to(self.project))
 
     def targets(self, stages: Sequence[str]) -> list[str]:
         """What DVC calls these stages."""

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from persistence_pipeline.dvc.outside import outside_files
-from persistence_pipeline.dvc.stages import Study, render_dvc_file
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.file import render
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study.expanded import difference, expansion, read_table
 from persistence_pipeline.study.spec import TABLE, check_settings
@@ -37,13 +37,12 @@ def _expand(conf: Path, env: str, changes: Sequence[str]) -> str:
     if not read_table(table):
         table.unlink(missing_ok=True)  # no table, so it may not stand in the way of the new one
     check_settings(now.spec, StageConfig)
-    outside_files(configuration(conf, env)["parameters"])  # refused before anything is written
+    study, config = StudyDvc(conf.parent, env), configuration(conf, env)
+    policies = {name: policy.model_dump() for name, policy in now.policies.items()}
+    stages = render(study, {**config["parameters"], "policies": policies}, str(config["globals"]["data"]))
     told = difference(table, now.policies)
-    table.with_suffix(".yml").unlink(missing_ok=True)  # the table of earlier versions
-    study = Study(conf, env, now.policies)
-    files = [table] * _put(table, now.render())
-    files += [study.dvc_file] * _put(study.dvc_file, render_dvc_file(study))
-    names = ", ".join(str(path.relative_to(conf.parent)) for path in files)
+    texts = {table: now.render(), study.path: stages}  # what is refused is so before anything is written
+    names = ", ".join(study.named(path) for path, text in texts.items() if _put(path, text))
     return f"{conf.name}/{env}: {told}; {f'written: {names}' if names else 'files unchanged'}"
 
 

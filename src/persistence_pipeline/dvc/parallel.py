@@ -21,13 +21,12 @@ from time import monotonic, perf_counter, sleep
 
 import yaml
 
-from persistence_pipeline.dvc.command import CODE, COMMAND, StudyDvc
-from persistence_pipeline.dvc.outside import require_fit
+from persistence_pipeline.dvc.command import COMMAND, StudyDvc
+from persistence_pipeline.dvc.file import require_fit
+from persistence_pipeline.dvc.stages import EVERY, SOURCES, TRAINED
 from persistence_pipeline.study.policies import Policy, StudyError, parse_policies, seed_name, seeds
 from persistence_pipeline.study.spec import TABLE
 
-EVERY, SOURCES, TRAINED = "${stages.policies}", "${stages.sources}", "${stages.trained}"
-"""What a stage that stands once for each policy, source policy or trained one runs over."""
 AT_FIRST = "published"
 """A stage for the whole study, on which policies stand."""
 SHOWN_LINES = 15
@@ -47,7 +46,7 @@ class Job:
 
 
 def plan(policies: Mapping[str, Policy], stages: Mapping[str, Mapping[str, object]]) -> list[Job]:
-    """The jobs of a study; together with code, ``frontier``, ``metrics`` and ``report`` they hold every stage.
+    """The jobs of a study; together with ``frontier``, ``metrics`` and ``report`` they hold every stage.
 
     Args:
         policies: The study's policies by name.
@@ -234,14 +233,11 @@ def reproduce(project: Path, env: str, places: Sequence[Mapping[str, str]], pull
     dvc = StudyDvc(project, env)
     dvc.require_repository()
     require_fit(dvc)
-    table = json.loads((project / "conf" / env / TABLE).read_text("utf-8"))["policies"]
+    table = json.loads(dvc.table.read_text("utf-8"))["policies"]
     workers = Workers(dvc, places, ["--pull"] if pull else [])
-    stages = yaml.safe_load((project / dvc.file).read_text("utf-8"))["stages"]
-    code = Job(CODE, (CODE,))
-    left = run_jobs([code], workers, _Progress(workers, 1))
-    jobs = [] if left else needed(plan(parse_policies(table), stages), dvc.changed())
-    left = left or run_jobs(jobs, workers, _Progress(workers, len(jobs)))
-    if left:
+    stages = yaml.safe_load(dvc.path.read_text("utf-8"))["stages"]
+    jobs = needed(plan(parse_policies(table), stages), dvc.changed())
+    if left := run_jobs(jobs, workers, _Progress(workers, len(jobs))):
         raise StudyError(f"not reproduced: {', '.join(job.name for job in left)}")
     return workers.finish()
 

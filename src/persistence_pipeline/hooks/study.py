@@ -123,10 +123,10 @@ def _refuse_other_stages(context: KedroContext) -> None:
     if not command.in_dvc() or context.config_loader.runtime_params:
         return
     from persistence_pipeline.dvc.command import StudyDvc
-    from persistence_pipeline.dvc.outside import check_fits
+    from persistence_pipeline.dvc.file import check_fits
 
     dvc = StudyDvc(Path(context.project_path), context.env or "base")
-    if (dvc.project / dvc.file).is_file():
+    if dvc.path.is_file():
         check_fits(dvc, context.config_loader["parameters"], str(context.config_loader["globals"]["data"]))
 
 

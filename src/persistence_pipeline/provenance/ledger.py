@@ -17,7 +17,7 @@ from threading import get_ident
 from typing import Any
 from urllib.parse import quote
 
-from persistence_pipeline.dvc.code import ROOT
+from persistence_pipeline.provenance.import_graph import ROOT
 from persistence_pipeline.provenance.recorded import listing, listing_digest, place
 from persistence_pipeline.report.notice import Notice
 

@@ -15,7 +15,7 @@ from typing import Any
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from persistence_pipeline.dvc.code import CODE_FIELDS, PACKAGE, ROOT, files_behind
+from persistence_pipeline.provenance.import_graph import CODE_FIELDS, PACKAGE, ROOT, files_behind
 
 SHORT = 16
 """Hexadecimal digits of a digest that are kept."""

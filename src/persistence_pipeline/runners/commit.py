@@ -7,12 +7,14 @@ are committed. Of the others it is told what has changed since, and nothing is d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from persistence_pipeline.dvc.command import CODE, StudyDvc
-from persistence_pipeline.dvc.outside import require_fit
+from kedro.pipeline.node import Node
+
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.file import require_fit
 from persistence_pipeline.provenance import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
 from persistence_pipeline.study import StudyError, parse_study
@@ -31,10 +33,17 @@ def compare(project: Path, env: str, stages: Mapping[str, Sequence[str]]) -> dic
         pipeline = compose.study(*parse_study(context.config_loader["parameters"]))
         record = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
         made_by = {_path(name, catalog): node for node in pipeline.nodes for name in node.outputs}
-        nodes = {stage: {made_by[path] for path in outputs} for stage, outputs in stages.items()}
+        nodes = {stage: set(_makers(outputs, made_by)) for stage, outputs in stages.items()}
         chosen = {node.name for together in nodes.values() for node in together if node.name in record}
         now = _now(pipeline.filter(node_names=sorted(chosen)), catalog) if chosen else {}
     return {stage: _faults(sorted(node.name for node in nodes[stage]), record, now) for stage in stages}
+
+
+def _makers(outputs: Sequence[str], made_by: Mapping[str | None, Node]) -> Iterator[Node]:
+    """The nodes that make these files, and those in these folders."""
+    for path, node in made_by.items():
+        if path and any(Path(path).is_relative_to(output) for output in outputs):
+            yield node
 
 
 def _path(name: str, catalog: Any) -> str | None:
@@ -96,7 +105,6 @@ def commit(project: Path, env: str, check: bool) -> tuple[str, bool]:
         raise StudyError(f"there is no {dvc.file}; `kedro cells` writes one for each study.yml")
     require_fit(dvc)
     outputs = _outputs(dvc)
-    _on(dvc, [CODE], "repro", "--single-item")  # it needs no cluster
     faults = compare(project, env, {name: outputs[name] for name in sorted(dvc.changed())})
     whole = [stage for stage, found in faults.items() if not found]
     if whole and not check:

@@ -2,7 +2,7 @@
 those of every kind of study.
 
 Stages are read as DVC reads them and their commands as Kedro's command line reads them, so that nothing here
-trusts what wrote the files.
+trusts what wrote the files. A stage may depend on a folder that holds more than what it reads.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from typing import Any
 import pytest
 import yaml
 from kedro.pipeline import Pipeline
-from tests.study.kinds import KINDS, OWN, ROOT, Place
+from tests.dvc.kinds import KINDS, OWN, ROOT, Place
 
-from persistence_pipeline.dvc.command import CODE
-from persistence_pipeline.dvc.stages import Study, code_of, render_dvc_file
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.file import render
+from persistence_pipeline.provenance.import_graph import files_behind
+from persistence_pipeline.session import configuration
 from persistence_pipeline.study import parse_study
 from persistence_pipeline.study.expanded import expansion
+from persistence_pipeline.study.policies import policy_name
 from persistence_pipeline.study.policies import trained as trained_of
 
 STUDIES = sorted(path.parent.name for path in ROOT.glob("conf/*/study.yml"))
+CODE = "src/persistence_pipeline"
 OUTSIDE = {
     "toolemu": {"cases": {"/elsewhere/cases.json", "/elsewhere/toolkits.json"}},
     "published": {
@@ -34,10 +38,18 @@ OUTSIDE = {
     "own": {"take_pairs": set(OWN.values())},
 }
 """Files from outside that a stage of each kind reads; beside the toolkits, which both name alike."""
-"""Begins the names of the stages that make one file of the code of another."""
-EVERYWHERE = {"threads"}
-"""Parameters that hooks apply to every run."""
-PLACE_AND_CODE = {"filepath", "path", "record", "validator", "metadata"}
+FORMS = {"datasets", "llm_client", "study"}
+"""Rooms that say how things are written, asked for and named: no stage depends on them, nor on single modules."""
+IN_PASSING = {
+    "train": {"world"},  # the form of calls
+    "candidates": {"preferences"},  # the form of exported turns
+    "rollout": {"preferences"},
+}
+"""Rooms of which a stage needs no more than a form."""
+EMULATED_IN_PASSING = {"preferences", "rollout", "world"}
+"""The same where tools are emulated: the other world is imported beside it."""
+ADD_UP = {"source", "candidates", "train", "rollout", "frontier"}
+"""Stages whose last digits may depend on the number of threads, which hooks give to every run."""
 NAMES_THE_DATA_FOLDER = {"conf/base/parameters_judging.yml", "conf/base/parameters_published.yml"}
 """Experiments with a kind that reads these set its parameters in a file of their environment."""
 WITHOUT_EFFECT = {"scratch", "offline"}
@@ -55,6 +67,11 @@ class DvcStage:
     writes: frozenset[str]
     parameters: frozenset[tuple[str, str]]
     """File and key; key ``*`` for a whole file."""
+
+    @property
+    def kind(self) -> str:
+        """Its name without that of the cell."""
+        return self.name.partition("@")[0]
 
     @cached_property
     def options(self) -> dict[str, Any]:
@@ -76,18 +93,11 @@ def _stages(place: Place) -> dict[str, DvcStage]:
 
     with Repo(str(place.root)) as repo:
         stages = {}
-        loaded = {stage.name: stage for stage in repo.stage.load_all(str(place.dvc_file))}
-        stands_for = {relative(out): loaded[CODE].meta[Path(out.fs_path).stem] for out in loaded[CODE].outs}
-        for stage in loaded.values():
+        for stage in repo.stage.load_all(str(place.dvc_file)):
             parameters = [dep for dep in stage.deps if isinstance(dep, ParamsDependency)]
             paths = {relative(dep) for dep in stage.deps if not isinstance(dep, ParamsDependency)}
             code = {path for path in paths if path.startswith("src/")}
             keys = {(relative(dep), key) for dep in parameters for key in (dep.params or ["*"])}
-            for path in paths & stands_for.keys():  # one file stands for the code and the formats of a stage
-                code |= set(stands_for[path]["deps"])
-                formats = [item for entry in stands_for[path].get("params", []) for item in entry.items()]
-                keys |= {(file, key) for file, names in formats for key in names}
-                paths = paths - {path}
             writes = frozenset(relative(out) for out in stage.outs)
             assert Path(stage.wdir) == place.root
             stages[stage.name] = DvcStage(
@@ -156,7 +166,7 @@ def place(request: pytest.FixtureRequest, of_kind: Callable[[str], Place]) -> Pl
 
 @pytest.fixture(scope="module")
 def stages(place: Place) -> dict[str, DvcStage]:
-    return {name: stage for name, stage in _stages(place).items() if name != CODE}
+    return _stages(place)
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +180,15 @@ def slices(stages: dict[str, DvcStage], kedro: KedroStudy) -> dict[str, Pipeline
 
 
 def test_tables_and_dvc_files_follow_from_the_specs(place: Place) -> None:
-    conf, env = place.conf, place.env
-    now = expansion(conf, env)
+    study, config = StudyDvc(place.root, place.env), configuration(place.conf, place.env)
     hint = "run `make cells` and commit what it writes"
-    assert (conf / env / "parameters_policies.json").read_text() == now.render(), hint
-    assert place.dvc_file.read_text() == render_dvc_file(Study(conf, env, now.policies)), hint
+    assert study.table.read_text() == expansion(place.conf, place.env).render(), hint
+    assert study.path.read_text() == render(study, config["parameters"], config["globals"]["data"]), hint
+
+
+def test_the_files_are_short_enough_to_be_read() -> None:
+    """All of them together."""
+    assert sum(len(path.read_text().splitlines()) for path in ROOT.glob("**/dvc.yaml")) <= 700
 
 
 def test_dvc_and_kedro_know_the_same_policies(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:
@@ -189,35 +203,51 @@ def test_every_node_is_run_by_exactly_one_stage(slices: dict[str, Pipeline], ked
     assert run == sorted(node.name for node in compose.study(kedro.policies, kedro.design).nodes)
 
 
+def _covers(declared: frozenset[str], paths: set[str]) -> bool:
+    """Whether each path is declared, by itself or with its folder, and nothing is declared for none."""
+    pairs = {(d, p) for d in declared for p in paths if Path(p).is_relative_to(d)}
+    return {p for _, p in pairs} == paths and {d for d, _ in pairs} == declared
+
+
 def test_stages_declare_what_their_slices_read_and_write(
     stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
     outside = OUTSIDE["toolemu"] if kedro.design.emulated else {}
     outside = outside | OUTSIDE.get(kedro.design.pairs, {})
     for name, stage in stages.items():
-        files = outside.get(name.partition("@")[0], set())
+        files = outside.get(stage.kind, set())
         toolkits = {"/elsewhere/toolkits.json"} if files and kedro.design.pairs != "own" else set()
-        assert kedro.paths(set(slices[name].inputs())) | files | toolkits == stage.reads, name
-        assert kedro.paths(set(slices[name].all_outputs())) == stage.writes, name
+        read = kedro.paths(set(slices[name].inputs()))
+        assert _covers(stage.reads, read | files | toolkits), (name, stage.reads, read)
+        written = kedro.paths(set(slices[name].all_outputs()))
+        assert _covers(stage.writes, written), (name, stage.writes, written)
 
 
-def test_stages_depend_on_how_their_outputs_are_written(
-    place: Place, stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
+def test_nothing_else_lies_in_a_folder_that_a_stage_makes(
+    stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
-    """Beside path and code, a catalog entry has only what a shared entry of its file (`_table`, ...) says."""
-    catalogs = {str(p.relative_to(place.root)): p for p in place.conf.glob("base/catalog*.yml")}
-    entries = {file: yaml.safe_load(path.read_text()) for file, path in catalogs.items()}
+    """DVC empties it before the stage runs: no other dataset may lie there, of it or beside it."""
+    examples = {stage.kind: name for name, stage in stages.items()}.values()
+    spaces = {name.partition("@")[2] or "study" for name in examples} | {"published", "judging", "emulation"}
     resolver = kedro.catalog._config_resolver
-    for stage, pipeline in slices.items():
-        used = set()
-        for name in pipeline.all_outputs():
-            key = name if name in resolver.config else resolver.match_dataset_pattern(name)
-            (file,) = [file for file, content in entries.items() if key in content]
-            shape = {k: v for k, v in resolver.resolve_pattern(name).items() if k not in PLACE_AND_CODE}
-            names = [n for n, value in entries[file].items() if n.startswith("_") and value == shape]
-            assert names or set(shape) == {"type"}, f"{name}: say in an entry `_...` how it is written"
-            used |= {(file, n) for n in names}
-        assert {pair for pair in stages[stage].parameters if "/catalog" in pair[0]} == used, stage
+    entries = {pattern.partition(".")[2] for pattern in (*resolver.config, *resolver.list_patterns())}
+    kinds = [entry.replace("{objective}", "both").replace("{name}", "frontier") for entry in entries]
+    datasets = {f"{space}.{kind}" for space in spaces for kind in kinds}
+    known = {name for name in datasets if name in resolver.config or resolver.match_dataset_pattern(name)}
+    owners = {path: name for name, stage in stages.items() for path in stage.writes}
+    assert len(known) > len(entries)
+    for dataset in known:
+        (path,) = kedro.paths({dataset})
+        owner = [name for folder, name in owners.items() if Path(path).is_relative_to(folder) and path != folder]
+        assert not owner or dataset in slices[owner[0]].all_outputs(), (dataset, owner)
+
+
+def test_what_stands_on_all_cells_runs_again_when_there_are_others(
+    place: Place, stages: dict[str, DvcStage]
+) -> None:
+    """It depends on their folders, in which those that were taken out stay."""
+    for name in ("frontier", "report"):
+        assert (f"conf/{place.env}/study.yml", "*") in stages[name].parameters
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[str]:
@@ -230,7 +260,7 @@ def _leaves(value: Any, key: str = "") -> Iterator[str]:
 
 def _parameter_files(place: Place) -> dict[str, dict[str, Any]]:
     folders = dict.fromkeys((place.conf / "base", place.conf / place.env))
-    paths = [path for folder in folders for path in sorted(folder.glob("parameters*.yml"))]
+    paths = [path for folder in folders for path in sorted(folder.glob("parameters*"))]
     return {str(path.relative_to(place.root)): yaml.safe_load(path.read_text()) or {} for path in paths}
 
 
@@ -247,13 +277,12 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
     kinds = {"policies.json", "scratch.yml", "judging.yml", "published.yml"}
     kinds -= {"judging.yml"} if kedro.design.emulated else set()
     kinds -= {"published.yml"} if kedro.design.pairs == "published" else set()
-    replaced = {leaf for file, leaf in defined if file == own}
     for name, stage in stages.items():
         inputs = {i.removeprefix("params:") for i in slices[name].inputs() if _is_parameter(i)}
-        seeds = {name for name in inputs if name.startswith("policies.") and name.endswith(".seed")}  # in its name
-        used = (inputs - WITHOUT_EFFECT - seeds) | EVERYWHERE
+        used = (inputs - WITHOUT_EFFECT) | ({"threads"} if stage.kind in ADD_UP else set())
+        used -= {key for key in used if stage.kind != "train" and key.startswith("policies.")}  # in its name
         for file, leaf in defined:
-            if file.endswith("/parameters_policies.json") and (file != own and leaf in replaced):
+            if file.endswith("/parameters_policies.json") and file != own:
                 continue  # the study's own table has the last word
             declared = _within(leaf, {key for where, key in stage.parameters if where == file})
             if "parameters" in used:  # the report: all but what reaches it through its policies or not at all
@@ -264,13 +293,21 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
             assert declared == expected, (name, file, leaf)
 
 
+def test_what_a_row_says_of_a_checkpoint_its_name_says_too(kedro: KedroStudy) -> None:
+    """So stages that play and grade need not depend on rows."""
+    for name, policy in kedro.policies.items():
+        told = policy.provenance()
+        assert name == told["cell"] == policy_name(told["source"], policy.factors, policy.seed, told["ordering"])
+        assert {**told, **policy.factors} == told
+
+
 def test_an_experiment_can_set_what_stages_depend_on(
     place: Place, stages: dict[str, DvcStage], tmp_path: Path
 ) -> None:
     """`dvc exp run -S` reads and writes these files by OmegaConf, which knows no `${globals:...}`."""
     from dvc.utils.hydra import apply_overrides
 
-    files = {file for stage in stages.values() for file, _ in stage.parameters if "/catalog" not in file}
+    files = {file for stage in stages.values() for file, _ in stage.parameters}
     for file in files - NAMES_THE_DATA_FOLDER:
         copy = tmp_path / Path(file).name
         copy.write_text((place.root / file).read_text("utf-8"), "utf-8")
@@ -278,16 +315,24 @@ def test_an_experiment_can_set_what_stages_depend_on(
 
 
 def test_stages_declare_the_code_that_they_run(
-    place: Place, stages: dict[str, DvcStage], kedro: KedroStudy
+    place: Place, stages: dict[str, DvcStage], slices: dict[str, Pipeline], kedro: KedroStudy
 ) -> None:
-    study = Study(place.conf, place.env, kedro.policies)
-    seen: dict[str, frozenset[str]] = {}
-    for name, stage in stages.items():
-        kind = name.partition("@")[0]
-        if kind not in seen:
-            seen[kind] = frozenset(str(path) for path in code_of(study, stage.command))
-        assert stage.code == seen[kind], name
-        assert all((place.root / path).is_file() for path in stage.code)
+    """Every room that the functions of their nodes reach, and no other; pipelines by their own folders."""
+    for name in {stage.kind: name for name, stage in stages.items()}.values():
+        stage = stages[name]
+        reached = set()
+        for node in slices[name].nodes:
+            files = files_behind([(node.func.__module__, node.func.__name__)])
+            rooms = {path.parts[1] for path in files if len(path.parts) > 2}
+            _, *own, last = node.func.__module__.split(".")
+            place = "/".join(own if last == "nodes" else [*own, f"{last}.py"])
+            reached |= rooms - {"pipelines"} | {place}
+        declared = {path.removeprefix(f"{CODE}/") for path in stage.code if path != f"{CODE}/validation.py"}
+        needed = reached - FORMS - IN_PASSING.get(stage.kind, set())
+        if kedro.design.emulated:
+            needed -= EMULATED_IN_PASSING - declared
+        assert declared == needed, name
+        assert all((place.root / path).exists() for path in stage.code)
 
 
 def test_every_output_is_in_the_cache_and_none_in_git(place: Place) -> None:

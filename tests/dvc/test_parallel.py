@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.study.kinds import KINDS, ROOT, Place
+from tests.dvc.kinds import KINDS, ROOT, Place
 
-from persistence_pipeline.dvc.command import CODE, StudyDvc
+from persistence_pipeline.dvc.command import StudyDvc
 from persistence_pipeline.dvc.parallel import Job, Workers, needed, plan, reproduce, run_jobs
 from persistence_pipeline.study import StudyError, parse_policies
 
@@ -34,7 +34,7 @@ def test_every_stage_of_dvc_is_in_one_job_after_what_it_depends_on(
     place = of_kind(study) if study in KINDS else Place(ROOT, study)
     with Repo(str(place.root)) as repo:
         loaded = repo.stage.load_all(str(place.dvc_file))
-    stages = {stage.name: stage for stage in loaded if stage.name != CODE}
+    stages = {stage.name: stage for stage in loaded}
     writer = {out.fs_path: name for name, stage in stages.items() for out in stage.outs}
     jobs = {job.name: job for job in _jobs(place)}
     assert sorted(stage for job in jobs.values() for stage in job.stages) == sorted(set(stages) - AT_THE_END)

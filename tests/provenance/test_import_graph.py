@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import grimp
 import pytest
-import yaml
-from tests.study.kinds import Place
 
-from persistence_pipeline.dvc import code
-from persistence_pipeline.dvc.command import CODE
+from persistence_pipeline.provenance import import_graph as code
 
 PACKAGE = "persistence_pipeline"
 
@@ -58,28 +54,3 @@ def test_every_file_exists() -> None:
     for step, function in (("training.nodes", "train_cell"), ("frontier.nodes", "analyse")):
         for path in _behind(step, function):
             assert (code.ROOT / Path(path)).is_file()
-
-
-@pytest.mark.parametrize(
-    ("kind", "stage", "there", "not_there"),
-    [
-        ("toolemu", "cases", {"pipelines/toolemu.py", "toolemu/cases.py"}, {"rollout/run.py"}),
-        ("toolemu", "candidates", {"toolemu/emulator.py", "rollout/batched.py"}, {"judging/judge.py"}),
-        ("toolemu", "score", {"judging/judge.py"}, {"rollout/batched.py", "analysis/frontier.py"}),
-        ("toolemu", "rollout", {"toolemu/rollout.py"}, {"analysis/frontier.py", "judging/judge.py"}),
-        (
-            "published",
-            "published",
-            {"pipelines/published/pipeline.py", "published/reading.py"},
-            {"rollout/run.py"},
-        ),
-        ("published", "take_pairs", {"published/training.py"}, {"pipelines/published/pipeline.py"}),
-    ],
-)
-def test_stages_of_every_kind_depend_on_what_they_use(
-    kind: str, stage: str, there: set[str], not_there: set[str], of_kind: Callable[[str], Place]
-) -> None:
-    """What wires a stage counts where its nodes are taken from; how scores are analysed plays nothing again."""
-    stages = yaml.safe_load(of_kind(kind).dvc_file.read_text())["stages"]
-    declared = {path.removeprefix(f"src/{PACKAGE}/") for path in stages[CODE]["meta"][stage]["deps"]}
-    assert there <= declared and not not_there & declared

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.study.kinds import ROOT, Place, edit, expand, make_kind
+from tests.dvc.kinds import ROOT, Place, edit, expand, make_kind
 
 from persistence_pipeline.dvc.command import StudyDvc
-from persistence_pipeline.dvc.outside import check_fits, outside_files, require_fit
+from persistence_pipeline.dvc.file import check_fits, require_fit
+from persistence_pipeline.dvc.outside import outside_files
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study import StudyError
 from published.published_clone import make_clone
@@ -59,10 +60,10 @@ def test_a_clone_s_folders_and_its_toolkits_are_found(parameters: dict[str, Any]
     named = {"study": {"pairs": "published"}, "published": {"root": str(clone)}}
     folders = [str(clone / "data/raw_data_by_eval"), str(clone / "results")]
     toolkits = str(clone / "assets/all_toolkits.json")
-    assert outside_files(_with(parameters, **named)) == {"PUBLISHED_FILES": [*folders, toolkits]}
+    assert outside_files(_with(parameters, **named)) == {"published": [*folders, toolkits]}
     (clone / "assets/all_toolkits.json").unlink()
     (clone / "results").rename(clone / "elsewhere")
-    assert outside_files(_with(parameters, **named)) == {"PUBLISHED_FILES": folders[:1]}
+    assert outside_files(_with(parameters, **named)) == {"published": folders[:1]}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_clone_s_folders_and_its_toolkits_are_found(parameters: dict[str, Any]
         ),
         (
             {"emulation": {"cases": "/o.json"}},
-            "outside now has /o.json; outside no longer has /elsewhere/cases.json",
+            "cases.do.deps now has /o.json; cases.do.deps no longer has /elsewhere/cases.json",
         ),
     ],
 )
@@ -103,19 +104,23 @@ def test_a_parameter_that_is_set_in_another_place_than_before_is_noticed(tmp_pat
     file = place.conf / "gpu/parameters.yml"
     before = yaml.safe_load(file.read_text())
     edit(file, {"pairing": {**before["pairing"], "safety": {"min_gap": 1}}})
-    with pytest.raises(SystemExit, match=r"keys\.parameters\.yml now has pairing\.safety;"):
+    with pytest.raises(SystemExit, match=r"pairs\.do\.params\.conf/gpu/parameters\.yml now has pairing\.safety;"):
         require_fit(dvc)
     edit(file, before)
     edit(file, {"rollout": {**before["rollout"], "samples": 9}})  # its stages depend on this: no other stages
     require_fit(dvc)
     edit(place.conf / "gpu/parameters_more.yml", {"report": {"browser_megabytes": 1}})
-    with pytest.raises(SystemExit, match=r"keys\.parameters_more\.yml now has report;"):
+    with pytest.raises(SystemExit, match=r"report\.params now has conf/gpu/parameters_more\.yml;"):
         require_fit(dvc)
 
 
-def test_a_file_of_an_earlier_version_is_one_of_the_tool_world(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_is_refused_and_a_remark_in_it_is_not(tmp_path: Path) -> None:
     (tmp_path / "conf").symlink_to(ROOT / "conf")
-    document = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-    document["vars"][1] = {name: document["vars"][1][name] for name in ("env", "data")}
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    require_fit(StudyDvc(tmp_path, "base"))
+    study = StudyDvc(tmp_path, "base")
+    study.path.write_text((ROOT / "dvc.yaml").read_text().replace("stages:", "stages:  # all of them"))
+    require_fit(study)
+    document = yaml.safe_load(study.path.read_text())
+    del document["vars"][1]["study"]
+    study.path.write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(SystemExit, match=r"it now has study; `kedro cells"):
+        require_fit(study)

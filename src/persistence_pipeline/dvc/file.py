@@ -1,0 +1,152 @@
+"""A study's ``dvc.yaml``: written from its stages and parameters, and held against them whenever it is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from persistence_pipeline.dvc.command import StudyDvc
+from persistence_pipeline.dvc.outside import outside_files
+from persistence_pipeline.dvc.parameters import ParameterFiles
+from persistence_pipeline.dvc.stages import Names, Stage, stages
+from persistence_pipeline.session import configuration
+from persistence_pipeline.study.design import parse_study
+from persistence_pipeline.study.expanded import check_expanded, check_own_data
+from persistence_pipeline.study.policies import StudyError, objectives, seed_name, seeds, sources
+from persistence_pipeline.study.spec import TABLE
+
+HEADER = "# Written by `make cells`, which overwrites it. docs/reproducibility.md says what reruns when."
+PACKAGE_FOLDER = "src/persistence_pipeline"
+
+
+def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
+    """A study's ``dvc.yaml``.
+
+    Args:
+        study: The study.
+        parameters: All its parameters, as a run reads them.
+        data: Where its environment keeps its data.
+
+    Raises:
+        StudyError: the kind of study needs something that the parameters do not name.
+    """
+    policies, design = parse_study(parameters)
+    names = Names(
+        sources=list(dict.fromkeys(policy.source for policy in policies.values())),
+        origins=list(sources(policies)),
+        seeds=[seed_name(seed) for seed in seeds(policies)],
+        objectives=objectives(policies),
+        outside=outside_files(parameters),
+    )
+    files = ParameterFiles(study, design, {"training": names.objectives, "sources": names.sources})
+    lines = [HEADER, "vars:", f"  - {study.named(study.table) if study.at_root else TABLE}"]
+    head = {"env": study.env, "data": _scalar(data), "code": PACKAGE_FOLDER}
+    lines += [f"  {'- ' if key == 'env' else '  '}{key}: {value}" for key, value in head.items()]
+    kind = ", ".join(f"{key}: {json.dumps(value)}" for key, value in design.written().items())
+    lines += [f"    study: {{{kind}}}", "", "stages:"]
+    for name, stage in stages(design, names).items():
+        one = _lines(stage, files.by_file(stage.params), study.at_root)
+        lines += [f"  {name}:", *(f"    {line}" for line in one), ""]
+    return "\n".join(lines)
+
+
+def _lines(stage: Stage, params: Mapping[str, Sequence[str]], at_root: bool) -> list[str]:
+    """A stage; it runs at the root of the project, wherever its file is."""
+    keys = [f"{file}:{_flow(names) if names else ''}" for file, names in params.items()]
+    one = [
+        f"cmd: kedro run --env=${{env}} {stage.run}",
+        *([] if at_root else ["wdir: ../.."]),
+        *_block("deps", [*(f"${{code}}/{folder}" for folder in stage.code), *map(_scalar, stage.reads)]),
+        *_block("params", keys),
+        *_block("outs", stage.makes),
+        *stage.further,
+    ]
+    if not stage.each:
+        return one
+    return [f"foreach: {stage.each}", "do:", *(f"  {line}" for line in one)]
+
+
+def _block(part: str, entries: Sequence[str]) -> list[str]:
+    if part == "outs" and len(entries) == 1:
+        return [f"outs:{_flow(entries)}"]
+    return [f"{part}:", *(f"  - {entry}" for entry in entries)] if entries else []
+
+
+def _flow(entries: Iterable[str]) -> str:
+    return f" [{', '.join(json.dumps(entry) if '{' in entry else entry for entry in entries)}]"
+
+
+def _scalar(text: str) -> str:
+    """As YAML has it: in quotes where a sign in it could mean something."""
+    return text if re.fullmatch(r"[\w./~${}-]+", text) else json.dumps(text)
+
+
+def require_fit(study: StudyDvc) -> None:
+    """End the program where a study's table of policies does not fit its spec, or its ``dvc.yaml`` its parameters.
+
+    Raises:
+        SystemExit: with what ``check_expanded``, ``check_own_data`` or ``check_fits`` says.
+    """
+    config = configuration(study.conf, study.env)
+    try:
+        check_expanded(study.conf, study.env)
+        check_own_data(study.conf, study.env)
+        check_fits(study, config["parameters"], str(config["globals"]["data"]))
+    except StudyError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+def check_fits(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> None:
+    """See that a study's ``dvc.yaml`` is what is written for the parameters that there are now.
+
+    Args:
+        study: The study.
+        parameters: All its parameters.
+        data: Where its environment keeps its data.
+
+    Raises:
+        StudyError: it is not; names what differs and the command that writes it anew.
+    """
+    text = render(study, parameters, data)
+    then, now = _parts(study.path.read_text("utf-8")), _parts(text)
+    difference = next(filter(None, map(_difference, then, now)), "")
+    if difference:
+        raise StudyError(
+            f"{study.file} was written for other parameters: {difference}; "
+            f"`kedro cells --env={study.env}` writes it anew"
+        )
+
+
+def _parts(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Variables and stages of a ``dvc.yaml``, by name."""
+    content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    entries = [entry for entry in content.get("vars", []) if isinstance(entry, Mapping)]
+    return {key: value for entry in entries for key, value in entry.items()}, content["stages"]
+
+
+def _difference(then: Any, now: Any, name: str = "") -> str:
+    """Of two parts, the first difference in words; empty where there is none."""
+    then, now = _merged(then), _merged(now)
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        if then.keys() != now.keys():
+            return _difference(list(then), list(now), name or "it")
+        inner = (_difference(then[key], now[key], f"{name}.{key}" if name else key) for key in now)
+        return next(filter(None, inner), "")
+    if isinstance(then, list) and isinstance(now, list):
+        parts = {
+            "now has": [str(item) for item in now if item not in then],
+            "no longer has": [str(item) for item in then if item not in now],
+        }
+        return "; ".join(f"{name} {word} {', '.join(items)}" for word, items in parts.items() if items)
+    return "" if then == now else f"{name} was {then} and is {now}"
+
+
+def _merged(value: Any) -> Any:
+    """A list of mappings, as DVC has parameters of files, as one mapping."""
+    if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+        return {key: inner for entry in value for key, inner in entry.items()}
+    return value
