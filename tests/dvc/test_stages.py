@@ -280,6 +280,8 @@ def test_stages_declare_the_parameters_of_their_slices_and_no_others(
             if file.endswith("/parameters_policies.json") and file != own:
                 continue  # the study's own table has the last word
             declared = _within(leaf, {key for where, key in stage.parameters if where == file})
+            if {(file, leaf.split(".")[0])} & {(file, "sources"), (file, "training")} & stage.parameters:
+                continue  # the file sets only some of them, so it counts for all
             if "parameters" in used:  # the report: all but what reaches it through its policies or not at all
                 others = tuple(f"parameters_{kind}" for kind in kinds)
                 expected = not file.endswith(others)
@@ -293,7 +295,6 @@ def test_what_a_row_says_of_a_checkpoint_its_name_says_too(kedro: KedroStudy) ->
     for name, policy in kedro.policies.items():
         told = policy.provenance()
         assert name == told["cell"] == policy_name(told["source"], policy.factors, policy.seed, told["ordering"])
-        assert {**told, **policy.factors} == told
 
 
 def test_an_experiment_can_set_what_stages_depend_on(

@@ -271,8 +271,7 @@ def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
         "frontier",
         Stage(
             run="--pipelines=frontier --tags=analysis",
-            # What is attainable is known of the tool world alone.
-            reads=(*(() if design.emulated else cases), f"{OUTPUT}/scores"),
+            reads=(*cases, f"{OUTPUT}/scores"),
             code=("analysis", "pipelines/frontier", *(EMULATOR[:1] if design.emulated else WORLD)),
             params=("threads", "analysis", SPEC),
             makes=tuple(
