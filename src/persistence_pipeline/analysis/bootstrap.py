@@ -4,27 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from persistence_pipeline.analysis.plain import plain
-from persistence_pipeline.analysis.runs import Floats
+from persistence_pipeline.analysis.runs import Floats, Runs, gather
+from persistence_pipeline.records import METRICS
 
 CHUNK = 2_000
 """Draws made at a time: bounds memory at CHUNK × cases."""
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A point estimate with a percentile interval."""
+class Draws:
+    """Point estimate (first row) and bootstrap draws (the others) of every run's mean, by metric."""
 
-    estimate: float
-    low: float
-    high: float
+    runs: Runs
+    means: dict[str, Floats]
+    linked: bool = False
+    """Whether something beside cases is common to all runs in a draw, as a calibration of the judge is."""
 
-    def as_dict(self) -> dict[str, float | None]:
-        """JSON-ready; NaN becomes None."""
-        return dict(plain(vars(self)))
+    def select(self, keep: npt.NDArray[np.bool_]) -> Draws:
+        """The draws of the runs marked in a boolean array."""
+        means = {metric: values[:, keep] for metric, values in self.means.items()}
+        return Draws(self.runs.select(keep), means, self.linked)
+
+    @cached_property
+    def point(self) -> Floats:
+        """(2 × runs): mean safety of every run, then mean helpfulness of every run."""
+        return np.concatenate([self.means[metric][0] for metric in METRICS])
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """(2 × runs, 2 × runs) covariance of ``point`` over cases, from the draws in which every run has a case.
+
+        Zero for one case, whose error cannot be seen. Two runs without a case in common are independent.
+        """
+        drawn = np.concatenate([self.means[metric][1:] for metric in METRICS], axis=1)
+        drawn = drawn[np.isfinite(drawn).all(axis=1)]
+        n = len(self.runs.cases)
+        if len(drawn) < 2 or n < 2:
+            return np.zeros((drawn.shape[1], drawn.shape[1]))
+        shared = self.linked | np.tile(self.runs.share_cases, (2, 2))
+        return np.asarray(np.where(shared, np.cov(drawn, rowvar=False) * n / (n - 1), 0.0))
+
+
+def draw_means(scores: pd.DataFrame, n_draws: int, seed: int) -> Draws:
+    """Run means of the study as it is and of ``n_draws`` shared resamples of its cases."""
+    runs = gather(scores)
+    parts = [runs.means(np.ones((1, len(runs.cases))))]
+    parts += [runs.means(weights) for weights in case_weights(len(runs.cases), n_draws, seed)]
+    return Draws(runs, {metric: np.concatenate([part[metric] for part in parts]) for metric in METRICS})
 
 
 def case_weights(n_cases: int, n_draws: int, seed: int) -> Iterator[Floats]:
@@ -33,12 +65,3 @@ def case_weights(n_cases: int, n_draws: int, seed: int) -> Iterator[Floats]:
     for start in range(0, n_draws, CHUNK):
         size = min(CHUNK, n_draws - start)
         yield rng.multinomial(n_cases, np.full(n_cases, 1 / n_cases), size).astype(float)
-
-
-def interval(estimate: float, draws: Floats, level: float = 0.95) -> Interval:
-    """Percentile interval of the finite draws around an estimate; NaN where no draw is finite."""
-    finite = draws[np.isfinite(draws)]
-    if not len(finite):
-        return Interval(float(estimate), float("nan"), float("nan"))
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(estimate), float(low), float(high))

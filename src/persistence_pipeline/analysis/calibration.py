@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from persistence_pipeline.analysis.bootstrap import Interval, case_weights, interval
+from persistence_pipeline.analysis.bootstrap import Draws, case_weights, draw_means
+from persistence_pipeline.analysis.intervals import Interval, from_draws
 from persistence_pipeline.analysis.paired import quadratic_kappa
 from persistence_pipeline.analysis.runs import Floats
-from persistence_pipeline.analysis.summary import Draws, draw_means
 from persistence_pipeline.records import METRICS
 
 LEVELS = 4
@@ -166,11 +166,11 @@ def corrected_draws(judged: pd.DataFrame, joints: dict[str, Joint], n_draws: int
         for metric in METRICS:
             part = draws.means[metric] * joints[metric].values()[:, level, None]
             means[metric] = means[metric] + part if metric in means else part
-    return Draws(draws.runs, means)
+    return Draws(draws.runs, means, linked=True)
 
 
 def _interval(values: Floats) -> Interval:
-    return interval(float(values[0]), values[1:])
+    return from_draws(float(values[0]), values[1:])
 
 
 def missing_by_ordering(judgements: pd.DataFrame, orderings: Sequence[str] | pd.Series) -> list[dict[str, Any]]:

@@ -75,28 +75,14 @@ def ols(x: Floats, y: Floats) -> dict[str, Any]:
     }
 
 
-def ols_draws(x: Floats, y: Floats) -> dict[str, Floats]:
-    """Slope, intercept and R² of every draw; x and y are (draws, points)."""
-    dx, dy = x - x.mean(1, keepdims=True), y - y.mean(1, keepdims=True)
-    sxx, syy, sxy = (dx * dx).sum(1), (dy * dy).sum(1), (dx * dy).sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slope = sxy / sxx
-        return {
-            "slope": slope,
-            "intercept": y.mean(1) - slope * x.mean(1),
-            "r2": sxy**2 / (sxx * syy),
-        }
-
-
-def orthogonal(x: Floats, y: Floats) -> dict[str, Any]:
-    """Total least squares (both axes are noisy): the first principal axis through the centroid."""
-    if len(x) < MIN_POINTS or np.ptp(x) == 0:
-        return {"undefined": f"needs {MIN_POINTS} points with different helpfulness"}
-    centred = np.stack([x - x.mean(), y - y.mean()])
-    _, vectors = np.linalg.eigh(centred @ centred.T)
-    direction = vectors[:, -1]
-    slope = float(direction[1] / direction[0]) if direction[0] else float("inf")
-    return {"slope": slope, "intercept": float(y.mean() - slope * x.mean())}
+def ols_gradients(x: Floats, y: Floats) -> dict[str, Floats]:
+    """(2 × points) gradients of slope and intercept in x, then y."""
+    n, dx, dy = len(x), x - x.mean(), y - y.mean()
+    sxx = float(dx @ dx)
+    slope = float(dx @ dy) / sxx
+    by_slope = np.concatenate([(dy - 2 * slope * dx) / sxx, dx / sxx])
+    means = np.concatenate([np.full(n, -slope / n), np.full(n, 1 / n)])
+    return {"slope": by_slope, "intercept": means - x.mean() * by_slope}
 
 
 def quadratic(x: Floats, y: Floats) -> dict[str, Any]:
@@ -132,8 +118,3 @@ def pareto_efficient(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
     better = (x[None, :] >= x[:, None]) & (y[None, :] >= y[:, None])
     strictly = (x[None, :] > x[:, None]) | (y[None, :] > y[:, None])
     return np.asarray(~(better & strictly).any(axis=1))
-
-
-def signed_distances(x: Floats, y: Floats, slope: float | Floats, intercept: float | Floats) -> Floats:
-    """Perpendicular distance of each point from a line, or from one line a draw; positive above it."""
-    return np.asarray((y - slope * x - intercept) / np.hypot(1.0, slope))

@@ -1,72 +1,129 @@
 """The order effect: whether it matters which of two stages came first.
 
-Both persistences are read off the same two agents, S>H and H>S. Where these agree and lie on the straight line
-between S and H, a share t of the way from H to S, the persistence of safety is t and that of helpfulness 1 − t,
-whatever t is: a large gap between the two then says which objective pulls harder, and nothing about memory. Their
-sum minus one is what order adds: above zero the first stage leaves more than an order-free blend would, below
-zero less.
+First stand the two direct gaps, S>H minus H>S in safety and in helpfulness: they need no line and no ratio.
+
+Both persistences are read off the same two agents. Where these agree and lie on the straight line between S and H, a
+share t of the way from H to S, the persistence of safety is t and that of helpfulness 1 − t, whatever t is: a large
+gap between the two then says which objective pulls harder, and nothing about memory. Their sum minus one, the
+*excess*, has two parts. *Along* the line: how much nearer to S the agent S>H lies than H>S, as a share of the way,
+which is memory. *Height*: how far both lie beyond the line from S to H, which is none, since two equal agents off the
+line have it, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from persistence_pipeline.analysis.bootstrap import interval
-from persistence_pipeline.analysis.persistence import Group, average_ratio, ratio_parts
-from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+from persistence_pipeline.analysis.bootstrap import Draws
+from persistence_pipeline.analysis.errors import Errors, errors_of
+from persistence_pipeline.analysis.intervals import Interval, holm
+from persistence_pipeline.analysis.persistence import match, of_metric
+from persistence_pipeline.analysis.runs import Floats
 from persistence_pipeline.orderings import sequence
 from persistence_pipeline.records import METRICS
 
 ORDERS = (sequence("safety", "helpfulness"), sequence("helpfulness", "safety"))
+ARMS = ("safety", "helpfulness", *ORDERS)
+GAP = np.array([[1.0], [-1.0]])
+STEP = 1e-6
 
 
-def order_gap(runs: Runs, means: Floats, source: str, evaluator: str, beta: float) -> Floats | None:
-    """What S>H scores above H>S in every draw of one metric; ``means`` is (draws, runs).
-
-    None where one of the orders is missing.
-    """
-    members = [runs.index(source=source, evaluator=evaluator, beta=beta, ordering=arm) for arm in ORDERS]
-    if not all(len(rows) for rows in members):
+def order_gaps(draws: Draws, source: str, evaluator: str, beta: float) -> tuple[Floats, dict[str, Any]] | None:
+    """Weights of S>H minus H>S: (2 × runs, 2), safety and helpfulness; None where an order is missing."""
+    found = match(draws.runs, ORDERS, source, evaluator, beta)
+    if found is None:
         return None
-    return np.asarray(means @ average_over(len(runs.table), members) @ np.array([1.0, -1.0]))
+    weights = np.concatenate([of_metric(found.average @ GAP, metric) for metric in METRICS], axis=1)
+    return weights, {"seeds": list(found.seeds), "left_out": list(found.left_out)}
 
 
-def order_effect(
-    runs: Runs, means: dict[str, Floats], source: str, evaluator: str, beta: float
-) -> dict[str, dict[str, float | None]] | None:
-    """What S>H scores above H>S, for both metrics.
+def order_effect(draws: Draws, source: str, evaluator: str, beta: float, margin: float) -> dict[str, Any] | None:
+    """What S>H scores above H>S.
 
     Args:
-        runs: The study's runs.
-        means: By metric, (1 + draws, runs): the point estimate first.
+        draws: Run means.
         source: Source of the arms.
         evaluator: Who scored.
         beta: Beta of the arms.
+        margin: Points of 3 below which a gap counts as none.
 
     Returns:
-        An interval by metric, in points of 3; None where one of the orders is missing.
+        By metric a gap (see ``gap_of``), ``seeds`` and ``left_out``; where both gains are positive ``excess, along,
+        height`` and ``more`` (persistence of safety minus that of helpfulness), an interval each. None where one of
+        the orders is missing.
     """
-    gaps = {metric: order_gap(runs, means[metric], source, evaluator, beta) for metric in METRICS}
-    if any(gap is None for gap in gaps.values()):
+    found = order_gaps(draws, source, evaluator, beta)
+    if found is None:
         return None
-    return {metric: interval(gap[0], gap[1:]).as_dict() for metric, gap in gaps.items() if gap is not None}
+    weights, seeds = found
+    errors, gaps = errors_of(draws, weights), draws.point @ weights
+    row = {m: gap_of(errors, float(gaps[i]), np.eye(2)[i], margin) for i, m in enumerate(METRICS)}
+    return {**row, **seeds, **_shares(draws, source, evaluator, beta)}
 
 
-def excess(means: dict[str, Floats], groups: Sequence[Group], level: float = 0.95) -> dict[str, Any]:
-    """Persistence of safety plus persistence of helpfulness, minus one.
+def gap_of(errors: Errors, gap: float, gradient: Floats, margin: float) -> dict[str, Any]:
+    """A gap: an interval with ``p`` of its being zero, ``equivalent_p`` of its reaching ``margin``, and ``parts``."""
+    return {**tested(errors.interval(gap, gradient), margin), "parts": errors.parts(gradient)}
 
-    Args:
-        means: As for ``order_effect``.
-        groups: One for each metric, of one (source, evaluator, beta) or of several, which are averaged as the
-            published study averages.
-        level: Coverage of the interval.
 
-    Returns:
-        As ``persistence.average_ratio``: undefined where the interval of one of the gains covers zero.
-    """
-    found = average_ratio([ratio_parts(means[group.metric], group) for group in groups], level)
-    shifted = {key: None if found[key] is None else 2 * found[key] - 1 for key in ("estimate", "low", "high")}
-    return {**found, **shifted}
+def tested(found: Interval, margin: float) -> dict[str, Any]:
+    """An interval with ``p`` of its being zero and ``equivalent_p`` of its reaching ``margin``."""
+    known = not found.reason
+    p, equivalent = (found.p, found.equivalence_p(margin)) if known else (None, None)
+    return {**found.as_dict(), "p": p, "equivalent_p": equivalent, "margin": margin}
+
+
+def _shares(draws: Draws, source: str, evaluator: str, beta: float) -> dict[str, Any]:
+    """The excess and its two parts, as shares of the way between H and S."""
+    found = match(draws.runs, ARMS, source, evaluator, beta)
+    if found is None:
+        return {}
+    weights = np.concatenate([of_metric(found.average, metric) for metric in METRICS], axis=1)
+    errors, at = errors_of(draws, weights), draws.point @ weights
+    if at[0] <= at[1] or at[5] <= at[4]:
+        return {}
+    numbers = {"excess": excess, "along": along, "height": height, "more": more}
+    return {name: errors.interval(float(f(at)), gradient(f, at)).as_dict() for name, f in numbers.items()}
+
+
+def gradient(function: Callable[[Floats], float], at: Floats) -> Floats:
+    """By central differences."""
+    steps = STEP * np.eye(len(at))
+    return np.array([(function(at + step) - function(at - step)) / (2 * STEP) for step in steps])
+
+
+def persistences(at: Floats) -> tuple[float, float]:
+    """Of safety and of helpfulness, from safety of S, H, S>H, H>S, then helpfulness of the same."""
+    return (at[2] - at[1]) / (at[0] - at[1]), (at[7] - at[4]) / (at[5] - at[4])
+
+
+def excess(at: Floats) -> float:
+    """The two persistences' sum minus one."""
+    return float(sum(persistences(at)) - 1)
+
+
+def more(at: Floats) -> float:
+    """Persistence of safety minus that of helpfulness."""
+    safety, helpfulness = persistences(at)
+    return float(safety - helpfulness)
+
+
+def along(at: Floats) -> float:
+    """How much nearer to S the agent S>H lies than H>S: the mean of the two gaps as shares of S minus H."""
+    return float((at[2] - at[3]) / (at[0] - at[1]) + (at[6] - at[7]) / (at[4] - at[5])) / 2
+
+
+def height(at: Floats) -> float:
+    """What of the excess is not along the line: how far beyond it S>H and H>S lie, summed."""
+    return excess(at) - along(at)
+
+
+def adjust(rows: Sequence[dict[str, Any]]) -> None:
+    """Add ``holm_p`` to the gaps of all rows: the headline of a study is one family of tests."""
+    gaps = [row["order"][metric] for row in rows if "order" in row for metric in METRICS]
+    known = [gap for gap in gaps if gap["p"] is not None]
+    for gap, p in zip(known, holm([gap["p"] for gap in known]), strict=True):
+        gap["holm_p"] = p

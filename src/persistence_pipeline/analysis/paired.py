@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from persistence_pipeline.analysis.bootstrap import case_weights, interval
+from persistence_pipeline.analysis.bootstrap import case_weights
+from persistence_pipeline.analysis.intervals import from_draws
 from persistence_pipeline.analysis.runs import Floats
 
 TIE = 1e-9
@@ -47,7 +48,7 @@ def paired_comparison(
         "wins": int((gap >= TIE).sum()),
         "losses": int((gap <= -TIE).sum()),
         "ties": int(tied.sum()),
-        "difference": interval(float(gap.mean()), draws).as_dict(),
+        "difference": from_draws(float(gap.mean()), draws).as_dict(),
         "p": p,
     }
 

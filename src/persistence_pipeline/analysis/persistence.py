@@ -1,7 +1,8 @@
 """Persistence: the share of a stage's gain that survives the next stage.
 
 Safety: (Safety(S>H) − Safety(H)) / (Safety(S) − Safety(H)); helpfulness likewise with the letters exchanged.
-It is a ratio: where the denominator's interval covers zero it is undefined, and undefined draws are counted.
+It is a ratio: its interval is Fieller's, and where that is none it is undefined. Arms are compared on the seeds that
+all of them have.
 """
 
 from __future__ import annotations
@@ -12,16 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from persistence_pipeline.analysis.bootstrap import interval
+from persistence_pipeline.analysis.bootstrap import Draws
+from persistence_pipeline.analysis.errors import Errors, errors_of
 from persistence_pipeline.analysis.runs import Floats, Runs, average_over
-from persistence_pipeline.orderings import sequence
+from persistence_pipeline.orderings import SOURCE, sequence
+from persistence_pipeline.records import METRICS
 
-UNBOUNDED = {"low": None, "high": None}
 ARMS = {
     "safety": (sequence("safety", "helpfulness"), "helpfulness", "safety"),
     "helpfulness": (sequence("helpfulness", "safety"), "safety", "helpfulness"),
 }
 """By metric: the arm trained on it first, the arm never trained on it, the arm trained on nothing else."""
+RATIO = np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0]]).T
+"""From the three arms to numerator and denominator."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Runs of several arms of one (source, evaluator, beta) on the seeds that all of them have."""
+
+    average: Floats
+    """(runs, arms) matrix to the mean scores of the arms."""
+    seeds: tuple[int, ...]
+    left_out: tuple[str, ...]
+    """Seeds that an arm lacks, each with that arm."""
 
 
 @dataclass(frozen=True)
@@ -34,116 +49,86 @@ class Group:
     metric: str
     average: Floats
     """(runs, 3) matrix to the mean scores of the three arms of ``ARMS``."""
+    seeds: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, float, str]:
         """Source, evaluator, beta and metric."""
         return self.source, self.evaluator, self.beta, self.metric
 
+    @property
+    def parts(self) -> Floats:
+        """(2 × runs, 2) weights of the numerator and the denominator."""
+        return of_metric(self.average @ RATIO, self.metric)
+
+
+def of_metric(weights: Floats, metric: str) -> Floats:
+    """(2 × runs, q) weights of statistics of one metric, from those of its (runs, q)."""
+    halves = [weights if name == metric else np.zeros_like(weights) for name in METRICS]
+    return np.concatenate(halves)
+
+
+def match(runs: Runs, arms: Sequence[str], source: str, evaluator: str, beta: float) -> Matched | None:
+    """The arms' runs on common seeds; None where there is no seed that all have."""
+    rows = {}
+    for arm in arms:
+        keys: dict[str, Any] = {"source": source, "evaluator": evaluator, "ordering": arm}
+        found = runs.index(**keys) if arm == SOURCE else runs.index(**keys, beta=beta)
+        rows[arm] = {int(runs.table["seed"].iloc[row]): row for row in found}
+    every = sorted(set().union(*rows.values()))
+    seeds = [seed for seed in every if all(seed in own for own in rows.values())]
+    if not seeds:
+        return None
+    lacking = [(seed, [arm for arm in arms if seed not in rows[arm]]) for seed in every if seed not in seeds]
+    average = average_over(len(runs.table), [np.array([rows[arm][seed] for seed in seeds]) for arm in arms])
+    return Matched(average, tuple(seeds), tuple(f"seed {seed}: no {' nor '.join(none)}" for seed, none in lacking))
+
 
 def persistence_groups(runs: Runs) -> list[Group]:
-    """Every (source, evaluator, beta, metric) for which all three arms exist."""
+    """Every (source, evaluator, beta, metric) for which all three arms exist on a common seed."""
     groups = []
     trained = runs.table.dropna(subset=["beta"])
     keys = trained[["source", "evaluator", "beta"]].drop_duplicates().sort_values(["source", "evaluator", "beta"])
     for source, evaluator, beta in keys.itertuples(index=False, name=None):
         for metric, arms in ARMS.items():
-            members = [runs.index(source=source, evaluator=evaluator, beta=beta, ordering=arm) for arm in arms]
-            if all(len(rows) for rows in members):
-                average = average_over(len(runs.table), members)
-                groups.append(Group(str(source), str(evaluator), float(beta), metric, average))
+            found = match(runs, arms, source, evaluator, beta)
+            if found is not None:
+                key = (str(source), str(evaluator), float(beta), metric)
+                groups.append(Group(*key, found.average, found.seeds, found.left_out))
     return groups
 
 
-def ratio_parts(means: Floats, group: Group) -> tuple[Floats, Floats]:
-    """Numerator and denominator of every draw; ``means`` is (draws, runs) of the group's metric."""
-    arms = means @ group.average
-    return arms[:, 0] - arms[:, 1], arms[:, 2] - arms[:, 1]
+def ratio(draws: Draws, group: Group, level: float = 0.95) -> dict[str, Any]:
+    """A persistence ratio with Fieller's interval: see ``ratio_of``."""
+    return ratio_of(draws.point @ group.parts, errors_of(draws, group.parts), level)
 
 
-def ratio(
-    numerator: float, denominator: float, numerators: Floats, denominators: Floats, level: float = 0.95
-) -> dict[str, Any]:
-    """A persistence ratio with its intervals.
-
-    Args:
-        numerator: Point estimate of what survived.
-        denominator: Point estimate of the gain.
-        numerators: Bootstrap draws of the numerator.
-        denominators: Bootstrap draws of the denominator.
-        level: Coverage of the intervals.
+def ratio_of(parts: Floats, errors: Errors, level: float = 0.95) -> dict[str, Any]:
+    """The first of two numbers over the second.
 
     Returns:
-        ``estimate, low, high`` (percentiles of the defined draws), ``numerator, denominator, fieller, n_draws``,
-        ``n_undefined`` (draws with no gain to survive: a denominator of zero or less), ``defined``, ``reason``.
+        ``estimate, low, high, kind``, ``numerator, denominator`` (what survived and what was gained, each an
+        interval), ``fieller`` (the whole set), ``defined`` (the set is an interval and the gain positive) and
+        ``reason``.
     """
-    usable = denominators > 0
-    draws = numerators[usable] / denominators[usable]
-    gain = interval(denominator, denominators, level)
-    defined = denominator > 0 and gain.low > 0
-    spread = interval(numerator / denominator if denominator else float("nan"), draws, level)
-    reason = "" if defined else f"the gain's interval [{gain.low:.3f}, {gain.high:.3f}] does not lie above zero"
+    top, bottom = (float(value) for value in parts)
+    gain = errors.interval(bottom, np.array([0.0, 1.0]), level)
+    found = errors.ratio(top, bottom, level)
+    defined = bool(bottom > 0 and found["kind"] == "bounded")
     return {
-        **spread.as_dict(),
-        **({} if defined else UNBOUNDED),
-        "numerator": numerator,
-        "denominator": denominator,
-        "fieller": fieller(numerator, denominator, numerators, denominators, level),
-        "n_draws": len(denominators),
-        "n_undefined": int((~usable).sum()),
-        "defined": bool(defined),
-        "reason": reason,
-    }
-
-
-def average_ratio(parts: Sequence[tuple[Floats, Floats]], level: float = 0.95) -> dict[str, Any]:
-    """Mean of several persistence ratios with a percentile interval, as the published study averages.
-
-    Args:
-        parts: For each ratio its numerators and denominators; the first entry is the point estimate, the others
-            are bootstrap draws shared by all ratios.
-        level: Coverage of the interval.
-
-    Returns:
-        As ``ratio``, without ``numerator, denominator, fieller``, and with ``n_ratios``. A draw in which any of
-        the gains is zero or less is undefined.
-    """
-    usable = np.all([denominators > 0 for _, denominators in parts], axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        means = np.mean([top / bottom for top, bottom in parts], axis=0)
-    lowest = min(interval(bottom[0], bottom[1:], level).low for _, bottom in parts)
-    defined = bool(usable[0]) and lowest > 0
-    spread = interval(means[0] if usable[0] else float("nan"), means[1:][usable[1:]], level)
-    return {
-        **spread.as_dict(),
-        **({} if defined else UNBOUNDED),
-        "n_ratios": len(parts),
-        "n_draws": len(usable) - 1,
-        "n_undefined": int((~usable[1:]).sum()),
+        "estimate": top / bottom if bottom else None,
+        "low": found["low"] if defined else None,
+        "high": found["high"] if defined else None,
+        "kind": errors.kind,
+        "numerator": errors.interval(top, np.array([1.0, 0.0]), level).as_dict(),
+        "denominator": gain.as_dict(),
+        "fieller": found,
         "defined": defined,
-        "reason": "" if defined else "the interval of at least one of the gains does not lie above zero",
+        "reason": "" if defined else no_gain(gain.reason, gain.low, gain.high),
     }
 
 
-def fieller(
-    numerator: float, denominator: float, numerators: Floats, denominators: Floats, level: float = 0.95
-) -> dict[str, Any]:
-    """Fieller's confidence set of a ratio of means, with (co)variances from the bootstrap draws.
-
-    The set is an interval (``bounded``), the outside of one (``outside``) or the ``whole line``
-    (Fieller 1954, J. R. Stat. Soc. B 16:175).
-    """
-    from scipy import stats
-
-    if len(numerators) < 2:
-        return {**UNBOUNDED, "kind": "whole line"}
-    covariance = np.cov(numerators, denominators)
-    z2 = float(stats.norm.ppf((1 + level) / 2)) ** 2
-    a = denominator**2 - z2 * covariance[1, 1]
-    b = numerator * denominator - z2 * covariance[0, 1]
-    c = numerator**2 - z2 * covariance[0, 0]
-    discriminant = b**2 - a * c
-    if a == 0 or discriminant < 0:
-        return {**UNBOUNDED, "kind": "whole line"}
-    roots = sorted([(b - discriminant**0.5) / a, (b + discriminant**0.5) / a])
-    return {"low": float(roots[0]), "high": float(roots[1]), "kind": "bounded" if a > 0 else "outside"}
+def no_gain(reason: str, low: float, high: float) -> str:
+    """Why there is no ratio."""
+    return reason or f"the gain's interval [{low:.3f}, {high:.3f}] does not lie above zero"

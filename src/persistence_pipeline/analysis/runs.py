@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 
 Floats = npt.NDArray[np.float64]
+Marks = npt.NDArray[np.bool_]
 RUN_COLUMNS = ["source", "ordering", "beta", "seed", "evaluator"]
+CELL_COLUMNS = ["source", "ordering", "beta", "evaluator"]
+"""What runs have in common that differ by their seed only."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class Runs:
     """By metric: (runs, cases) sum of the scores."""
     counts: Floats
     """(runs, cases) number of graded trajectories."""
+    sampling: Floats | None
+    """(2 × runs, 2 × runs) covariance of the runs' mean safety and helpfulness from sampling the episodes of a
+    case; None where no case was played twice."""
 
     def means(self, weights: Floats) -> dict[str, Floats]:
         """Mean score of every run under case weights.
@@ -45,10 +53,12 @@ class Runs:
         with np.errstate(invalid="ignore", divide="ignore"):
             return {metric: (weights @ self.sums[metric].T) / totals for metric in METRICS}
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> Runs:
+    def select(self, keep: Marks) -> Runs:
         """The runs marked in a boolean array."""
         sums = {metric: values[keep] for metric, values in self.sums.items()}
-        return Runs(self.table[keep].reset_index(drop=True), self.cases, sums, self.counts[keep])
+        twice = np.tile(keep, 2)
+        sampling = None if self.sampling is None else self.sampling[np.ix_(twice, twice)]
+        return Runs(self.table[keep].reset_index(drop=True), self.cases, sums, self.counts[keep], sampling)
 
     def index(self, **values: Any) -> npt.NDArray[np.int64]:
         """Row numbers of the runs with these column values."""
@@ -57,12 +67,43 @@ class Runs:
             keep &= (self.table[column] == value).to_numpy()
         return np.flatnonzero(keep)
 
+    @cached_property
+    def share_cases(self) -> Marks:
+        """(runs, runs): whether two runs have a case in common."""
+        graded = self.counts > 0
+        return np.asarray(graded.astype(float) @ graded.T.astype(float) > 0)
+
+    @cached_property
+    def chains(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Numbers of each run's source and of its chain, which is everything of one source and seed."""
+        sources = self.table.groupby("source", sort=True).ngroup().to_numpy()
+        return sources, self.table.groupby(["source", "seed"], sort=True).ngroup().to_numpy()
+
+    @cached_property
+    def _cells(self) -> npt.NDArray[np.int64]:
+        """The number of each run's cell: runs of one cell differ by their seed only."""
+        return self.table.groupby(CELL_COLUMNS, sort=True, dropna=False).ngroup().to_numpy()
+
+    def repeats(self, used: Marks) -> npt.NDArray[np.int64]:
+        """(runs,): how many of the runs in use are of the same cell."""
+        return np.bincount(self._cells, used, minlength=len(used))[self._cells].astype(np.int64)
+
+    def deviations(self, point: Floats, used: Marks) -> Floats:
+        """(2 × runs): run means minus the mean of the runs in use of the same cell; ``point`` is (2 × runs)."""
+        repeats = np.maximum(self.repeats(used), 1)
+        halves = [
+            half - np.bincount(self._cells, half * used, minlength=len(used))[self._cells] / repeats
+            for half in point.reshape(2, -1)
+        ]
+        return np.concatenate(halves)
+
 
 def gather(scores: pd.DataFrame) -> Runs:
     """Gather a score table by run and case; rows without scores are left out (they are counted elsewhere).
 
     Raises:
-        ValueError: if a column is missing, or nothing is graded.
+        ValueError: if a column is missing, nothing is graded, a seed is missing, or a beta is not what a trained
+            agent or a source has.
     """
     missing = [c for c in [*RUN_COLUMNS, "case_id", *METRICS] if c not in scores]
     if missing:
@@ -70,20 +111,59 @@ def gather(scores: pd.DataFrame) -> Runs:
     graded = scores.dropna(subset=list(METRICS))
     if graded.empty:
         raise ValueError("score table has no graded trajectory")
-    keyed = graded.assign(beta=graded["beta"].astype(float).fillna(-1.0))
-    run_ids = keyed.groupby(RUN_COLUMNS, sort=True, observed=True).ngroup().to_numpy()
-    table = keyed.groupby(RUN_COLUMNS, sort=True, observed=True).size().reset_index()[RUN_COLUMNS]
-    table["beta"] = table["beta"].replace(-1.0, np.nan)
+    _check(graded)
+    groups = graded.groupby(RUN_COLUMNS, sort=True, observed=True, dropna=False)
+    run_ids = groups.ngroup().to_numpy()
+    table = groups.size().reset_index()[RUN_COLUMNS]
     case_ids, cases = pd.factorize(graded["case_id"], sort=True)
     shape = (len(table), len(cases))
     flat = run_ids * shape[1] + case_ids
-    sums = {m: _totals(flat, graded[m].to_numpy(float), shape) for m in METRICS}
+    values = {m: graded[m].to_numpy(float) for m in METRICS}
+    sums = {m: _totals(flat, values[m], shape) for m in METRICS}
     counts = _totals(flat, np.ones(len(graded)), shape)
-    return Runs(table, tuple(map(str, cases)), sums, counts)
+    return Runs(table, tuple(map(str, cases)), sums, counts, _sampling(flat, values, sums, counts))
+
+
+def _check(graded: pd.DataFrame) -> None:
+    """Refuse what would be gathered under a wrong name."""
+    if graded["seed"].isna().any():
+        cell = graded.loc[graded["seed"].isna(), ["source", "ordering"]].iloc[0]
+        raise ValueError(f"score table: seed of {cell['source']} {cell['ordering']}: expected a number, got none")
+    beta = graded["beta"].astype(float)
+    trained = graded["ordering"] != SOURCE
+    wrong = (trained & ~(beta > 0)) | (~trained & beta.notna())
+    if wrong.any():
+        row = graded[wrong].iloc[0]
+        expected = "none, for a source" if row["ordering"] == SOURCE else "a positive number"
+        raise ValueError(
+            f"score table: beta of {row['source']} {row['ordering']} seed {row['seed']}: expected {expected}, "
+            f"got {row['beta']:g}"
+        )
 
 
 def _totals(flat: npt.NDArray[np.int64], values: Floats, shape: tuple[int, int]) -> Floats:
     return np.bincount(flat, values, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+
+
+def _sampling(
+    flat: npt.NDArray[np.int64], values: dict[str, Floats], sums: dict[str, Floats], counts: Floats
+) -> Floats | None:
+    """Covariance of run means from the spread of the episodes of each case of a run."""
+    n, several = len(counts), counts > 1
+    if not several.any():
+        return None
+    covariance = np.zeros((2 * n, 2 * n))
+    totals = counts.sum(1)
+    for i, first in enumerate(METRICS):
+        for j, second in enumerate(METRICS):
+            products = _totals(flat, values[first] * values[second], counts.shape)
+            spread = products - sums[first] * sums[second] / np.maximum(counts, 1)
+            within = np.where(several, counts * spread / np.maximum(counts - 1, 1), 0.0).sum(1)
+            # Cases played once say nothing of it: they are taken to vary as those that were played more often.
+            known = np.where(several, counts, 0.0).sum(1)
+            scale = np.divide(totals, known, out=np.zeros(n), where=known > 0)
+            covariance[np.arange(n) + i * n, np.arange(n) + j * n] = within * scale / totals**2
+    return covariance
 
 
 def average_over(n_runs: int, groups: Sequence[npt.NDArray[np.int64]]) -> Floats:

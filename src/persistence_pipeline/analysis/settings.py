@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from persistence_pipeline.analysis.intervals import MARGIN
 from persistence_pipeline.strict import Seed, Strict
 
 
@@ -17,3 +18,5 @@ class AnalysisSettings(Strict):
     """Draws of the bootstrap."""
     seed: Seed = 0
     """Seed of the draws."""
+    margin: float = Field(MARGIN, gt=0, le=3)
+    """Points of 3 below which a difference counts as none: the margin of every statement of equivalence."""

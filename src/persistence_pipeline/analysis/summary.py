@@ -1,99 +1,94 @@
-"""The analysis of a whole study from its score table: cells, frontier, persistence, with shared draws."""
+"""The analysis of a whole study from its score table: cells, frontier, persistence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from persistence_pipeline.analysis import frontier, order, persistence
-from persistence_pipeline.analysis.bootstrap import case_weights, interval
+from persistence_pipeline.analysis import order, persistence
+from persistence_pipeline.analysis.averages import average, average_ratio
+from persistence_pipeline.analysis.bootstrap import Draws
+from persistence_pipeline.analysis.errors import errors_of
 from persistence_pipeline.analysis.grid import IDENTITY
+from persistence_pipeline.analysis.intervals import MARGIN
 from persistence_pipeline.analysis.plain import plain
-from persistence_pipeline.analysis.runs import Floats, Runs, gather
+from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 
-DELTAS = {"delta_safety": "safety", "delta_helpfulness": "helpfulness"}
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Draws:
-    """Point estimate (first row) and bootstrap draws (the others) of every run's mean, by metric."""
+def persistence_summary(draws: Draws, margin: float = MARGIN) -> list[Row]:
+    """Persistence of both metrics, and the order effect, for every (source, evaluator, beta) that has the arms.
 
-    runs: Runs
-    means: dict[str, Floats]
-
-    def select(self, keep: npt.NDArray[np.bool_]) -> Draws:
-        """The draws of the runs marked in a boolean array."""
-        return Draws(self.runs.select(keep), {metric: values[:, keep] for metric, values in self.means.items()})
-
-
-def draw_means(scores: pd.DataFrame, n_draws: int, seed: int) -> Draws:
-    """Run means of the study as it is and of ``n_draws`` shared resamples of its cases."""
-    runs = gather(scores)
-    parts = [runs.means(np.ones((1, len(runs.cases))))]
-    parts += [runs.means(weights) for weights in case_weights(len(runs.cases), n_draws, seed)]
-    return Draws(runs, {metric: np.concatenate([part[metric] for part in parts]) for metric in METRICS})
-
-
-def frontier_summary(draws: Draws) -> dict[str, Any]:
-    """Points with intervals, the fitted line and its alternatives."""
-    points = frontier.frontier_points(draws.runs)
-    change = {name: draws.means[metric] @ points.change for name, metric in DELTAS.items()}
-    x, y = change["delta_helpfulness"][0], change["delta_safety"][0]
-    line = frontier.ols(x, y)
-    resampled = frontier.ols_draws(change["delta_helpfulness"][1:], change["delta_safety"][1:])
-    if "undefined" not in line:
-        line |= {f"{key}_interval": interval(line[key], values).as_dict() for key, values in resampled.items()}
-    slope, intercept = line.get("slope", float("nan")), line.get("intercept", float("nan"))
-    distances = frontier.signed_distances(x, y, slope, intercept)
-    moved = frontier.signed_distances(
-        change["delta_helpfulness"][1:],
-        change["delta_safety"][1:],
-        resampled["slope"][:, None],
-        resampled["intercept"][:, None],
-    )
-    efficient = frontier.pareto_efficient(x, y)
-    rows = []
-    for index, row in enumerate(plain(points.table)):
-        deltas = {name: interval(values[0, index], values[1:, index]).as_dict() for name, values in change.items()}
-        level = {metric: float((draws.means[metric][0] @ points.level)[index]) for metric in METRICS}
-        place = interval(float(distances[index]), moved[:, index]).as_dict()
-        extra = {"distance": place["estimate"], "distance_interval": place, "pareto": bool(efficient[index])}
-        rows.append({**row, **level, **deltas, **extra})
-    return {
-        "points": rows,
-        "ols": line,
-        "orthogonal": frontier.orthogonal(x, y),
-        "quadratic": frontier.quadratic(x, y),
-        "leave_one_source_out": frontier.leave_one_source_out(points.table, x, y),
-    }
-
-
-def persistence_summary(draws: Draws) -> list[dict[str, Any]]:
-    """Persistence of both metrics, and the order effect, for every (source, evaluator, beta) that has the arms."""
-    rows: dict[tuple[str, str, float], dict[str, Any]] = {}
-    groups: dict[tuple[str, str, float], list[persistence.Group]] = {}
+    Beside each ratio stands, by arm, what the agent trained on the metric first and then on the other scores
+    ``against`` the source and the two agents of one stage.
+    """
+    rows: dict[tuple[str, str, float], Row] = {}
     for group in persistence.persistence_groups(draws.runs):
-        top, bottom = persistence.ratio_parts(draws.means[group.metric], group)
         key = (group.source, group.evaluator, group.beta)
         row = rows.setdefault(key, {"source": key[0], "evaluator": key[1], "beta": key[2]})
-        row[group.metric] = persistence.ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
-        groups.setdefault(key, []).append(group)
+        seeds = {"seeds": list(group.seeds), "left_out": list(group.left_out)}
+        against = _against(draws, group, margin)
+        row[group.metric] = {**persistence.ratio(draws, group), "against": against, **seeds}
     for key, row in rows.items():
-        effect = order.order_effect(draws.runs, draws.means, *key)
-        if effect is not None and len(groups[key]) == len(METRICS):
-            row["order"] = {**effect, "excess": order.excess(draws.means, groups[key])}
+        effect = order.order_effect(draws, *key, margin)
+        if effect is not None and all(metric in row for metric in METRICS):
+            row["order"] = effect
+    order.adjust(list(rows.values()))
     return list(rows.values())
 
 
-def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
+def _against(draws: Draws, group: persistence.Group, margin: float) -> Row:
+    """By arm: what the agent of two stages scores above it in the metric of its first stage."""
+    first, *others = persistence.ARMS[group.metric]
+    compared = {}
+    for arm in (SOURCE, *others):
+        found = persistence.match(draws.runs, (first, arm), group.source, group.evaluator, group.beta)
+        if found is not None:
+            weights = persistence.of_metric(found.average @ order.GAP, group.metric)
+            gap = float((draws.point @ weights)[0])
+            compared[arm] = order.gap_of(errors_of(draws, weights), gap, np.ones(1), margin)
+    return compared
+
+
+def persistence_averages(draws: Draws, margin: float = MARGIN) -> list[Row]:
+    """Averages over the (source, evaluator)s of a beta, where there are several: one row for each beta.
+
+    Returns:
+        ``beta``, by metric the mean ratio (see ``average_ratio``), and ``order``: by metric the mean gap.
+    """
+    groups = persistence.persistence_groups(draws.runs)
+    rows = []
+    for beta in sorted({group.beta for group in groups}, reverse=True):
+        here = [group for group in groups if group.beta == beta]
+        if len({(g.source, g.evaluator) for g in here}) < 2 or {g.metric for g in here} != set(METRICS):
+            continue
+        ratios = {m: average_ratio(draws, [g for g in here if g.metric == m]) for m in METRICS}
+        rows.append({"beta": beta, **ratios, "order": average_gaps(draws, here, margin)})
+    return rows
+
+
+def average_gaps(draws: Draws, groups: list[persistence.Group], margin: float) -> Row:
+    """By metric, the mean over the groups' (source, evaluator)s of what S>H scores above H>S."""
+    keys = sorted({(group.source, group.evaluator, group.beta) for group in groups})
+    found = [(key[0], gaps[0]) for key in keys if (gaps := order.order_gaps(draws, *key)) is not None]
+    result = {}
+    for index, metric in enumerate(METRICS):
+        weights = np.stack([gaps[:, index] for _, gaps in found], axis=1)
+        sources = [source for source, _ in found]
+        result[metric] = average(draws, draws.point @ weights, weights, sources, margin=margin)
+    return result
+
+
+def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[Row]:
     """One entry per cell: its splits, and on the draws' split its level and its difference from the source.
 
-    Where several evaluators have scored, by the first of them; the frontier averages over all.
+    Where several evaluators have scored, by the first of them; the frontier averages over all. A cell is one
+    training run: its intervals are over cases.
     """
     cells = []
     for name, rows in grid.groupby("cell", sort=False):
@@ -112,14 +107,14 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[dict[str, Any]]:
     return cells
 
 
-def _measures(row: dict[Any, Any]) -> dict[str, Any]:
+def _measures(row: dict[Any, Any]) -> Row:
     return dict(plain({key: value for key, value in row.items() if key not in IDENTITY}))
 
 
-def _intervals(identity: dict[str, Any], evaluator: str, draws: Draws) -> dict[str, Any]:
-    """Mean scores of a cell and their difference from its source (None for the source), with shared draws."""
+def _intervals(identity: Row, evaluator: str, draws: Draws) -> Row:
+    """Mean scores of a cell and their difference from its source (None for the source)."""
     shared = {"source": identity["source"], "seed": identity["seed"], "evaluator": evaluator}
-    base = draws.runs.index(**shared, ordering="source")
+    base = draws.runs.index(**shared, ordering=SOURCE)
     if identity["beta"] is None:
         return {"level": _metrics(draws, base), "delta": None}
     cell = draws.runs.index(**shared, ordering=identity["ordering"], beta=identity["beta"])
@@ -130,7 +125,12 @@ def _metrics(draws: Draws, run: npt.NDArray[np.int64], base: npt.NDArray[np.int6
     """Interval by metric of a run's mean, or of its difference from another run; None unless each is one run."""
     if len(run) != 1 or (base is not None and len(base) != 1):
         return None
-    means = {metric: values[:, run[0]] for metric, values in draws.means.items()}
+    weights = np.zeros((len(draws.runs.table), 1))
+    weights[run[0]] = 1
     if base is not None:
-        means = {metric: mean - draws.means[metric][:, base[0]] for metric, mean in means.items()}
-    return {metric: interval(mean[0], mean[1:]).as_dict() for metric, mean in means.items()}
+        weights[base[0]] -= 1
+    found = {}
+    for metric in METRICS:
+        own = persistence.of_metric(weights, metric)
+        found[metric] = errors_of(draws, own).interval(float((draws.point @ own)[0]), np.ones(1)).as_dict()
+    return found

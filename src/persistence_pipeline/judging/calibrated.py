@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.analysis.bootstrap import Draws, draw_means
 from persistence_pipeline.analysis.calibration import (
     Joint,
     bias_by_ordering,
@@ -15,7 +16,8 @@ from persistence_pipeline.analysis.calibration import (
     level_shares,
     missing_by_ordering,
 )
-from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary, persistence_summary
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
+from persistence_pipeline.analysis.summary import persistence_summary
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import interval_text, number

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.analysis.summary import draw_means, frontier_summary, persistence_summary
+from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
+from persistence_pipeline.analysis.summary import persistence_summary
 from persistence_pipeline.judging.settings import JudgingSettings
 
 

@@ -10,15 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from persistence_pipeline.analysis.frontier import ols
-from persistence_pipeline.analysis.persistence import (
-    Group,
-    average_ratio,
-    persistence_groups,
-    ratio,
-    ratio_parts,
-)
+from persistence_pipeline.analysis.averages import average_ratio
+from persistence_pipeline.analysis.bootstrap import Draws, draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
+from persistence_pipeline.analysis.intervals import MARGIN
+from persistence_pipeline.analysis.persistence import Group, persistence_groups, ratio
 from persistence_pipeline.analysis.runs import Runs
-from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.published.published_scheme import GroupDraws, Key, group_draws, published_interval
 from persistence_pipeline.published.rivals import rival_rows
@@ -30,7 +27,7 @@ UNDEFINED_LINE = dict.fromkeys(("r2", "slope", "intercept", "p"))
 """What a line that cannot be fitted has for numbers; ``undefined`` says why."""
 
 
-def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]:
+def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int, margin: float = MARGIN) -> dict[str, Any]:
     """Analysis of one evaluation set.
 
     Returns:
@@ -39,12 +36,12 @@ def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int) -> dict[str, Any]
         memory) and ``single_runs`` (the line through single runs).
     """
     draws = draw_means(scores, n_draws, seed)
-    frontier = {key: frontier_summary(draws.select(keep)) for key, keep in _subsets(draws.runs)}
+    frontier = {key: frontier_summary(draws.select(keep), margin) for key, keep in _subsets(draws.runs)}
     ratios = _ratios(draws.runs)
     return {
         "frontier": {key: {**UNDEFINED_LINE, **line["ols"], **line} for key, line in frontier.items()},
         "persistence": _persistence(draws, ratios, n_draws, seed),
-        "rivals": rival_rows(draws, ratios),
+        "rivals": rival_rows(draws, ratios, margin),
         "single_runs": single_runs(draws),
     }
 
@@ -119,10 +116,5 @@ def _entry(
     chosen = [group for group in members if group.metric == metric]
     if not chosen:
         return None
-    parts = [ratio_parts(draws.means[metric], group) for group in chosen]
-    if len(parts) == 1:
-        ((top, bottom),) = parts
-        result = ratio(float(top[0]), float(bottom[0]), top[1:], bottom[1:])
-    else:
-        result = average_ratio(parts)
+    result = ratio(draws, chosen[0]) if len(chosen) == 1 else average_ratio(draws, chosen)
     return {**result, "published_interval": published_interval([published[g.key] for g in members], metric)}

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from persistence_pipeline.analysis.persistence import average_ratio, persistence_groups, ratio_parts
-from persistence_pipeline.analysis.summary import Draws, draw_means, frontier_summary
+from persistence_pipeline.analysis.averages import average_ratio
+from persistence_pipeline.analysis.bootstrap import Draws, draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
+from persistence_pipeline.analysis.persistence import persistence_groups
 from persistence_pipeline.published.audits import STOPPED, TOKEN_LIMIT
 from persistence_pipeline.records import METRICS
 
@@ -78,7 +80,7 @@ def _persistence(draws: Draws) -> dict[str, Any]:
             members = [g for g in groups if g.beta == beta and g.metric == metric]
             if not members:
                 continue
-            ratio = average_ratio([ratio_parts(draws.means[metric], group) for group in members])
+            ratio = average_ratio(draws, members)
             key = f"{metric}_persistence_{beta:g}"
             for suffix, field in (("", "estimate"), ("_low", "low"), ("_high", "high")):
                 numbers[key + suffix] = np.nan if ratio[field] is None else ratio[field]

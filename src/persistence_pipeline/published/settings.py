@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from persistence_pipeline.analysis.intervals import MARGIN
 from persistence_pipeline.strict import Seed, Strict
 
 Reduction = Literal["median", "mean"]
@@ -45,4 +46,6 @@ class PublishedSettings(Strict):
     """Bootstrap draws of each row of the sensitivity table."""
     seed: Seed = 0
     """Seed of the draws."""
+    margin: float = Field(MARGIN, gt=0, le=3)
+    """Points of 3 below which a difference counts as none."""
     pairs: PairSettings = Field(default_factory=PairSettings)

@@ -7,10 +7,13 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.audits import cell_comparisons
+from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
+from persistence_pipeline.analysis.missing import missing_summary
 from persistence_pipeline.analysis.settings import AnalysisSettings
-from persistence_pipeline.analysis.summary import cell_summaries, draw_means, frontier_summary, persistence_summary
+from persistence_pipeline.analysis.summary import cell_summaries, persistence_averages, persistence_summary
 
 
 def collect_scores(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -31,8 +34,10 @@ def analyse(
     draws = draw_means(headline, settings.n_draws, settings.seed)
     return {
         "cells": cell_summaries(grid, draws),
-        "frontier": {"split": settings.split, "attainable": attainable, **frontier_summary(draws)},
-        "persistence": persistence_summary(draws),
+        "frontier": {"split": settings.split, "attainable": attainable, **frontier_summary(draws, settings.margin)},
+        "persistence": persistence_summary(draws, settings.margin),
+        "averages": persistence_averages(draws, settings.margin),
+        "missing": missing_summary(headline),
         "comparisons": cell_comparisons(headline),
     }
 

@@ -43,7 +43,7 @@ def analyse_sets(scores: pd.DataFrame, settings: PublishedSettings) -> dict[str,
     from persistence_pipeline.published.analysis import analyse_set
 
     sets = scores.groupby("set", sort=True)
-    found = {str(name): analyse_set(rows, settings.n_draws, settings.seed) for name, rows in sets}
+    found = {str(name): analyse_set(rows, settings.n_draws, settings.seed, settings.margin) for name, rows in sets}
     return dict(plain(found))
 
 

@@ -21,7 +21,7 @@ def summarise(
     parameters: dict[str, Any],
     **parts: Any,
 ) -> dict[str, Any]:
-    """The study in one document: ``cells, frontier, persistence, audits, run``."""
+    """The study in one document: ``cells, frontier, persistence, averages, missing, audits, run``."""
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
     audits = {
@@ -33,6 +33,8 @@ def summarise(
         "cells": analysis["cells"],
         "frontier": analysis["frontier"],
         "persistence": analysis["persistence"],
+        "averages": analysis["averages"],
+        "missing": analysis["missing"],
         "audits": audits,
         "run": describe_run(parameters, scores),
     }

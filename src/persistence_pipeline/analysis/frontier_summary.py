@@ -1,0 +1,157 @@
+"""The frontier of a study in one document: points, the line through them, and what else could be drawn there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from persistence_pipeline.analysis import frontier
+from persistence_pipeline.analysis.bootstrap import Draws
+from persistence_pipeline.analysis.errors import errors_of
+from persistence_pipeline.analysis.intervals import LEVEL, MARGIN
+from persistence_pipeline.analysis.line import Line, fit_line, lack_of_fit, r2_interval, residual_interval
+from persistence_pipeline.analysis.order import tested
+from persistence_pipeline.analysis.persistence import of_metric
+from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.analysis.runs import Floats
+from persistence_pipeline.records import METRICS
+
+AXES = ("helpfulness", "safety")
+BOTH = "both"
+ONE_SIDED = 2 * LEVEL - 1
+"""Level of the two-sided interval whose upper bound is exceeded in 5%."""
+NEAR, OFF, OPEN = "near", "off", "open"
+"""Whether the points lie near one line, do not lie on one, or neither can be said."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A line, and what its points are made of."""
+
+    line: Line
+    names: tuple[str, ...]
+    """Sources in the order of the line's intercepts."""
+    weights: Floats
+    """(2 × runs, 2 × points): change of helpfulness of every point, then of safety."""
+
+
+def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
+    """Points with intervals, the line and its alternatives.
+
+    Args:
+        draws: Run means.
+        margin: Points of safety below which a height off the line counts as none.
+
+    Returns:
+        ``points``; ``ols``: least squares through them, as published; ``line``: corrected for errors, with an
+        intercept for each source, each ordering once (averaged over betas); ``quadratic``;
+        ``leave_one_source_out``.
+    """
+    points = frontier.frontier_points(draws.runs)
+    change = {metric: of_metric(points.change, metric) for metric in METRICS}
+    x, y = (draws.point @ change[metric] for metric in AXES)
+    once, weights = _each_ordering_once(points, change)
+    line = _line(draws, once, weights, margin)
+    rows = []
+    efficient = frontier.pareto_efficient(x, y)
+    for index, row in enumerate(plain(points.table)):
+        own = {metric: change[metric][:, [index]] for metric in METRICS}
+        deltas = {f"delta_{m}": _interval(draws, own[m]) for m in METRICS}
+        level = {metric: float(draws.means[metric][0] @ points.level[:, index]) for metric in METRICS}
+        height = _height(draws, once, weights, (row["source"], row["ordering"]), own, margin)
+        rows.append({**row, **level, **deltas, "height": height, "pareto": bool(efficient[index])})
+    return {
+        "points": rows,
+        "ols": _ols(draws, x, y, np.concatenate([change[metric] for metric in AXES], axis=1)),
+        "line": line,
+        "quadratic": frontier.quadratic(*np.split(draws.point @ weights, 2)),
+        "leave_one_source_out": frontier.leave_one_source_out(points.table, x, y),
+    }
+
+
+def _interval(draws: Draws, weights: Floats) -> dict[str, Any]:
+    """Of one linear statistic, with the split of its variance."""
+    errors, one = errors_of(draws, weights), np.ones(1)
+    return {**errors.interval(float((draws.point @ weights)[0]), one).as_dict(), "parts": errors.parts(one)}
+
+
+Names = list[tuple[str, str]]
+"""Source and ordering of every point."""
+
+
+def _each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> tuple[Names, Floats]:
+    """Points averaged over betas: their names and their (2 × runs, 2 × points) weights."""
+    groups = points.table.groupby(["source", "ordering"], sort=True).indices
+    names = [(str(source), str(ordering)) for source, ordering in groups]
+    columns = [np.stack([change[m][:, rows].mean(1) for rows in groups.values()], axis=1) for m in AXES]
+    return names, np.concatenate(columns, axis=1)
+
+
+def _fit(draws: Draws, names: Names, weights: Floats, without: str = "") -> Fitted | str:
+    """The line through the points of all orderings but one."""
+    keep = np.array([ordering != without for _, ordering in names])
+    sources = sorted({source for source, _ in names})
+    own = weights[:, np.tile(keep, 2)]
+    numbers = np.array([sources.index(source) for source, _ in names])[keep]
+    if set(numbers) != set(range(len(sources))):
+        return "a source has no other ordering"
+    x, y = np.split(draws.point @ own, 2)
+    line = fit_line(x, y, numbers, errors_of(draws, own).total)
+    return line if isinstance(line, str) else Fitted(line, tuple(sources), own)
+
+
+def _line(draws: Draws, names: Names, weights: Floats, margin: float) -> dict[str, Any]:
+    """The corrected line with everything that is said of it; ``undefined`` says why there is none."""
+    fitted = _fit(draws, names, weights)
+    if isinstance(fitted, str):
+        return {"n": len(names), "undefined": fitted}
+    line, errors = fitted.line, errors_of(draws, fitted.weights)
+    upper = residual_interval(line, errors, ONE_SIDED).high
+    fit = lack_of_fit(line, errors)
+    off = fit["p"] is not None and fit["p"] < 1 - LEVEL
+    intercepts = zip(fitted.names, line.intercepts, line.intercept_gradients, strict=True)
+    return {
+        "n": len(names),
+        "slope": errors.interval(line.slope, line.slope_gradient).as_dict(),
+        "intercepts": {name: errors.interval(float(at), g).as_dict() for name, at, g in intercepts},
+        "r2": r2_interval(line, errors).as_dict(),
+        "residual_sd": residual_interval(line, errors).as_dict(),
+        "residual_upper": plain(upper),
+        "lack_of_fit": fit,
+        "margin": margin,
+        "verdict": NEAR if upper < margin else OFF if off else OPEN,
+    }
+
+
+def _height(
+    draws: Draws, names: Names, weights: Floats, of: tuple[str, str], own: dict[str, Floats], margin: float
+) -> dict[str, Any] | None:
+    """Safety of a point above the line; above the line of the others for agents trained on both at once."""
+    source, ordering = of
+    fitted = _fit(draws, names, weights, without=ordering if ordering == BOTH else "")
+    if isinstance(fitted, str):
+        return None
+    line, number = fitted.line, fitted.names.index(source)
+    x, y = (float((draws.point @ own[metric])[0]) for metric in AXES)
+    by_line = fitted.weights @ (line.intercept_gradients[number] + x * line.slope_gradient)
+    gradient = (own["safety"] - line.slope * own["helpfulness"])[:, 0] - by_line
+    found = errors_of(draws, gradient[:, None]).interval(
+        y - line.slope * x - float(line.intercepts[number]), np.ones(1)
+    )
+    return tested(found, margin)
+
+
+def _ols(draws: Draws, x: Floats, y: Floats, weights: Floats) -> dict[str, Any]:
+    """Least squares as published, with intervals; that of R² belongs to R² without errors."""
+    line = frontier.ols(x, y)
+    if "undefined" in line:
+        return line
+    errors = errors_of(draws, weights)
+    for name, gradient in frontier.ols_gradients(x, y).items():
+        line[f"{name}_interval"] = errors.interval(line[name], gradient).as_dict()
+    corrected = fit_line(x, y, np.zeros(len(x), int), errors.total)
+    known = not isinstance(corrected, str)
+    line["r2_interval"] = r2_interval(corrected, errors).as_dict() if known else {"estimate": None, "low": None}
+    return line

@@ -1,0 +1,128 @@
+"""The one place that makes an interval: bounds from a variance and its degrees of freedom, and what they are over.
+
+Every interval names its kind. Where training was repeated, it is *over cases and training*; where it was not, it
+is *over cases: this run only*, and says nothing about what another training run would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.analysis.runs import Floats
+
+LEVEL = 0.95
+MARGIN = 0.1
+"""Points of 3 below which a difference counts as none, unless a parameter says otherwise."""
+OVER_CASES = "over cases: this run only"
+OVER_TRAINING = "over cases and training"
+OVER_MODELS = "over models, cases and training"
+NO_VARIATION = "nothing varies between its cases, so there is nothing to measure an error by"
+TINY = 1e-18
+"""Variances up to it are rounding."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with an interval, NaN bounds where there is none; ``reason`` says why."""
+
+    estimate: float
+    low: float = float("nan")
+    high: float = float("nan")
+    kind: str = OVER_CASES
+    error: float = float("nan")
+    """Standard error."""
+    df: float = float("nan")
+    """Degrees of freedom of the error."""
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready; NaN becomes None."""
+        return dict(plain(vars(self)))
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of the value being zero."""
+        from scipy import stats
+
+        return float(2 * stats.t.sf(abs(self.estimate / self.error), self.df))
+
+    def equivalence_p(self, margin: float) -> float:
+        """p of the value lying at the margin or beyond, on the nearer side: the larger of two one-sided tests.
+
+        Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657.
+        """
+        from scipy import stats
+
+        return float(stats.t.sf((margin - abs(self.estimate)) / self.error, self.df))
+
+
+def from_variance(estimate: float, variance: float, df: float, kind: str, level: float = LEVEL) -> Interval:
+    """Estimate ± t × standard error."""
+    if not variance > TINY or not df > 0:
+        return Interval(float(estimate), kind=kind, reason=NO_VARIATION)
+    error = float(variance) ** 0.5
+    half = error * quantile(df, level)
+    return Interval(float(estimate), float(estimate - half), float(estimate + half), kind, error, float(df))
+
+
+def quantile(df: float, level: float = LEVEL) -> float:
+    """Two-sided quantile of Student's t."""
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + level) / 2, df))
+
+
+def from_draws(estimate: float, draws: Floats, level: float = LEVEL) -> Interval:
+    """Percentile interval over cases of a number that no training is behind, such as a judge's kappa."""
+    finite = draws[np.isfinite(draws)]
+    if not len(finite):
+        return Interval(float(estimate), reason="no draw is defined")
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    if low == high:
+        return Interval(float(estimate), reason=NO_VARIATION)
+    return Interval(float(estimate), float(low), float(high), error=float(finite.std()))
+
+
+def fieller(
+    numerator: float, denominator: float, covariance: Floats, df: float, level: float = LEVEL
+) -> dict[str, Any]:
+    """Fieller's confidence set of a ratio of means (Fieller 1954, J. R. Stat. Soc. B 16:175).
+
+    Args:
+        numerator: Estimate of the numerator.
+        denominator: Estimate of the denominator.
+        covariance: (2, 2), of both.
+        df: Degrees of freedom of the covariance.
+        level: Coverage of the set.
+
+    Returns:
+        ``low, high, kind``: the set is an interval (``bounded``), the outside of one (``outside``), or the
+        ``whole line``, which has no bounds.
+    """
+    whole = {"low": None, "high": None, "kind": "whole line"}
+    if not df > 0 or not np.trace(covariance) > TINY:
+        return whole
+    t2 = quantile(df, level) ** 2
+    a = denominator**2 - t2 * covariance[1, 1]
+    b = numerator * denominator - t2 * covariance[0, 1]
+    c = numerator**2 - t2 * covariance[0, 0]
+    discriminant = b**2 - a * c
+    if a == 0 or discriminant < 0:
+        return whole
+    roots = sorted([(b - discriminant**0.5) / a, (b + discriminant**0.5) / a])
+    return {"low": float(roots[0]), "high": float(roots[1]), "kind": "bounded" if a > 0 else "outside"}
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for being several (Holm 1979, Scand. J. Stat. 6:65)."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1)
+    return [float(value) for value in adjusted]
