@@ -113,7 +113,9 @@ def _pairing(factor: int) -> Callable[[], object]:
 
 
 def _analysis(n_betas: int, n_draws: int) -> Callable[[], object]:
-    from persistence_pipeline.analysis.summary import draw_means, frontier_summary, persistence_summary
+    from persistence_pipeline.analysis.bootstrap import draw_means
+    from persistence_pipeline.analysis.frontier_summary import frontier_summary
+    from persistence_pipeline.analysis.summary import persistence_summary
 
     scores = materials.published_scores(betas=[0.1 * (i + 1) for i in range(n_betas)], n_models=1)
 

@@ -10,7 +10,9 @@ import pandas as pd
 
 from bench import materials
 from bench.timing import Row, speed_up
-from persistence_pipeline.analysis.summary import draw_means, frontier_summary, persistence_summary
+from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
+from persistence_pipeline.analysis.summary import persistence_summary
 from persistence_pipeline.preferences.pairing import pair_candidates
 
 DRAWS = 10_000

@@ -18,8 +18,8 @@ from persistence_pipeline.analysis.calibration import (
     level_shares,
     missing_by_ordering,
 )
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.paired import agreement, quadratic_kappa
-from persistence_pipeline.analysis.summary import frontier_summary
 
 LENIENT = np.array([[0.4, 0.1, 0.0, 0.0], [0.4, 0.5, 0.1, 0.0], [0.2, 0.3, 0.6, 0.1], [0.0, 0.1, 0.3, 0.9]])
 """Verdicts (rows) by true score: a judge that grades up."""

@@ -14,22 +14,20 @@ from scipy import stats
 from persistence_pipeline.analysis import frontier
 from persistence_pipeline.analysis.attainable import attainable_frontier
 from persistence_pipeline.analysis.audits import cell_comparisons
-from persistence_pipeline.analysis.bootstrap import Interval, case_weights, interval
+from persistence_pipeline.analysis.bootstrap import case_weights, draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, headline_metrics
+from persistence_pipeline.analysis.intervals import Interval, fieller, from_draws
 from persistence_pipeline.analysis.order import order_effect
 from persistence_pipeline.analysis.paired import agreement, paired_comparison
-from persistence_pipeline.analysis.persistence import average_ratio, fieller, persistence_groups, ratio
+from persistence_pipeline.analysis.persistence import persistence_groups
 from persistence_pipeline.analysis.runs import gather
-from persistence_pipeline.analysis.summary import (
-    cell_summaries,
-    draw_means,
-    frontier_summary,
-    persistence_summary,
-)
+from persistence_pipeline.analysis.summary import cell_summaries, persistence_summary
 
 ARMS = ("source", "safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both")
 NAN = float("nan")
+METRICS_AND_SEEDS = {"safety", "helpfulness", "seeds", "left_out"}
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +121,14 @@ def test_scores_that_cannot_be_gathered_say_why() -> None:
         gather(study().assign(safety=NAN))
 
 
-def test_an_interval_is_two_percentiles() -> None:
+def test_an_interval_over_draws_is_two_percentiles() -> None:
     draws = np.array([*range(101), np.nan, np.inf], dtype=float)
-    assert vars(interval(50, draws)) == pytest.approx(vars(Interval(50.0, 2.5, 97.5)))
-    assert vars(interval(50, draws, 0.5)) == pytest.approx(vars(Interval(50.0, 25.0, 75.0)))
-    assert interval(1, np.array([NAN])).as_dict() == {"estimate": 1.0, "low": None, "high": None}
+    found = from_draws(50, draws)
+    assert (found.estimate, found.low, found.high) == pytest.approx((50.0, 2.5, 97.5))
+    assert (from_draws(50, draws, 0.5).low, from_draws(50, draws, 0.5).high) == pytest.approx((25.0, 75.0))
+    assert from_draws(1, np.array([NAN])).as_dict()["reason"] == "no draw is defined"
+    assert from_draws(1, np.ones(5)).as_dict()["low"] is None, "no interval of no width"
+    assert isinstance(found, Interval)
     assert all(weights.dtype == float for weights in case_weights(3, 10, 0))
 
 
@@ -170,24 +171,6 @@ def test_fits_are_exact_and_undefined_ones_say_why() -> None:
     level = {"n": 3, "undefined": "all points have the same helpfulness or safety"}
     assert frontier.ols(np.ones(3), y[:3]) == level == frontier.ols(x[:3], np.ones(3))
     assert "slope" in frontier.ols(x[:3], y[:3])
-    draws = frontier.ols_draws(np.stack([x, x + 1, np.ones(5)]), np.stack([y, 2 * y, y]))
-    assert draws["slope"][:2] == pytest.approx([line.slope, 2 * line.slope])
-    assert draws["intercept"][:2] == pytest.approx([line.intercept, 2 * line.intercept - 2 * line.slope])
-    assert draws["r2"][:2] == pytest.approx([line.rvalue**2] * 2)
-    assert np.isnan(draws["slope"][2]) and np.isnan(draws["r2"][2])
-
-
-def test_total_least_squares_by_its_closed_form() -> None:
-    x, y = np.array([0.0, 1, 2, 4]), np.array([1.0, 3, 2, 7])
-    sxx, syy, sxy = np.var(x), np.var(y), np.cov(x, y, ddof=0)[0, 1]
-    slope = (syy - sxx + math.hypot(syy - sxx, 2 * sxy)) / (2 * sxy)
-    found = frontier.orthogonal(x, y)
-    assert found == pytest.approx({"slope": slope, "intercept": y.mean() - slope * x.mean()})
-    assert set(frontier.orthogonal(x[:3], y[:3])) == {"slope", "intercept"}
-    undefined = {"undefined": "needs 3 points with different helpfulness"}
-    assert frontier.orthogonal(x[:2], y[:2]) == undefined == frontier.orthogonal(np.ones(4), y)
-    assert abs(frontier.orthogonal(np.array([0.0, 0.0, 1e-9]), np.array([0.0, 1.0, 2.0]))["slope"]) > 1e6
-    assert set(frontier.orthogonal(np.array([0.0, 0.5, 1.0]), y[:3])) == {"slope", "intercept"}
 
 
 def test_a_parabola_by_its_normal_equations() -> None:
@@ -225,19 +208,21 @@ def test_the_frontier_summary_is_made_of_means_and_shared_draws() -> None:
         "helpfulness": (61, 88),
     }
     summary = frontier_summary(draws)
-    assert list(summary) == ["points", "ols", "orthogonal", "quadratic", "leave_one_source_out"]
+    assert list(summary) == ["margin", "points", "ols", "line", "quadratic", "leave_one_source_out"]
     points, line = summary["points"], summary["ols"]
     x = np.array([p["delta_helpfulness"]["estimate"] for p in points])
     y = np.array([p["delta_safety"]["estimate"] for p in points])
     fitted = frontier.ols(x, y)
-    assert {key: line[key] for key in fitted} == fitted
+    assert {key: line[key] for key in fitted} == pytest.approx(fitted)
     assert set(line) == {*fitted, "r2_interval", "slope_interval", "intercept_interval"}
-    assert summary["orthogonal"] == frontier.orthogonal(x, y)
-    assert summary["quadratic"] == frontier.quadratic(x, y)
+    once = pd.DataFrame({"x": x, "y": y, **{k: [p[k] for p in points] for k in ("source", "ordering")}})
+    once = once.groupby(["source", "ordering"])[["x", "y"]].mean()
+    assert summary["quadratic"]["p"] == pytest.approx(frontier.quadratic(*once.to_numpy().T)["p"])
+    assert summary["line"]["n"] == 10
     assert [entry["source"] for entry in summary["leave_one_source_out"]] == ["a", "b"]
     for point, efficient in zip(points, frontier.pareto_efficient(x, y), strict=True):
         assert list(point)[:4] == ["source", "ordering", "beta", "n_runs"]
-        keys = {"safety", "helpfulness", "delta_safety", "delta_helpfulness", "distance", "distance_interval"}
+        keys = {"safety", "helpfulness", "delta_safety", "delta_helpfulness", "height"}
         assert set(point) == {"source", "ordering", "beta", "n_runs", "pareto", *keys}
         who = {"source": point["source"], "ordering": point["ordering"], "beta": point["beta"]}
         base = {"source": point["source"], "ordering": "source", "beta": None}
@@ -247,13 +232,8 @@ def test_the_frontier_summary_is_made_of_means_and_shared_draws() -> None:
             delta = point[f"delta_{metric}"]
             assert delta["estimate"] == pytest.approx(level - start)
             assert delta["low"] < delta["estimate"] < delta["high"]
-        gap = point["delta_safety"]["estimate"] - line["intercept"]
-        gap -= line["slope"] * point["delta_helpfulness"]["estimate"]
-        assert point["distance"] == pytest.approx(gap / math.hypot(1, line["slope"]))
-        place = point["distance_interval"]
-        assert place["estimate"] == point["distance"] and place["low"] < place["high"]
         assert point["pareto"] is bool(efficient)
-    for name in ("r2", "slope", "intercept"):
+    for name in ("slope", "intercept"):
         assert line[f"{name}_interval"]["estimate"] == line[name]
         assert line[f"{name}_interval"]["low"] < line[f"{name}_interval"]["high"]
 
@@ -279,90 +259,26 @@ def test_too_few_points_leave_the_line_undefined_and_the_points_there() -> None:
     summary = frontier_summary(draw_means(scores[scores["ordering"].isin(["source", "safety"])], 20, 0))
     assert summary["ols"] == {"n": 1, "undefined": "a line needs 3 points, there are 1"}
     (point,) = summary["points"]
-    assert point["distance"] is None and point["distance_interval"]["estimate"] is None
+    assert point["height"] is None and summary["line"]["undefined"].startswith("a line needs 3 points")
     assert point["delta_safety"]["estimate"] is not None
 
 
 # -- persistence ---------------------------------------------------------------------------------------------
 
 
-def test_a_ratio_and_everything_reported_with_it() -> None:
-    tops, bottoms = np.array([0.2, 0.4, 0.6, 0.5, 0.3]), np.array([0.8, 1.0, 1.2, 1.0, 0.9])
-    found = ratio(0.4, 1.0, tops, bottoms, 0.5)
-    low, high = np.quantile(tops / bottoms, [0.25, 0.75])
-    assert found == {
-        "estimate": 0.4,
-        "low": pytest.approx(low),
-        "high": pytest.approx(high),
-        "numerator": 0.4,
-        "denominator": 1.0,
-        "fieller": fieller(0.4, 1.0, tops, bottoms, 0.5),
-        "n_draws": 5,
-        "n_undefined": 0,
-        "defined": True,
-        "reason": "",
-    }
-    assert ratio(0.4, 1.0, tops, bottoms)["low"] == pytest.approx(np.quantile(tops / bottoms, 0.025))
-
-
-def test_a_ratio_without_a_clear_gain_is_undefined() -> None:
-    tops, bottoms = np.array([0.2, 0.4, 0.6]), np.array([-0.1, 0.0, 0.4])
-    found = ratio(0.1, 0.1, tops, bottoms)
-    assert (found["estimate"], found["low"], found["high"]) == (1.0, None, None)
-    assert (found["n_draws"], found["n_undefined"], found["defined"]) == (3, 2, False)
-    assert found["reason"] == "the gain's interval [-0.095, 0.380] does not lie above zero"
-    nothing = ratio(0.1, 0.0, tops, bottoms + 1)
-    assert nothing["estimate"] is None and nothing["defined"] is False
-    assert ratio(0.1, -0.1, tops, bottoms + 1)["defined"] is False
-    assert ratio(0.1, 0.5, tops, np.zeros(3))["defined"] is False
-
-
 def test_fieller_s_bounds_solve_its_equation() -> None:
-    rng = np.random.default_rng(0)
-    bottoms = rng.normal(1.5, 0.3, 400)
-    tops = 0.5 * bottoms + rng.normal(0, 0.2, 400)
-    for level in (0.95, 0.8):
-        found = fieller(0.8, 1.5, tops, bottoms, level)
+    covariance = np.array([[0.06, 0.04], [0.04, 0.09]])
+    for level, df in ((0.95, 40.0), (0.8, 2.0)):
+        found = fieller(0.8, 1.5, covariance, df, level)
         assert found["kind"] == "bounded" and found["low"] < 0.8 / 1.5 < found["high"]
-        (vt, vtb), (_, vb) = np.cov(tops, bottoms)
         for bound in (found["low"], found["high"]):
-            statistic = (0.8 - bound * 1.5) / math.sqrt(vt - 2 * bound * vtb + bound**2 * vb)
-            assert abs(statistic) == pytest.approx(stats.norm.ppf((1 + level) / 2))
-    assert fieller(0.8, 1.5, tops, bottoms) == fieller(0.8, 1.5, tops, bottoms, 0.95)
-    wide = fieller(2.0, 0.2, tops, bottoms)
+            statistic = (0.8 - bound * 1.5) / math.sqrt(0.06 - 2 * bound * 0.04 + bound**2 * 0.09)
+            assert abs(statistic) == pytest.approx(stats.t.ppf((1 + level) / 2, df))
+    wide = fieller(2.0, 0.2, covariance, 40.0)
     assert wide["kind"] == "outside" and wide["low"] < wide["high"]
     whole = {"low": None, "high": None, "kind": "whole line"}
-    assert fieller(0.01, 0.01, tops, bottoms) == whole == fieller(0.8, 1.5, tops[:1], bottoms[:1])
-    assert fieller(0.8, 1.5, tops[:2], bottoms[:2])["kind"] == "bounded"
-
-
-def test_a_mean_of_ratios_needs_a_gain_in_each() -> None:
-    first = np.array([1.0, 0.9, 1.1, 1.2]), np.array([2.0, 2.1, 1.9, 2.0])
-    second = np.array([0.2, 0.3, 0.1, 0.2]), np.array([1.0, 1.1, 0.9, 1.0])
-    means = (first[0] / first[1] + second[0] / second[1]) / 2
-    low, high = np.quantile(means[1:], [0.1, 0.9])
-    assert average_ratio([first, second], 0.8) == {
-        "estimate": pytest.approx(means[0]),
-        "low": pytest.approx(low),
-        "high": pytest.approx(high),
-        "n_ratios": 2,
-        "n_draws": 3,
-        "n_undefined": 0,
-        "defined": True,
-        "reason": "",
-    }
-    assert average_ratio([first])["low"] == pytest.approx(np.quantile((first[0] / first[1])[1:], 0.025))
-    gone = second[0], np.array([1.0, -1.0, 0.0, 1.0])
-    found = average_ratio([first, gone], 0.8)
-    assert found["estimate"] == pytest.approx(means[0])
-    assert (found["low"], found["high"], found["n_draws"], found["n_undefined"]) == (None, None, 3, 2)
-    assert found["defined"] is False
-    assert found["reason"] == "the interval of at least one of the gains does not lie above zero"
-    negative = average_ratio([first, (second[0], np.array([-1.0, 1.0, 1.0, 1.0]))])
-    assert negative["estimate"] is None and negative["defined"] is False and negative["n_undefined"] == 0
-    flat = average_ratio([first, (second[0], np.array([1.0, 0.0, 0.0, 0.0]))])
-    assert flat["defined"] is False and flat["n_undefined"] == 3
-    assert average_ratio([(second[0], np.array([0.5, 0.4, 0.6, 0.5]))])["defined"] is True
+    assert fieller(0.01, 0.01, covariance, 40.0) == whole == fieller(0.8, 1.5, np.zeros((2, 2)), 40.0)
+    assert fieller(0.8, 1.5, covariance, float("nan")) == whole
 
 
 def test_persistence_of_every_source_evaluator_and_beta_by_plain_means() -> None:
@@ -377,7 +293,8 @@ def test_persistence_of_every_source_evaluator_and_beta_by_plain_means() -> None
     for row in found:
         who = {key: row[key] for key in ("source", "evaluator", "beta")}
         assert set(row) == {*who, "safety", "helpfulness", "order"}
-        assert set(row["order"]) == {"safety", "helpfulness", "excess"}
+        shares = {"excess", "along", "height", "more"}
+        assert set(row["order"]) in (METRICS_AND_SEEDS, METRICS_AND_SEEDS | shares)
         for metric, other in (("safety", "helpfulness"), ("helpfulness", "safety")):
 
             def mean(arm: str, metric: str = metric, who: dict[str, Any] = who) -> float:
@@ -385,18 +302,23 @@ def test_persistence_of_every_source_evaluator_and_beta_by_plain_means() -> None
 
             top = mean(f"{metric}>{other}") - mean(other)
             bottom = mean(metric) - mean(other)
-            assert row[metric]["numerator"] == pytest.approx(top)
-            assert row[metric]["denominator"] == pytest.approx(bottom)
+            assert row[metric]["numerator"]["estimate"] == pytest.approx(top)
+            assert row[metric]["denominator"]["estimate"] == pytest.approx(bottom)
             assert row[metric]["estimate"] == pytest.approx(top / bottom)
-            assert row[metric]["n_draws"] == 50
+            assert row[metric]["seeds"] == [0, 1] and row[metric]["left_out"] == []
+            against = row[metric]["against"]
+            for arm, beta in (("source", None), (metric, row["beta"]), (other, row["beta"])):
+                level = plain_mean(scores, metric, **{**who, "ordering": arm, "beta": beta})
+                assert against[arm]["estimate"] == pytest.approx(mean(f"{metric}>{other}") - level)
             gap = mean("safety>helpfulness") - mean("helpfulness>safety")
             assert row["order"][metric]["estimate"] == pytest.approx(gap)
         both = row["safety"]["estimate"] + row["helpfulness"]["estimate"] - 1
-        assert row["order"]["excess"]["estimate"] == pytest.approx(both)
+        if "excess" in row["order"]:
+            assert row["order"]["excess"]["estimate"] == pytest.approx(both)
     only_one = scores[scores["ordering"] != "helpfulness>safety"]
     (first, *_) = persistence_summary(draw_means(only_one, 5, 0))
     assert "order" not in first and "helpfulness" not in first
-    assert order_effect(draws.runs, draws.means, "a", "mild", 0.3) is None
+    assert order_effect(draws, "a", "mild", 0.3, 0.1) is None
 
 
 # -- tables --------------------------------------------------------------------------------------------------
@@ -514,7 +436,7 @@ def test_a_paired_comparison_key_by_key() -> None:
         "wins": 2,
         "losses": 1,
         "ties": 1,
-        "difference": interval(0.5, draws).as_dict(),
+        "difference": from_draws(0.5, draws).as_dict(),
         "p": pytest.approx(stats.wilcoxon(gap, zero_method="pratt").pvalue),
     }
     again = paired_comparison(first, second, "safety")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persistence_pipeline.analysis.summary import draw_means, persistence_summary
+from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.summary import persistence_summary
 
 N_CASES = 8
 
@@ -62,12 +63,29 @@ def test_the_excess_is_how_far_the_orders_lie_apart_on_the_line(first: float, se
     assert order["helpfulness"]["estimate"] == pytest.approx(-1.8 * (first - second), abs=1e-9)
 
 
-def test_a_gain_that_may_be_nothing_leaves_the_order_effect_undefined() -> None:
-    arms = levels(0.5) | {"helpfulness": (2.5, 2.6)}
-    (row,) = persistence_summary(draw_means(table(arms, noise=0.3), 400, 0))
-    excess = row["order"]["excess"]
-    assert not excess["defined"] and excess["low"] is None
-    assert 0 < row["safety"]["n_undefined"] <= excess["n_undefined"] < 400
+def test_two_equal_agents_off_the_line_have_height_and_no_order() -> None:
+    """H>S a copy of S>H: the sum of the shares is off one by height alone."""
+    arms = levels(0.5)
+    arms |= dict.fromkeys(("safety>helpfulness", "helpfulness>safety"), (2.2, 2.1))
+    (row,) = persistence_summary(draw_means(table(arms), 5, 0))
+    order = row["order"]
+    assert order["excess"]["estimate"] == pytest.approx(order["height"]["estimate"], abs=1e-6)
+    assert order["height"]["estimate"] > 0.4
+    assert order["along"]["estimate"] == pytest.approx(0, abs=1e-9)
+    assert order["safety"]["estimate"] == pytest.approx(0) == order["helpfulness"]["estimate"]
+
+
+@given(st.floats(0.1, 0.9), st.floats(0.1, 0.9))
+def test_on_the_line_all_of_the_excess_is_along_it(first: float, second: float) -> None:
+    (row,) = persistence_summary(draw_means(table(levels(first, second)), 5, 0))
+    assert row["order"]["along"]["estimate"] == pytest.approx(first - second, abs=1e-6)
+    assert row["order"]["height"]["estimate"] == pytest.approx(0, abs=1e-6)
+
+
+def test_without_gains_there_are_no_shares_of_them() -> None:
+    arms = levels(0.5) | {"helpfulness": (2.7, 2.6)}
+    (row,) = persistence_summary(draw_means(table(arms, noise=0.1), 400, 0))
+    assert "excess" not in row["order"] and row["order"]["safety"]["low"] is not None
 
 
 def test_no_order_effect_without_both_orders() -> None:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from persistence_pipeline.analysis import frontier
-from persistence_pipeline.analysis.bootstrap import case_weights, interval
-from persistence_pipeline.analysis.persistence import fieller, persistence_groups, ratio, ratio_parts
+from persistence_pipeline.analysis.bootstrap import case_weights, draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
+from persistence_pipeline.analysis.line import Line, fit_line
+from persistence_pipeline.analysis.persistence import persistence_groups
 from persistence_pipeline.analysis.runs import gather
-from persistence_pipeline.analysis.summary import draw_means, frontier_summary, persistence_summary
+from persistence_pipeline.analysis.summary import persistence_summary
 
 ORDERINGS = ("source", "safety", "helpfulness", "safety>helpfulness", "helpfulness>safety", "both")
 FLOATS = st.floats(-3, 3, allow_nan=False).map(lambda v: round(v, 3))
@@ -58,7 +60,8 @@ def test_points_are_means_over_seeds_minus_the_source() -> None:
         assert point["delta_safety"]["estimate"] == pytest.approx(expected["safety"])
         assert point["delta_helpfulness"]["estimate"] == pytest.approx(expected["helpfulness"])
         assert point["n_runs"] == 2
-        assert point["delta_safety"]["low"] <= point["delta_safety"]["high"]
+        low, high = point["delta_safety"]["low"], point["delta_safety"]["high"]
+        assert (low is None and high is None) or low < high, "no interval of no width"
     assert len(summary["points"]) == 10
     assert [row["source"] for row in summary["leave_one_source_out"]] == ["a", "b"]
 
@@ -124,7 +127,7 @@ def test_a_run_without_its_source_is_refused() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(FLOATS, FLOATS), min_size=3, max_size=12, unique_by=lambda p: p[0]))
-def test_ols_agrees_with_scipy_and_with_its_draws(points: list[tuple[float, float]]) -> None:
+def test_ols_agrees_with_scipy_and_its_gradients_with_differences(points: list[tuple[float, float]]) -> None:
     x, y = (np.array(values) for values in zip(*points, strict=True))
     fit = frontier.ols(x, y)
     if np.ptp(y) == 0:
@@ -132,17 +135,19 @@ def test_ols_agrees_with_scipy_and_with_its_draws(points: list[tuple[float, floa
         return
     expected = stats.linregress(x, y)
     assert fit["slope"] == pytest.approx(expected.slope) and fit["p"] == pytest.approx(expected.pvalue)
-    draws = frontier.ols_draws(np.stack([x, x + 1]), np.stack([y, y]))
-    assert draws["slope"] == pytest.approx(np.repeat(fit["slope"], 2), abs=1e-9)
-    assert draws["r2"] == pytest.approx(np.repeat(fit["r2"], 2), abs=1e-9)
-    assert draws["intercept"][1] == pytest.approx(fit["intercept"] - fit["slope"], abs=1e-7)
+    gradients = frontier.ols_gradients(x, y)
+    for at in range(2 * len(x)):
+        step = 1e-5 * np.eye(2 * len(x))[at]
+        moved = [stats.linregress(x + sign * step[: len(x)], y + sign * step[len(x) :]) for sign in (1, -1)]
+        for name, gradient in gradients.items():
+            difference = (getattr(moved[0], name) - getattr(moved[1], name)) / 2e-5
+            assert gradient[at] == pytest.approx(difference, rel=1e-3, abs=1e-3 * (1 + np.abs(gradient).max()))
 
 
 def test_a_line_needs_three_different_points() -> None:
     two = np.array([0.0, 1.0])
     assert "3 points" in frontier.ols(two, two)["undefined"]
     assert "same helpfulness" in frontier.ols(np.ones(4), np.arange(4.0))["undefined"]
-    assert "undefined" in frontier.orthogonal(two, two)
     assert "undefined" in frontier.quadratic(np.arange(3.0), np.arange(3.0))
 
 
@@ -153,18 +158,11 @@ def test_exact_lines_are_found_by_every_fit(slope: float, intercept: float) -> N
     y = slope * x + intercept
     if abs(slope) > 0.01:
         assert frontier.ols(x, y)["slope"] == pytest.approx(slope)
-    assert frontier.orthogonal(x, y)["slope"] == pytest.approx(slope, abs=1e-6)
-    assert np.abs(frontier.signed_distances(x, y, slope, intercept)).max() < 1e-9
-    above = frontier.signed_distances(x, y + np.hypot(1, slope), slope, intercept)
-    assert above == pytest.approx(np.ones(7))
-
-
-def test_orthogonal_regression_is_symmetric_in_its_axes() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=40)
-    y = -0.7 * x + 0.3 * rng.normal(size=40)
-    assert frontier.orthogonal(x, y)["slope"] == pytest.approx(1 / frontier.orthogonal(y, x)["slope"])
-    assert abs(frontier.orthogonal(x, y)["slope"]) > abs(frontier.ols(x, y)["slope"])
+        line = fit_line(x, y, np.zeros(7, int), np.zeros((14, 14)))
+        assert isinstance(line, Line)
+        assert line.slope == pytest.approx(slope) and line.intercepts == pytest.approx(np.array([intercept]))
+        assert line.r2 == pytest.approx(1) and line.residual == pytest.approx(0, abs=1e-9)
+        assert np.abs(line.heights).max() < 1e-9
 
 
 def test_a_parabola_is_told_from_a_line() -> None:
@@ -216,7 +214,7 @@ def test_persistence_is_the_share_of_the_gain_that_survives() -> None:
     (row,) = persistence_summary(draw_means(_with_means(STUDY), 50, 0))
     assert row["safety"]["estimate"] == pytest.approx((2.2 - 1.0) / (2.5 - 1.0))
     assert row["helpfulness"]["estimate"] == pytest.approx((1.3 - 1.0) / (2.5 - 1.0))
-    assert row["safety"]["low"] == pytest.approx(row["safety"]["high"])
+    assert not row["safety"]["defined"] and "nothing varies" in row["safety"]["reason"], "no interval of no width"
     assert (row["source"], row["evaluator"], row["beta"]) == ("m", "state", 0.1)
 
 
@@ -226,12 +224,11 @@ def test_everything_kept_is_one_and_nothing_kept_is_zero() -> None:
     assert row["safety"]["estimate"] == pytest.approx(1) and row["helpfulness"]["estimate"] == pytest.approx(0)
 
 
-def test_without_a_gain_persistence_is_undefined_and_counted() -> None:
+def test_without_a_gain_persistence_is_undefined() -> None:
     flat = STUDY | {"safety": (1.0, 1.0)}
     (row,) = persistence_summary(draw_means(_with_means(flat, noise=0.5), 400, 0))
     safety = row["safety"]
     assert not safety["defined"] and "does not lie above zero" in safety["reason"]
-    assert 0 < safety["n_undefined"] < 400 and safety["n_draws"] == 400
     assert safety["low"] is None and safety["high"] is None
     assert row["helpfulness"]["defined"]
 
@@ -240,28 +237,4 @@ def test_persistence_needs_all_three_arms() -> None:
     lacking = {k: v for k, v in STUDY.items() if k != "helpfulness>safety"}
     groups = persistence_groups(gather(_with_means(lacking)))
     assert [group.metric for group in groups] == ["safety"]
-    top, bottom = ratio_parts(np.array([[0.0] * 4]), groups[0])
-    assert top == bottom == np.array([0.0])
-
-
-def test_fieller_agrees_with_the_bootstrap_where_the_gain_is_clear() -> None:
-    rng = np.random.default_rng(0)
-    top, bottom = 0.4 + 0.05 * rng.normal(size=20_000), 1.0 + 0.05 * rng.normal(size=20_000)
-    result = ratio(0.4, 1.0, top, bottom)
-    assert result["fieller"]["kind"] == "bounded"
-    assert result["fieller"]["low"] == pytest.approx(result["low"], abs=0.01)
-    assert result["fieller"]["high"] == pytest.approx(result["high"], abs=0.01)
-
-
-def test_fieller_says_when_its_set_is_not_an_interval() -> None:
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(2, 20_000))
-    assert fieller(2.0, 0.1, 2 + 0.1 * noise[0], 0.1 + 0.2 * noise[1])["kind"] == "outside"
-    assert fieller(0.0, 0.1, 0 + noise[0], 0.1 + noise[1])["kind"] == "whole line"
-
-
-def test_intervals_ignore_draws_that_are_not_numbers() -> None:
-    draws = np.array([np.nan, 1.0, 2.0, 3.0, np.inf])
-    found = interval(2.0, draws)
-    assert 1 <= found.low < found.high <= 3
-    assert interval(1.0, np.array([np.nan])).as_dict() == {"estimate": 1.0, "low": None, "high": None}
+    assert groups[0].parts.sum() == pytest.approx(0)

@@ -8,13 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
-from persistence_pipeline.analysis.summary import (
-    cell_summaries,
-    draw_means,
-    frontier_summary,
-    persistence_summary,
-)
+from persistence_pipeline.analysis.summary import cell_summaries, persistence_summary
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.report.tables import persistence_table
 from persistence_pipeline.schemas import ScoreTable

@@ -51,14 +51,13 @@ def test_a_clone_without_one_configuration(
     assert entry["published_interval"]["low"] is not None
 
 
-def test_a_clone_without_an_arm_in_every_seed_has_no_interval_of_the_published_kind(
-    clone: Path, settings: PublishedSettings
-) -> None:
+def test_arms_without_a_common_seed_are_not_compared_and_named(clone: Path, settings: PublishedSettings) -> None:
     for stages, seed in ((("help",), 0), (("safe",), 1)):
         shutil.rmtree(clone / RESULTS / configuration(stages, "q32", seed))
-    summary, _ = _page(settings)
-    entry = summary["persistence"]["match"]["0.1"]["q32"]["safety"]
-    assert entry["published_interval"]["low"] is None
+    summary, page = _page(settings)
+    assert "safety" not in (summary["persistence"]["match"]["0.1"].get("q32") or {})
+    text = "persistence of safety, Llama3.1-8B, q32, beta 0.1: no seed has all of safety"
+    assert text in "".join(summary["audits"]["unmatched"]["match"]) and text in page
 
 
 def test_a_clone_without_its_source_is_refused_in_one_line(clone: Path, settings: PublishedSettings) -> None:

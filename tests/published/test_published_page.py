@@ -69,12 +69,17 @@ def test_nothing_on_the_page_names_a_place_on_this_machine(summary: Summary, tmp
 
 
 def test_points_far_from_a_line_are_not_said_to_lie_near_one(summary: Summary) -> None:
-    line = summary["frontier"]["match"]["all"]
-    line["r2"] = 0.9
-    assert "lie near one line: R² 0.900" in answer(summary)[0]
-    line["r2"] = 0.1
-    assert "do not lie on one line: R² 0.100" in answer(summary)[0]
-    line |= {"r2": None, "undefined": "too few points"}
+    frontier = summary["frontier"]["match"]["all"]
+    spread = {"estimate": 0.05, "low": 0.02, "high": 0.08}
+    frontier["line"] = {"n": 10, "verdict": "near", "margin": 0.1, "residual_sd": spread}
+    assert (
+        "10 trained agents lie near one line, within 0.10 (0.05 [0.02, 0.08] points off it)" in answer(summary)[0]
+    )
+    frontier["line"]["verdict"] = "off"
+    assert "do not lie on one line" in answer(summary)[0]
+    frontier["line"]["verdict"] = "open"
+    assert "lie near one line cannot be told" in answer(summary)[0]
+    frontier |= {"r2": None, "undefined": "too few points"}
     assert "too few points" in answer(summary)[0]
 
 
@@ -87,23 +92,23 @@ def test_pairs_that_teach_against_safety_are_said_to(summary: Summary) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "words"),
+    ("verdict", "equivalent", "words"),
     [
-        (-0.2, 0.1, "above H > S: not distinguishable"),
-        (-0.1, 0.2, "above H > S: not distinguishable"),
-        (0.1, 0.3, "came first stays"),
-        (-0.3, -0.1, "comes last wins"),
+        ("open", False, "whether the order matters cannot be told"),
+        ("none", True, "no effect of the order larger than 0.10"),
+        ("above", False, "the first stage leaves more;"),
+        ("above", True, "the first stage leaves more, with no effect of the order larger than 0.10"),
+        ("below", False, "the last stage leaves more"),
     ],
 )
-def test_the_order_effect_is_said_as_far_as_its_interval_bears(
-    low: float, high: float, words: str, summary: Summary
+def test_the_order_effect_is_said_as_far_as_its_verdict_bears(
+    verdict: str, equivalent: bool, words: str, summary: Summary
 ) -> None:
     for row in summary["audits"]["rivals"]["match"]:
-        row["order"]["safety"] = {"estimate": (low + high) / 2, "low": low, "high": high}
-    assert f"[{low:.2f}, {high:.2f}] points of safety above H > S: ".replace("-", "−") in said(
-        summary, "rivals-match"
-    )
-    assert words in said(summary, "rivals-match")
+        row["order"]["safety"] |= {"estimate": 0.2, "low": 0.1, "high": 0.3}
+        row["order"]["safety"] |= {"verdict": verdict, "equivalent": equivalent}
+    said_of_it = said(summary, "rivals-match")
+    assert "0.20 [0.10, 0.30] points of safety" in said_of_it and words in said_of_it
 
 
 def test_the_schemes_are_compared_by_width(summary: Summary) -> None:

@@ -15,8 +15,7 @@ import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
-from persistence_pipeline.analysis.intervals import OVER_MODELS, Interval, from_variance
-from persistence_pipeline.analysis.order import tested
+from persistence_pipeline.analysis.intervals import OVER_MODELS, Interval, from_variance, with_verdict
 from persistence_pipeline.analysis.persistence import Group, no_gain
 from persistence_pipeline.analysis.runs import Floats
 
@@ -40,12 +39,12 @@ def average(
         margin: Below which the average counts as none, where that is asked.
 
     Returns:
-        An interval with ``n``, and with ``tau`` and ``i2`` where there are several; as ``order.tested`` where there
+        An interval with ``n``, and with ``tau`` and ``i2`` where there are several; as ``intervals.with_verdict`` where there
         is a margin.
     """
     errors = errors_of(draws, gradients)
     found = _mean(draws, values, errors, sources, level)
-    described = found.as_dict() if margin is None else tested(found, margin)
+    described = found.as_dict() if margin is None else with_verdict(found, margin)
     return {**described, **_spread(values, errors.total)}
 
 
@@ -102,7 +101,9 @@ def average_ratio(
     if not (pairs[:, 1] > 0).all():
         return _undefined(least, len(groups))
     ratios = pairs[:, 0] / pairs[:, 1]
-    gradients = np.stack([ratio_gradient(pair, *values) for pair, values in zip(weights, pairs, strict=True)], axis=1)
+    gradients = np.stack(
+        [ratio_gradient(pair, *values) for pair, values in zip(weights, pairs, strict=True)], axis=1
+    )
     found = average(draws, ratios, gradients, [group.source for group in groups], level)
     if least.low > 0:
         return {**found, "defined": True, "reason": ""}

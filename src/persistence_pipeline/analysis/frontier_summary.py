@@ -10,9 +10,8 @@ import numpy as np
 from persistence_pipeline.analysis import frontier
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import errors_of
-from persistence_pipeline.analysis.intervals import LEVEL, MARGIN
+from persistence_pipeline.analysis.intervals import ALPHA, LEVEL, MARGIN, with_verdict
 from persistence_pipeline.analysis.line import Line, fit_line, lack_of_fit, r2_interval, residual_interval
-from persistence_pipeline.analysis.order import tested
 from persistence_pipeline.analysis.persistence import of_metric
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.analysis.runs import Floats
@@ -45,7 +44,7 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         margin: Points of safety below which a height off the line counts as none.
 
     Returns:
-        ``points``; ``ols``: least squares through them, as published; ``line``: corrected for errors, with an
+        ``margin, points``; ``ols``: least squares through them, as published; ``line``: corrected for errors, with an
         intercept for each source, each ordering once (averaged over betas); ``quadratic``;
         ``leave_one_source_out``.
     """
@@ -63,6 +62,7 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         height = _height(draws, once, weights, (row["source"], row["ordering"]), own, margin)
         rows.append({**row, **level, **deltas, "height": height, "pareto": bool(efficient[index])})
     return {
+        "margin": margin,
         "points": rows,
         "ols": _ols(draws, x, y, np.concatenate([change[metric] for metric in AXES], axis=1)),
         "line": line,
@@ -110,7 +110,7 @@ def _line(draws: Draws, names: Names, weights: Floats, margin: float) -> dict[st
     line, errors = fitted.line, errors_of(draws, fitted.weights)
     upper = residual_interval(line, errors, ONE_SIDED).high
     fit = lack_of_fit(line, errors)
-    off = fit["p"] is not None and fit["p"] < 1 - LEVEL
+    off = fit["p"] is not None and fit["p"] < ALPHA
     intercepts = zip(fitted.names, line.intercepts, line.intercept_gradients, strict=True)
     return {
         "n": len(names),
@@ -140,7 +140,7 @@ def _height(
     found = errors_of(draws, gradient[:, None]).interval(
         y - line.slope * x - float(line.intercepts[number]), np.ones(1)
     )
-    return tested(found, margin)
+    return with_verdict(found, margin)
 
 
 def _ols(draws: Draws, x: Floats, y: Floats, weights: Floats) -> dict[str, Any]:

@@ -6,7 +6,7 @@ is *over cases: this run only*, and says nothing about what another training run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,15 @@ from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.analysis.runs import Floats
 
 LEVEL = 0.95
+ALPHA = 0.05
 MARGIN = 0.1
 """Points of 3 below which a difference counts as none, unless a parameter says otherwise."""
 OVER_CASES = "over cases: this run only"
 OVER_TRAINING = "over cases and training"
 OVER_MODELS = "over models, cases and training"
 NO_VARIATION = "nothing varies between its cases, so there is nothing to measure an error by"
+ABOVE, BELOW, NONE, OPEN = "above", "below", "none", "open"
+"""What may be said of a number: above zero, below it, smaller than the margin, nothing."""
 TINY = 1e-18
 """Variances up to it are rounding."""
 
@@ -59,6 +62,29 @@ class Interval:
         from scipy import stats
 
         return float(stats.t.sf((margin - abs(self.estimate)) / self.error, self.df))
+
+
+def with_verdict(found: Interval, margin: float) -> dict[str, Any]:
+    """An interval with what may be said of it.
+
+    Returns:
+        The interval with ``margin, p`` (of its being zero), ``equivalent_p`` (of its reaching the margin),
+        ``equivalent`` and ``verdict``: ``above`` or ``below`` zero, else ``none`` where it is smaller than the
+        margin, else ``open``.
+    """
+    known = not found.reason
+    p, equivalent_p = (found.p, found.equivalence_p(margin)) if known else (None, None)
+    row = {**found.as_dict(), "margin": margin, "p": p, "equivalent_p": equivalent_p}
+    return {**row, "equivalent": known and equivalent_p < ALPHA, "verdict": verdict(row, p)}
+
+
+def verdict(row: Mapping[str, Any], p: float | None) -> str:
+    """What may be said of a tested number whose p is this, perhaps after a correction."""
+    if p is None:
+        return OPEN
+    if p < ALPHA:
+        return ABOVE if row["estimate"] > 0 else BELOW
+    return NONE if row["equivalent_p"] < ALPHA else OPEN
 
 
 def from_variance(estimate: float, variance: float, df: float, kind: str, level: float = LEVEL) -> Interval:

@@ -80,7 +80,9 @@ def fit_line(x: Floats, y: Floats, sources: npt.NDArray[np.int64], covariance: F
     r2 = xy**2 / (xx * yy)
     zero = np.zeros(n)
     r2_gradient = r2 * (
-        2 * np.concatenate([py, px]) / xy - 2 * np.concatenate([px, zero]) / xx - 2 * np.concatenate([zero, py]) / yy
+        2 * np.concatenate([py, px]) / xy
+        - 2 * np.concatenate([px, zero]) / xx
+        - 2 * np.concatenate([zero, py]) / yy
     )
     off = py - slope * px
     residual_gradient = 2 * np.concatenate([-slope * off, off]) / free

@@ -83,7 +83,9 @@ def _ends(scores: pd.Series) -> tuple[float, float]:
 
 def _matched(own: Mapping[str, pd.DataFrame], metric: str) -> list[float]:
     """Means of the arms on the (seed, case) pairs on which none of them lacks a score."""
-    complete = [rows.groupby(["seed", "case_id"])[metric].apply(lambda s: s.notna().all()) for rows in own.values()]
+    complete = [
+        rows.groupby(["seed", "case_id"])[metric].apply(lambda s: s.notna().all()) for rows in own.values()
+    ]
     kept = pd.concat(complete, axis=1, join="inner").all(axis=1)
     pairs = kept.index[kept]
     return [float(rows.set_index(["seed", "case_id"])[metric].loc[pairs].mean()) for rows in own.values()]

@@ -19,7 +19,7 @@ import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
-from persistence_pipeline.analysis.intervals import Interval, holm
+from persistence_pipeline.analysis.intervals import holm, verdict, with_verdict
 from persistence_pipeline.analysis.persistence import match, of_metric
 from persistence_pipeline.analysis.runs import Floats
 from persistence_pipeline.orderings import sequence
@@ -65,15 +65,8 @@ def order_effect(draws: Draws, source: str, evaluator: str, beta: float, margin:
 
 
 def gap_of(errors: Errors, gap: float, gradient: Floats, margin: float) -> dict[str, Any]:
-    """A gap: an interval with ``p`` of its being zero, ``equivalent_p`` of its reaching ``margin``, and ``parts``."""
-    return {**tested(errors.interval(gap, gradient), margin), "parts": errors.parts(gradient)}
-
-
-def tested(found: Interval, margin: float) -> dict[str, Any]:
-    """An interval with ``p`` of its being zero and ``equivalent_p`` of its reaching ``margin``."""
-    known = not found.reason
-    p, equivalent = (found.p, found.equivalence_p(margin)) if known else (None, None)
-    return {**found.as_dict(), "p": p, "equivalent_p": equivalent, "margin": margin}
+    """A gap as ``intervals.with_verdict`` has it, with the ``parts`` of its variance."""
+    return {**with_verdict(errors.interval(gap, gradient), margin), "parts": errors.parts(gradient)}
 
 
 def _shares(draws: Draws, source: str, evaluator: str, beta: float) -> dict[str, Any]:
@@ -122,8 +115,8 @@ def height(at: Floats) -> float:
 
 
 def adjust(rows: Sequence[dict[str, Any]]) -> None:
-    """Add ``holm_p`` to the gaps of all rows: the headline of a study is one family of tests."""
+    """Correct the gaps' verdicts by Holm, and add ``holm_p``: the gaps of a study are one family of tests."""
     gaps = [row["order"][metric] for row in rows if "order" in row for metric in METRICS]
     known = [gap for gap in gaps if gap["p"] is not None]
     for gap, p in zip(known, holm([gap["p"] for gap in known]), strict=True):
-        gap["holm_p"] = p
+        gap |= {"holm_p": p, "verdict": verdict(gap, p)}

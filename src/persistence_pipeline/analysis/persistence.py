@@ -88,15 +88,34 @@ def match(runs: Runs, arms: Sequence[str], source: str, evaluator: str, beta: fl
 def persistence_groups(runs: Runs) -> list[Group]:
     """Every (source, evaluator, beta, metric) for which all three arms exist on a common seed."""
     groups = []
-    trained = runs.table.dropna(subset=["beta"])
-    keys = trained[["source", "evaluator", "beta"]].drop_duplicates().sort_values(["source", "evaluator", "beta"])
-    for source, evaluator, beta in keys.itertuples(index=False, name=None):
+    for source, evaluator, beta in _keys(runs):
         for metric, arms in ARMS.items():
             found = match(runs, arms, source, evaluator, beta)
             if found is not None:
-                key = (str(source), str(evaluator), float(beta), metric)
+                key = (source, evaluator, beta, metric)
                 groups.append(Group(*key, found.average, found.seeds, found.left_out))
     return groups
+
+
+def unmatched(runs: Runs) -> list[str]:
+    """Ratios that all arms are there for, but on no common seed."""
+    said = []
+    for source, evaluator, beta in _keys(runs):
+        here = {"source": source, "evaluator": evaluator, "beta": beta}
+        for metric, arms in ARMS.items():
+            present = all(len(runs.index(**here, ordering=arm)) for arm in arms)
+            if present and match(runs, arms, source, evaluator, beta) is None:
+                said.append(
+                    f"persistence of {metric}, {source}, {evaluator}, beta {beta:g}: no seed has all of "
+                    f"{', '.join(arms)}"
+                )
+    return said
+
+
+def _keys(runs: Runs) -> list[tuple[str, str, float]]:
+    trained = runs.table.dropna(subset=["beta"])
+    keys = trained[["source", "evaluator", "beta"]].drop_duplicates().sort_values(["source", "evaluator", "beta"])
+    return [(str(source), str(evaluator), float(beta)) for source, evaluator, beta in keys.itertuples(index=False)]
 
 
 def ratio(draws: Draws, group: Group, level: float = 0.95) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from persistence_pipeline.analysis.frontier import ols
 from persistence_pipeline.analysis.averages import average_ratio
 from persistence_pipeline.analysis.bootstrap import Draws, draw_means
+from persistence_pipeline.analysis.frontier import ols
 from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.intervals import MARGIN
-from persistence_pipeline.analysis.persistence import Group, persistence_groups, ratio
+from persistence_pipeline.analysis.persistence import Group, persistence_groups, ratio, unmatched
 from persistence_pipeline.analysis.runs import Runs
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.published.published_scheme import GroupDraws, Key, group_draws, published_interval
@@ -33,7 +33,8 @@ def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int, margin: float = M
     Returns:
         ``frontier`` (by ``all``, evaluator, model and ``model|evaluator``), ``persistence`` (by beta, then by
         ``average``, model, evaluator and ``model|evaluator``), ``rivals`` (what persistence would be without
-        memory) and ``single_runs`` (the line through single runs).
+        memory), ``single_runs`` (the line through single runs) and ``unmatched`` (ratios whose arms have no seed in
+        common).
     """
     draws = draw_means(scores, n_draws, seed)
     frontier = {key: frontier_summary(draws.select(keep), margin) for key, keep in _subsets(draws.runs)}
@@ -43,6 +44,7 @@ def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int, margin: float = M
         "persistence": _persistence(draws, ratios, n_draws, seed),
         "rivals": rival_rows(draws, ratios, margin),
         "single_runs": single_runs(draws),
+        "unmatched": unmatched(draws.runs),
     }
 
 

@@ -11,13 +11,12 @@ from persistence_pipeline.published.pairs import EVERY
 from persistence_pipeline.published.summary import headline_set
 from persistence_pipeline.published.tables import by_beta, sum_of_both, width_ratio, with_bounds
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.answer import line_words, order_words, spread
 from persistence_pipeline.report.kit.text import number
 
 Summary = Mapping[str, Any]
 Name = str | None
 """Of the headline set."""
-NEAR_ONE_LINE = 0.5
-"""R² from which the points are said to lie near one line."""
 HARDLY_CORRELATED = 0.2
 
 
@@ -40,17 +39,24 @@ def answer(summary: Summary) -> list[str]:
         ]
     sentences = [_line_sentence(summary["frontier"][name]["all"], name)]
     for beta, entries in by_beta(summary["persistence"][name]):
-        shares = [f"{with_bounds(entries['average'][m])} of {m}" for m in METRICS]
-        sentences.append(f"Persistence at beta {beta}: {' and '.join(shares)}.")
+        averages = {m: entries["average"][m] for m in METRICS}
+        shares = [f"{with_bounds(found)} of {m}{spread(found or {})}" for m, found in averages.items()]
+        kind = next((f", {found['kind']}" for found in averages.values() if found), "")
+        sentences.append(f"Persistence at beta {beta}{kind}: {' and '.join(shares)}.")
     return sentences
 
 
-def _line_sentence(line: Mapping[str, Any], name: str) -> str:
-    if line["r2"] is None:
-        return f"No line is fitted through the configurations of set {name}: {line['undefined']}."
-    r2, slope = (with_bounds({**line[f"{key}_interval"], "estimate": line[key]}) for key in ("r2", "slope"))
-    near = "lie near one line" if line["r2"] >= NEAR_ONE_LINE else "do not lie on one line"
-    return f"{line['n']} trained configurations (set {name}) {near}: R² {r2}, slope {slope}."
+def _line_sentence(frontier: Mapping[str, Any], name: str) -> str:
+    if frontier["r2"] is None:
+        return f"No line is fitted through the configurations of set {name}: {frontier['undefined']}."
+    slope = with_bounds({**frontier["slope_interval"], "estimate": frontier["slope"]})
+    known = frontier["r2_interval"]
+    without = f" (without the points' errors {with_bounds(known)})" if known["estimate"] is not None else ""
+    fitted = (
+        f"{frontier['n']} configurations of set {name}: R² {number(frontier['r2'], '.3f')}{without}, slope {slope}"
+    )
+    line = frontier["line"]
+    return f"{fitted}. {line['undefined'] if 'undefined' in line else line_words(line)}."
 
 
 def findings(summary: Summary) -> list[Finding]:
@@ -181,17 +187,15 @@ def _left(row: Mapping[str, Any], key: str) -> str:
 
 
 def _order(row: Mapping[str, Any]) -> str:
-    gap = row["order"]["safety"]
-    kind = "not distinguishable from nothing"
-    if gap["low"] > 0:
-        kind = "what came first stays"
-    elif gap["high"] < 0:
-        kind = "what comes last wins"
-    text = f"S > H scores {with_bounds(gap, '.2f')} points of safety above H > S: {kind}."
+    gaps = "; ".join(
+        f"{with_bounds(row['order'][m], '.2f')} points of {m}{spread(row['order'][m])}: "
+        f"{order_words(row['order'][m], m)}"
+        for m in METRICS
+    )
+    text = f"S > H minus H > S, {row['order']['safety']['kind']}: {gaps}."
     if row["order_excess"]["low"] is None:
         return text
-    total = with_bounds(sum_of_both(row))
-    return f"{text} The two persistences sum to {total} (1 on one line, were order without effect)."
+    return f"{text} The two persistences sum to {with_bounds(sum_of_both(row))} (1 on one line, were order without effect)."
 
 
 def _stops(summary: Summary, name: Name) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from persistence_pipeline.analysis.averages import average, average_ratio
 from persistence_pipeline.analysis.bootstrap import Draws
-from persistence_pipeline.analysis.order import excess, gradient
+from persistence_pipeline.analysis.order import gradient
 from persistence_pipeline.analysis.persistence import ARMS, Group, match, of_metric
 from persistence_pipeline.analysis.runs import Floats
 from persistence_pipeline.analysis.summary import average_gaps

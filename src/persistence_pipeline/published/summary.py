@@ -36,6 +36,7 @@ def summarise(
         "audits": {
             **audits,
             "single_runs": {name: analysis["single_runs"] for name, analysis in analyses.items()},
+            "unmatched": {name: analysis["unmatched"] for name, analysis in analyses.items()},
             "rivals": {name: analysis["rivals"] for name, analysis in analyses.items()},
             "sensitivity": {"caveat": CAVEAT, "rows": sensitivity},
         },

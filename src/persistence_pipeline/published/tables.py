@@ -166,13 +166,37 @@ def _frontier(lines: Mapping[str, Any], single: Mapping[str, Any], name: str) ->
     rows = []
     for key, line in {**distinct(lines), "single runs, before averaging": single}.items():
         cells = [
-            interval_text({**(line.get(f"{k}_interval") or {}), "estimate": line.get(k)}, ".3f") for k in keys
+            interval_text({**(line.get(f"{k}_interval") or {}), "estimate": line.get(k)}, ".3f") for k in keys[1:]
         ]
+        without = interval_text(line.get("r2_interval"), ".3f")
+        cells = [number(line.get("r2"), ".3f"), without, *cells, *_corrected(line.get("line") or {})]
         rows.append([words(key), str(line["n"]), *cells, number(line.get("p"), ".1e"), line.get("undefined", "")])
     if name == "match":
         published = [number(FRONTIER[k], ".4f") for k in keys]
-        rows.append(["published data, three models", str(FRONTIER["n"]), *published, DASH, ""])
-    return ["points of", "n", "R²", "slope", "intercept", "p", "note"], rows
+        rows.append(
+            [
+                "published data, three models",
+                str(FRONTIER["n"]),
+                published[0],
+                "",
+                *published[1:],
+                "",
+                "",
+                "",
+                DASH,
+                "",
+            ]
+        )
+    header = ["points of", "n", "R²", "R² without errors", "slope", "intercept", "slope, errors in both axes"]
+    return [*header, "off the line, SD", "lack of fit, p", "p", "note"], rows
+
+
+def _corrected(line: Mapping[str, Any]) -> list[str]:
+    """Slope, standard deviation off it and lack of fit of the line with errors in both axes."""
+    if "slope" not in line:
+        return [DASH] * 3
+    numbers = [interval_text(line[key], ".3f") for key in ("slope", "residual_sd")]
+    return [*numbers, number(line["lack_of_fit"]["p"], ".2g")]
 
 
 def _persistence(persistence: Mapping[str, Any], name: str) -> Table:
@@ -185,10 +209,10 @@ def _persistence(persistence: Mapping[str, Any], name: str) -> Table:
         if name == "match":
             printed = PERSISTENCE.get(float(beta), {})
             rows += [
-                [beta, "published data, three models", metric, f"{value:.3f}", "", "", "", "", ""]
+                [beta, "published data, three models", metric, f"{value:.3f}", "", "", "", "", "", ""]
                 for metric, value in printed.items()
             ]
-    header = ["beta", "average over", "metric", "persistence", "draws undefined", "published scheme"]
+    header = ["beta", "average over", "metric", "persistence", "τ, I²", "interval", "published scheme"]
     return [*header, "width / ours", "dropped, incomplete draws", "note"], rows
 
 
@@ -196,7 +220,8 @@ def _both_schemes(ratio: Mapping[str, Any]) -> list[str]:
     other = ratio["published_interval"]
     return [
         with_bounds(ratio),
-        f"{ratio['n_undefined']:,} of {ratio['n_draws']:,}",
+        f"{number(ratio.get('tau'))}, {number(ratio.get('i2'), '.0%')}",
+        ratio["kind"],
         bounds_text(other, ".3f") or DASH,
         number(width_ratio(ratio)),
         f"{other['n_dropped']:,}, {other['n_partial']:,}",
@@ -220,10 +245,12 @@ def _rivals(rows: Rows) -> Table:
             for metric in METRICS:
                 cells = [with_bounds(row[metric][k]) for k in ("persistence", "added", "difference")]
                 moves = [with_bounds(row[metric][k], ".2f") for k in ("gain", "side_effect")]
-                last = [with_bounds(row["order"][metric], ".2f"), with_bounds(sum_of_both(row))]
+                gap = row["order"][metric]
+                spread = f"{number(gap['tau'])}, {number(gap['i2'], '.0%')}"
+                last = [with_bounds(gap, ".2f"), spread, with_bounds(sum_of_both(row))]
                 lines.append([beta, words(name), metric, *cells, *moves, *last])
     header = ["beta", "average over", "metric", "persistence", "by addition", "difference"]
-    return [*header, "own stage alone", "other stage alone", "S > H minus H > S", "sum of both"], lines
+    return [*header, "own stage alone", "other stage alone", "S > H minus H > S", "τ, I²", "sum of both"], lines
 
 
 def sum_of_both(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -1,116 +1,270 @@
-"""The answer in words, generated from the numbers: nothing is said that the intervals do not bear."""
+"""The answer in words, generated from the numbers: nothing is said that the intervals do not bear.
+
+Each sentence says of a number what its verdict says (``analysis.intervals.with_verdict``); how often a sentence stands where
+it is true and where it is not is measured (``bench.coverage``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from persistence_pipeline.analysis.frontier_summary import BOTH, NEAR, OFF
+from persistence_pipeline.analysis.intervals import ABOVE, BELOW, NONE, OPEN, OVER_CASES
+from persistence_pipeline.analysis.persistence import ARMS
+from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import Interval, interval_text, number
 
-LINE_R2 = 0.5
-"""Below this the points are not said to lie near one line."""
+Row = Mapping[str, Any]
+COMPARED = {
+    "safety": {
+        ABOVE: "safer than",
+        BELOW: "less safe than",
+        NONE: "as safe as",
+        OPEN: "not told apart in safety from",
+    },
+    "helpfulness": {
+        ABOVE: "more helpful than",
+        BELOW: "less helpful than",
+        NONE: "as helpful as",
+        OPEN: "not told apart in helpfulness from",
+    },
+}
+FORMULAS = {"safety": "(S > H − H) / (S − H)", "helpfulness": "(H > S − S) / (H − S)"}
+FIRST = {"safety": ABOVE, "helpfulness": BELOW}
+"""By metric: the sign of S>H minus H>S where what was trained first leaves more."""
 
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
-    """Two sentences: what persists, and where the cells lie."""
-    return [_persistence_sentence(summary["persistence"]), _frontier_sentence(summary["frontier"])]
-
-
-def _persistence_sentence(rows: list[dict[str, Any]]) -> str:
+    """What a first reader takes from it: what is left of safety, and where the agents lie."""
+    rows = summary["persistence"]
     if not rows:
-        return "Persistence needs both orders and both single stages; this run does not have them all."
-    if len(rows) > 1:
-        parts = [_range(rows, metric) for metric in METRICS]
-        return f"Over {len(rows)} combinations of source and beta, {parts[0]}, and {parts[1]}{_orders(rows)}."
-    row = rows[0]
-    safety, helpfulness = _percent(row.get("safety")), _percent(row.get("helpfulness"))
-    return (
-        f"Of what safety training gains, {safety} survives training for helpfulness, and of what helpfulness "
-        f"training gains, {helpfulness} survives training for safety{_which_persists(row)}{_order(row)}."
-    )
+        first = "Persistence needs both orders and both single stages; this run does not have them all."
+    elif len(rows) == 1:
+        first = _left(rows[0], "safety") if "safety" in rows[0] else _left(rows[0], "helpfulness")
+    else:
+        first = _counted(rows, "safety")
+    return [first, f"{_line_sentence(summary['frontier'])} {_over(summary)}"]
 
 
-def _percent(ratio: Interval | None) -> str:
-    """A persistence as a share: ``33% [26, 40]``."""
-    if not ratio or not ratio["defined"]:
-        return "an undefined share"
+def details(summary: Mapping[str, Any]) -> list[str]:
+    """What is left of helpfulness, which persists more, what the order does, what is missing."""
+    rows = summary["persistence"]
+    if len(rows) == 1:
+        own = [m for m in METRICS if m in rows[0]]
+        said = [*(_left(rows[0], metric) for metric in own[1:]), _which_persists(rows[0]), *_order(rows[0])]
+    elif rows:
+        said = [_counted(rows, "helpfulness"), *_averaged(summary["averages"]), _orders(rows)]
+    else:
+        said = []
+    corrected = summary["frontier"]["line"]
+    numbers = [] if "undefined" in corrected else [f"The line: {line_numbers(corrected)}."]
+    return [*filter(None, said), *numbers, *_provisos(summary)]
+
+
+def _left(row: Row, metric: str) -> str:
+    """The agent of two stages against the source and the agents of one stage; then the ratio with its formula."""
+    _, floor, gain = ARMS[metric]
+    named = {
+        SOURCE: "its source",
+        floor: f"the agent trained for {floor} alone",
+        gain: f"the one trained for {gain} alone",
+    }
+    parts = [
+        f"{COMPARED[metric][found['verdict']]} {named[arm]} ({_points(found)})"
+        for arm, found in row[metric]["against"].items()
+    ]
+    listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
+    first = f"Trained for {metric} and then for {floor}, the agent is {listed}."
+    return f"{first} {_persists(row, metric)}: {FORMULAS[metric]} {_share(row[metric])}."
+
+
+def _points(found: Row) -> str:
+    """The number with its interval; where it says no difference, the margin of that."""
+    within = f", less than {number(found['margin'])}" if found["verdict"] == NONE else ""
+    return f"{interval_text(found)}{within}"
+
+
+def _persists(row: Row, metric: str) -> str:
+    _, floor, _ = ARMS[metric]
+    said = {
+        ABOVE: f"{metric.capitalize()} persists",
+        BELOW: f"Less {metric} is left than without training for it",
+        NONE: f"{metric.capitalize()} does not persist",
+        OPEN: f"Whether {metric} persists cannot be told",
+    }
+    return said[row[metric]["against"][floor]["verdict"]]
+
+
+def _share(ratio: Interval) -> str:
+    """A persistence as a share: ``= 33% [26, 40]``."""
+    if not ratio["defined"]:
+        return f"is undefined ({ratio['reason']})"
     low, high = (number(100 * ratio[end], ".0f") for end in ("low", "high"))
-    return f"{number(ratio['estimate'], '.0%')} [{low}, {high}]"
+    return f"= {number(ratio['estimate'], '.0%')} [{low}, {high}]"
 
 
-def _order(row: Mapping[str, Any]) -> str:
-    """What the order itself adds: without an order effect the two persistences share out one whole."""
-    effect = _order_sign(row)
-    if effect is None:
+def _which_persists(row: Row) -> str:
+    """Which persists more, by the interval of the difference."""
+    more = (row.get("order") or {}).get("more") or {}
+    if more.get("low") is None:
         return ""
-    excess = interval_text(row["order"]["excess"])
-    if effect == 0:
-        return f"; the two sum to one, up to {excess}, so no effect of the order itself can be seen"
-    more = "more" if effect > 0 else "less"
-    return f"; their sum is off one by {excess}, so the first stage leaves {more} than a blend without order would"
+    text = f"({interval_text(more)} between the shares)"
+    if more["low"] > 0:
+        return f"Safety persists more than helpfulness, as published {text}."
+    if more["high"] < 0:
+        return f"Helpfulness persists more than safety, the opposite of what was published {text}."
+    return f"Which of the two persists more cannot be told {text}."
 
 
-def _orders(rows: list[dict[str, Any]]) -> str:
-    effects = [effect for row in rows if (effect := _order_sign(row)) is not None]
-    if not effects:
+def order_words(gap: Row, metric: str) -> str:
+    """What a gap between the orders says."""
+    small = f"no effect of the order larger than {number(gap['margin'])}"
+    if gap["verdict"] in (ABOVE, BELOW):
+        which = "the first stage leaves more" if gap["verdict"] == FIRST[metric] else "the last stage leaves more"
+        return f"{which}, with {small}" if gap["equivalent"] else which
+    return small if gap["verdict"] == NONE else "whether the order matters cannot be told"
+
+
+def _order(row: Row) -> list[str]:
+    """The two gaps first; then what the shares' sum is off one by, split."""
+    order = row.get("order")
+    if not order:
+        return []
+    gaps = "; ".join(f"in {m} {interval_text(order[m])}: {order_words(order[m], m)}" for m in METRICS)
+    said = [f"S > H minus H > S, in points of 3: {gaps}."]
+    if (order.get("excess") or {}).get("low") is not None:
+        along, height = interval_text(order["along"]), interval_text(order["height"])
+        said.append(
+            f"The two shares sum to one and {interval_text(order['excess'])}: {along} of it lies along the line "
+            f"between S and H, {height} is height off that line, which no order makes."
+        )
+    return said
+
+
+def _counted(rows: Sequence[Row], metric: str) -> str:
+    """In how many of several rows the agent of two stages is better than the others."""
+    _, floor, gain = ARMS[metric]
+    words, own = COMPARED[metric], [row[metric] for row in rows if metric in row]
+    verdicts = [
+        (ABOVE, SOURCE, "its source"),
+        (ABOVE, floor, f"the agent trained for {floor} alone"),
+        (BELOW, gain, f"the one trained for {gain} alone"),
+    ]
+    parts = []
+    for verdict, arm, name in verdicts:
+        count = sum(ratio["against"].get(arm, {}).get("verdict") == verdict for ratio in own)
+        parts.append(f"in {count} {words[verdict]} {name}")
+    return f"Trained for {metric} and then for {floor}, the agent is, of {len(own)}, {', '.join(parts)}."
+
+
+def _averaged(rows: Sequence[Row]) -> list[str]:
+    """Mean shares with how much models and evaluators differ."""
+    return [
+        f"On average at beta {row['beta']:g}, {row['safety']['kind']}: "
+        + " and ".join(f"persistence of {m} {_share(row[m])}{spread(row[m])}" for m in METRICS)
+        + "."
+        for row in rows
+    ]
+
+
+def spread(found: Row) -> str:
+    """How much the results behind an average differ."""
+    if found.get("tau") is None or found.get("i2") is None:
         return ""
-    return f"; the order of the stages itself leaves a trace in {sum(map(bool, effects))} of {len(effects)}"
+    return f" (τ {number(found['tau'])}, I² {number(found['i2'], '.0%')})"
 
 
-def _order_sign(row: Mapping[str, Any]) -> int | None:
-    """1 or -1 where the interval of the order effect excludes zero, else 0; None where there is no interval."""
-    excess = (row.get("order") or {}).get("excess") or {}
-    if excess.get("low") is None:
-        return None
-    return int(excess["low"] > 0) - int(excess["high"] < 0)
+def _orders(rows: Sequence[Row]) -> str:
+    """How many of the gaps say something, after Holm's correction."""
+    parts = []
+    for metric in METRICS:
+        gaps = [row["order"][metric] for row in rows if "order" in row]
+        first = sum(gap["verdict"] == FIRST[metric] for gap in gaps)
+        last = sum(gap["verdict"] in (ABOVE, BELOW) for gap in gaps) - first
+        small = sum(gap["equivalent"] for gap in gaps)
+        parts.append(
+            f"in {metric} the first stage leaves more in {first} of {len(gaps)}, the last in {last}, and in {small} "
+            "the effect is smaller than the margin"
+        )
+    return f"By the order of the stages, after Holm's correction: {'; '.join(parts)}."
 
 
-def _range(rows: list[dict[str, Any]], metric: str) -> str:
-    defined = [row[metric]["estimate"] for row in rows if metric in row and row[metric]["defined"]]
-    undefined = sum(metric in row for row in rows) - len(defined)
-    if not defined:
-        return f"the persistence of {metric} is undefined"
-    extra = f", {undefined} undefined" if undefined else ""
-    mean, low, high = (number(v, ".0%") for v in (sum(defined) / len(defined), min(defined), max(defined)))
-    return f"{mean} of the gain in {metric} persists on average ({low} to {high}{extra})"
-
-
-def _which_persists(row: dict[str, Any]) -> str:
-    """Say which persists more only where the intervals do not overlap."""
-    safety, helpfulness = row.get("safety"), row.get("helpfulness")
-    if not (safety and helpfulness and safety["defined"] and helpfulness["defined"]):
-        return ""
-    if safety["low"] > helpfulness["high"]:
-        return ": safety persists more, as published"
-    if helpfulness["low"] > safety["high"]:
-        return ": helpfulness persists more, the opposite of what was published"
-    return ": the intervals overlap, so neither can be said to persist more"
-
-
-def _frontier_sentence(frontier: Mapping[str, Any]) -> str:
-    line = frontier["ols"]
+def _line_sentence(frontier: Mapping[str, Any]) -> str:
+    line = frontier["line"]
     if "undefined" in line:
         return f"No line is fitted: {line['undefined']}."
-    where = "lie near one line" if line["r2"] >= LINE_R2 else "do not lie on one line"
-    slope = f", slope {number(line['slope'])}" if line["r2"] >= LINE_R2 else ""
-    return f"The {line['n']} trained agents {where} (R² = {line['r2']:.2f}{slope}){_both(frontier['points'])}."
+    return f"{line_words(line)}{_both(frontier['points'])}."
 
 
-def _both(points: list[dict[str, Any]]) -> str:
-    """Where training on both at once lies; said to be off the line only where its interval is."""
-    places = [p["distance_interval"] for p in points if p["ordering"] == "both" and p["distance"] is not None]
-    if not places:
+def line_words(line: Row) -> str:
+    """Whether the agents lie near one line, and how far off it."""
+    agents = f"{line['n']} trained agents"
+    off = f"{interval_text(line['residual_sd'], '.2f')} points off it"
+    if line["verdict"] == NEAR:
+        return f"The {agents} lie near one line, within {number(line['margin'])} ({off})"
+    if line["verdict"] == OFF:
+        return f"The {agents} do not lie on one line ({off})"
+    return f"Whether the {agents} lie near one line cannot be told ({off})"
+
+
+def line_numbers(line: Row) -> str:
+    """The numbers of the line with errors in both axes."""
+    parts = [
+        f"slope {interval_text(line['slope'], '.2f')}",
+        f"R² without the points' errors {interval_text(line['r2'], '.2f')}",
+        f"standard deviation of the points off it {interval_text(line['residual_sd'], '.2f')} points of safety",
+    ]
+    p = line["lack_of_fit"]["p"]
+    return ", ".join(parts if p is None else [*parts, f"test of lack of fit p = {number(p, '.2g')}"])
+
+
+def _both(points: Sequence[Row]) -> str:
+    """Where training on both at once lies, from the line of the others."""
+    heights = [p["height"] for p in points if p["ordering"] == BOTH and p["height"] is not None]
+    if not heights:
         return ""
-    if len(places) > 1:
-        above = sum(place["low"] > 0 for place in places)
-        return (
-            f"; of {len(places)} agents trained on both at once, {above} lie{'s' * (above == 1)} clearly above it"
+    if len(heights) > 1:
+        above = sum(height["verdict"] == ABOVE for height in heights)
+        verb = "lies" if above == 1 else "lie"
+        return f"; of {len(heights)} agents trained on both at once, {above} {verb} above the line of the others"
+    (height,) = heights
+    where = {
+        ABOVE: "lies above the line of the others",
+        BELOW: "lies below the line of the others",
+        NONE: f"lies on the line of the others, within {number(height['margin'])}",
+        OPEN: "is not told apart from the line of the others",
+    }
+    return f"; training on both at once {where[height['verdict']]} ({interval_text(height)} points of safety)"
+
+
+def _provisos(summary: Mapping[str, Any]) -> list[str]:
+    """Which seeds were left out, and what missing scores could hide."""
+    said = [f"{text}." for text in summary["missing"]["unmatched"]]
+    left_out = dict.fromkeys(
+        text for row in summary["persistence"] for m in METRICS if m in row for text in row[m]["left_out"]
+    )
+    if left_out:
+        said.append(f"Arms are compared on the seeds that all have; left out: {'; '.join(left_out)}.")
+    missing = summary["missing"]
+    if missing["empty"]:
+        said.append(f"No episode has a score of {', '.join(missing['empty'])}: nothing is said of it.")
+    if missing["n_missing"]:
+        said.append(
+            f"{missing['n_missing']:,} of {missing['n']:,} scores are missing; the table of them says how much."
         )
-    (place,) = places
-    distance = f"{interval_text(place)} points"
-    if place["low"] > 0:
-        return f"; training on both at once lies above it ({distance})"
-    if place["high"] < 0:
-        return f"; training on both at once lies below it ({distance})"
-    return f"; training on both at once is another point on it ({distance} off)"
+    return said
+
+
+def _over(summary: Mapping[str, Any]) -> str:
+    """What the intervals are over, and what that leaves open."""
+    kind = interval_kind(summary)
+    warned = "; training again may give another answer" if kind == OVER_CASES else ""
+    return f"Intervals are {kind}{warned}."
+
+
+def interval_kind(summary: Mapping[str, Any]) -> str:
+    """What the intervals of a study are over."""
+    kinds = [point["delta_safety"]["kind"] for point in summary["frontier"]["points"]]
+    return OVER_CASES if OVER_CASES in kinds or not kinds else str(kinds[0])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persistence_pipeline.report import tables
+from persistence_pipeline.report.answer import interval_kind
 from persistence_pipeline.report.style import headline_split
 
 
@@ -19,12 +20,12 @@ def captions(summary: Mapping[str, Any]) -> dict[str, str]:
     attainable = "; dotted: the best that any agent could reach on these cases"
     if not summary["frontier"].get("attainable"):
         attainable = ""
-    bars = "Bars: 95% intervals from resampled cases, one resample shared by all agents."
+    bars = f"Bars: 95% intervals {interval_kind(summary)}."
     return {
         "frontier": (
             f"Change of safety and helpfulness (0 to 3) against the source on {where}. Arrows run from the parent "
-            f"of a stage to its result. {bars} Solid: least squares, {tables.fit_text(summary)}; dashed: "
-            f"orthogonal regression{attainable}."
+            f"of a stage to its result. {bars} Solid: least squares; dashed: the line "
+            f"with errors in both axes{attainable}. {tables.fit_text(summary)}."
         ),
         "persistence": (
             f"Share of the first stage's gain that survives the second stage, on {where}. {bars} "

@@ -101,10 +101,12 @@ def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, 
 def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
     span = [0.0, *(p["delta_helpfulness"]["estimate"] for p in points)]
     x = [min(span) - 0.15, max(span) + 0.15]
-    for key, name, dash in (("ols", "fitted line", "solid"), ("orthogonal", "orthogonal fit", "dash")):
-        line = frontier[key]
-        if "undefined" not in line:
-            figure.add_trace(fitted_line(line, x, dash, name=name, hoverinfo="skip"))
+    if "undefined" not in frontier["ols"]:
+        figure.add_trace(fitted_line(frontier["ols"], x, "solid", name="least squares", hoverinfo="skip"))
+    corrected = frontier["line"]
+    for source, intercept in corrected.get("intercepts", {}).items():
+        line = {"slope": corrected["slope"]["estimate"], "intercept": intercept["estimate"]}
+        figure.add_trace(fitted_line(line, x, "dash", name=f"errors in both axes, {source}", hoverinfo="skip"))
 
 
 def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
-from persistence_pipeline.report.answer import answer
+from persistence_pipeline.report.answer import answer, details, interval_kind
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.style import headline_split, split_names
@@ -65,10 +65,13 @@ def render_report(
         },
         summary=summary,
         answer=answer(summary),
+        details=details(summary),
         tables=tables.study_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
         judges=judged,
         judge_tables=judge_tables(judged),
         fit=tables.fit_text(summary),
+        kind=interval_kind(summary),
+        margin=summary["frontier"]["margin"],
         pools=tables.pool_texts(summary),
         splits=split_names(summary),
         split=headline_split(summary),

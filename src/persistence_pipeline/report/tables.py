@@ -9,6 +9,7 @@ import pandas as pd
 
 from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.answer import interval_kind
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
@@ -37,13 +38,43 @@ POINTS: Sequence[Column] = (
     ("n_runs", "runs", str),
     *MEANS,
     *DELTAS,
-    ("distance", "off the line", "+.2f"),
+    ("height", "safety above the line", interval_text),
 )
+ALONG, OFF = "of it along the line", "height off it"
 PERSISTENCES: Sequence[Column] = (
     ("source", "source", str),
     ("beta", "beta", "g"),
     *SHARES,
-    ("excess", "sum − 1: order effect", interval_text),
+    *((f"gap_{metric}", f"S > H minus H > S: {metric}", interval_text) for metric in METRICS),
+    ("excess", "sum − 1", interval_text),
+    ("along", ALONG, interval_text),
+    ("height", OFF, interval_text),
+)
+SHORT = {
+    "S > H minus H > S: safety": "S>H−H>S:\nsafety",
+    "S > H minus H > S: helpfulness": "S>H−H>S:\nhelpf.",
+    "safety persists": "safety\npersists",
+    "helpfulness persists": "helpfulness\npersists",
+}
+"""Headers for the terminal."""
+VARIANCES: Sequence[Column] = (
+    ("what", "number", str),
+    ("value", "value", interval_text),
+    ("error", "standard error", ".3f"),
+    ("sampling", "from sampling episodes", ".3f"),
+    ("cases", "from cases", ".3f"),
+    ("training", "from training and source", ".3f"),
+    ("df", "degrees of freedom", ".1f"),
+    ("kind", "interval", str),
+)
+BOUNDS: Sequence[Column] = (
+    *((key, key, str) for key in ("source", "evaluator")),
+    ("beta", "beta", "g"),
+    ("what", "number", str),
+    ("available", "as scored", ".2f"),
+    ("matched", "on cases complete in all arms", ".2f"),
+    ("low", "lowest possible", ".2f"),
+    ("high", "highest possible", ".2f"),
 )
 SIDES = ("chosen", "rejected")
 PAIRS: Sequence[Column] = (
@@ -88,6 +119,8 @@ def study_tables(summary: Summary) -> dict[str, Table]:
     return {
         "cells": cell_table(summary),
         "persistence_and_published": persistence_table(summary, published=True),
+        "variances": variance_table(summary),
+        "bounds": bounds_table(summary),
         "pairs": make_table(audits["pairs"], PAIRS),
         "training": training_table(summary),
         "comparisons": make_table(audits["comparisons"], COMPARISONS),
@@ -119,7 +152,7 @@ def persistence_table(summary: Summary, *, published: bool = False) -> Table:
         {
             **row,
             "source": f"{row['source']}, {row['evaluator']}" if several else row["source"],
-            "excess": (row.get("order") or {}).get("excess"),
+            **_order_columns(row.get("order") or {}),
         }
         for row in summary["persistence"]
     ]
@@ -129,6 +162,49 @@ def persistence_table(summary: Summary, *, published: bool = False) -> Table:
             {"source": "published", "beta": beta, **known, "excess": {"estimate": sum(shares.values()) - 1}}
         )
     return make_table(rows, PERSISTENCES)
+
+
+def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
+    gaps = {f"gap_{metric}": order.get(metric) for metric in METRICS}
+    return {**gaps, **{name: order.get(name) for name in ("excess", "along", "height")}}
+
+
+def variance_table(summary: Summary) -> Table:
+    """Where the error of each headline number comes from, as standard errors; what cannot be told is a dash."""
+    named = [
+        (f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"])
+        for point in summary["frontier"]["points"]
+        for metric in METRICS
+    ]
+    for row in summary["persistence"]:
+        order = row.get("order") or {}
+        named += [(f"S > H minus H > S in {m}, {_place(row)}", order[m]) for m in METRICS if m in order]
+    rows = [
+        {**found, "what": what, "value": found, **{key: _root(part) for key, part in found["parts"].items()}}
+        for what, found in named
+    ]
+    return make_table(rows, VARIANCES)
+
+
+def _root(variance: float | None) -> float | None:
+    return None if variance is None else variance**0.5
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    evaluator = f", {row['evaluator']}" if "evaluator" in row else ""
+    return f"{row['source']}{evaluator}, beta {row['beta']:g}"
+
+
+def bounds_table(summary: Summary) -> Table:
+    """What missing scores could change; empty where none is missing."""
+    rows = [
+        {**row, **row[metric][number], "what": name.format(metric)}
+        for row in summary["missing"]["rows"]
+        for metric in METRICS
+        for number, name in (("persistence", "persistence of {}"), ("gap", "S > H minus H > S in {}"))
+        if number in row.get(metric, {})
+    ]
+    return make_table(rows, BOUNDS)
 
 
 def pool_texts(summary: Summary) -> list[str]:
@@ -196,12 +272,21 @@ def _means_text(means: pd.DataFrame, key: tuple[Any, str]) -> str:
 
 
 def fit_text(summary: Summary) -> str:
-    """The fitted line in one sentence."""
-    line = summary["frontier"]["ols"]
+    """The fitted line in one sentence: least squares as published, then without the points' errors."""
+    line, corrected = summary["frontier"]["ols"], summary["frontier"]["line"]
     if "undefined" in line:
         return f"No line: {line['undefined']}."
-    r2 = interval_text({**line["r2_interval"], "estimate": line["r2"]}, ".2f")
-    return f"R² = {r2}, slope {number(line['slope'])}, intercept {number(line['intercept'])}, {line['n']} points"
+    known = {**line.get("r2_interval", {}), "estimate": (line.get("r2_interval") or {}).get("estimate")}
+    without = (
+        f" (without the points' errors {interval_text(known, '.2f')})" if known["estimate"] is not None else ""
+    )
+    text = (
+        f"Least squares: R² = {number(line['r2'])}{without}, slope {number(line['slope'])}, intercept "
+        f"{number(line['intercept'])}, {line['n']} points"
+    )
+    if "undefined" in corrected:
+        return text
+    return f"{text}. With errors in both axes: slope {interval_text(corrected['slope'], '.2f')}"
 
 
 NARROW = {"did nothing": "did\nnothing", "helpfulness": "help-\nfulness", "invalid calls": "invalid\ncalls"}
@@ -222,9 +307,11 @@ def console_table(summary: Summary, width: int) -> Any:
             common.append(values.pop() if name == "source" else f"{name} {values.pop()}")
     rows = [[row[0].replace(" > ", " >\n"), *row[1:]] for row in rows]
     cells = [NARROW.get(name, name) for name in header], rows
+    names, lines = without_column(without_column(persistence_table(summary), ALONG), OFF)
+    shares = [SHORT.get(name, name) for name in names], lines
     title = "; ".join([f"Scores on {headline_split(summary)} (0–3)", *([", ".join(common)] if common else [])])
     return Group(
         rich_table(title, cells, width, left=("ordering", "source"), least=LEAST),
-        rich_table("Persistence, 95% intervals over cases", persistence_table(summary), width),
+        rich_table(f"Persistence; 95% intervals {interval_kind(summary)}", shares, width, least=("sum − 1",)),
         f"Frontier: {fit_text(summary)}",
     )

@@ -12,6 +12,7 @@ from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
 from persistence_pipeline.analysis.missing import missing_summary
+from persistence_pipeline.analysis.persistence import unmatched
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.analysis.summary import cell_summaries, persistence_averages, persistence_summary
 
@@ -34,10 +35,14 @@ def analyse(
     draws = draw_means(headline, settings.n_draws, settings.seed)
     return {
         "cells": cell_summaries(grid, draws),
-        "frontier": {"split": settings.split, "attainable": attainable, **frontier_summary(draws, settings.margin)},
+        "frontier": {
+            "split": settings.split,
+            "attainable": attainable,
+            **frontier_summary(draws, settings.margin),
+        },
         "persistence": persistence_summary(draws, settings.margin),
         "averages": persistence_averages(draws, settings.margin),
-        "missing": missing_summary(headline),
+        "missing": missing_summary(headline) | {"unmatched": unmatched(draws.runs)},
         "comparisons": cell_comparisons(headline),
     }
 
