@@ -517,7 +517,16 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
             ],
         },
         "persistence": [
-            {"source": "llama", "beta": 0.1, "safety": {"estimate": 0.9999999}, "helpfulness": {"estimate": None}},
+            {
+                "source": "llama",
+                "beta": 0.1,
+                "safety": {"estimate": 0.9999999},
+                "helpfulness": {"estimate": None},
+                "order": {
+                    metric: {"estimate": 0.12345678, "low": None, "high": 1.0, "kind": "over cases and training"}
+                    for metric in ("safety", "helpfulness")
+                },
+            },
             {"source": "gpt2", "beta": 0.05},
         ],
     }
@@ -527,6 +536,12 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
             "llama, beta 0.1": {"safety": 1.0, "helpfulness": None},
             "gpt2, beta 0.05": {"safety": None, "helpfulness": None},
         },
+        "order": {
+            "llama, beta 0.1": {
+                metric: {"estimate": 0.123457, "low": None, "high": 1.0} for metric in ("safety", "helpfulness")
+            }
+        },
+        "intervals": ["over cases and training"],
         "points": {"llama, both, beta 0.1": {"safety": 0.333333, "helpfulness": 0.666667}},
     }
     assert frontier_table(analysis) == [

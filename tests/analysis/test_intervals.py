@@ -238,7 +238,7 @@ def test_noise_neither_flattens_the_line_nor_lowers_r2() -> None:
 
 
 def test_both_is_measured_from_the_line_of_the_others() -> None:
-    """`both` lies 0.5 above an exact line of the others: its own pull on a line through all would hide some of it."""
+    """A line through all points would be pulled by `both` itself."""
     table = scores(1, n_cases=30, training=0.0)
     on_line = {arm: (2.5 - 0.7 * h, h) for arm, (_, h) in zip(ARMS, LEVELS, strict=True)}
     table[["safety", "helpfulness"]] = [on_line[arm] for arm in table["ordering"]]

@@ -2,8 +2,8 @@
 
 Over several models the average is of models: its interval comes from the spread between their results, so that it
 holds for another model of their kind. With one model it is over what varies for that model. Beside each average
-stand τ, the standard deviation between results beyond their errors, and I², its share in their variance (DerSimonian
-and Laird 1986, Control. Clin. Trials 7:177; Higgins and Thompson 2002, Stat. Med. 21:1539).
+stand τ, the standard deviation between results beyond their errors, and I², its share in their variance
+(DerSimonian and Laird 1986, Control. Clin. Trials 7:177; Higgins and Thompson 2002, Stat. Med. 21:1539).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def average(
         margin: Below which the average counts as none, where that is asked.
 
     Returns:
-        An interval with ``n``, and with ``tau`` and ``i2`` where there are several; as ``intervals.with_verdict`` where there
-        is a margin.
+        An interval with ``n``, and with ``tau`` and ``i2`` where there are several; as ``intervals.with_verdict``
+        where there is a margin.
     """
     errors = errors_of(draws, gradients)
     found = _mean(draws, values, errors, sources, level)
@@ -89,7 +89,8 @@ def average_ratio(
         level: Coverage.
 
     Returns:
-        As ``average``, with ``defined`` and ``reason``: undefined unless the interval of every gain lies above zero.
+        As ``average``, with ``defined`` and ``reason``: undefined unless the interval of every gain lies above
+        zero.
     """
     weights = [group.parts for group in groups] if parts is None else list(parts)
     pairs = np.stack([draws.point @ pair for pair in weights])

@@ -110,11 +110,10 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
     covariance, weighted = draws.covariance, weights.T @ draws.covariance @ weights
     sampled = runs.sampling
     noise = None if sampled is None else weights.T @ sampled @ weights
-    whole = {"cases": weighted, "sampling": noise, "n_cases": len(runs.cases)}
     repeats = runs.repeats(used)
     if not used.any() or repeats[used].min() < 2:
         q = weights.shape[1]
-        return Errors(np.zeros((0, q, q)), np.zeros(0), weighted, **whole)
+        return Errors(np.zeros((0, q, q)), np.zeros(0), weighted, weighted, noise, len(runs.cases))
     sources, chains = runs.chains
     deviations = np.tile(np.where(used, np.sqrt(repeats / np.maximum(repeats - 1, 1)), 0.0), 2)
     parts = (weights * (deviations * runs.deviations(draws.point, used))[:, None]).reshape(2, len(used), -1).sum(0)
@@ -126,7 +125,8 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
         dfs.append(len(summed) - 1.0)
         overlap[np.ix_(own, own)] *= 1 + 1 / dfs[-1]
     shared = weights.T @ (covariance * np.tile(overlap, (2, 2))) @ weights
-    return Errors(np.stack(between), np.array(dfs), _without_negative(shared), **whole)
+    linked = _without_negative(shared)
+    return Errors(np.stack(between), np.array(dfs), linked, weighted, noise, len(runs.cases))
 
 
 def _without_negative(covariance: Floats) -> Floats:

@@ -44,8 +44,8 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         margin: Points of safety below which a height off the line counts as none.
 
     Returns:
-        ``margin, points``; ``ols``: least squares through them, as published; ``line``: corrected for errors, with an
-        intercept for each source, each ordering once (averaged over betas); ``quadratic``;
+        ``margin, points``; ``ols``: least squares through them, as published; ``line``: corrected for errors, with
+        an intercept for each source, each ordering once (averaged over betas); ``quadratic``;
         ``leave_one_source_out``.
     """
     points = frontier.frontier_points(draws.runs)
@@ -83,9 +83,10 @@ Names = list[tuple[str, str]]
 
 def _each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> tuple[Names, Floats]:
     """Points averaged over betas: their names and their (2 × runs, 2 × points) weights."""
-    groups = points.table.groupby(["source", "ordering"], sort=True).indices
-    names = [(str(source), str(ordering)) for source, ordering in groups]
-    columns = [np.stack([change[m][:, rows].mean(1) for rows in groups.values()], axis=1) for m in AXES]
+    keys = list(zip(points.table["source"].astype(str), points.table["ordering"].astype(str), strict=True))
+    names = sorted(set(keys))
+    rows = [[row for row, key in enumerate(keys) if key == name] for name in names]
+    columns = [np.stack([change[m][:, own].mean(1) for own in rows], axis=1) for m in AXES]
     return names, np.concatenate(columns, axis=1)
 
 
@@ -152,6 +153,6 @@ def _ols(draws: Draws, x: Floats, y: Floats, weights: Floats) -> dict[str, Any]:
     for name, gradient in frontier.ols_gradients(x, y).items():
         line[f"{name}_interval"] = errors.interval(line[name], gradient).as_dict()
     corrected = fit_line(x, y, np.zeros(len(x), int), errors.total)
-    known = not isinstance(corrected, str)
-    line["r2_interval"] = r2_interval(corrected, errors).as_dict() if known else {"estimate": None, "low": None}
-    return line
+    if isinstance(corrected, str):
+        return {**line, "r2_interval": {"estimate": None, "low": None, "high": None}}
+    return {**line, "r2_interval": r2_interval(corrected, errors).as_dict()}

@@ -38,7 +38,9 @@ def graded_on(scores: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """R², slope, persistence and mean changes; null where something is undefined.
+    """R², slope, persistence, order effects with their intervals and what these are over, mean changes.
+
+    Null where something is undefined.
 
     Args:
         analysis: Keys ``frontier`` and ``persistence``, as in ``summary.json``.
@@ -52,6 +54,15 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
             }
             for row in analysis["persistence"]
         },
+        "order": {
+            _group(row, analysis["persistence"]): {
+                metric: {key: _rounded(row["order"][metric][key]) for key in ("estimate", "low", "high")}
+                for metric in METRICS
+            }
+            for row in analysis["persistence"]
+            if "order" in row
+        },
+        "intervals": sorted({row["order"]["safety"]["kind"] for row in analysis["persistence"] if "order" in row}),
         "points": {
             f"{point['source']}, {point['ordering']}, beta {point['beta']:g}": {
                 metric: _rounded(point[f"delta_{metric}"]["estimate"]) for metric in METRICS

@@ -72,16 +72,16 @@ def with_verdict(found: Interval, margin: float) -> dict[str, Any]:
         ``equivalent`` and ``verdict``: ``above`` or ``below`` zero, else ``none`` where it is smaller than the
         margin, else ``open``.
     """
-    known = not found.reason
-    p, equivalent_p = (found.p, found.equivalence_p(margin)) if known else (None, None)
-    row = {**found.as_dict(), "margin": margin, "p": p, "equivalent_p": equivalent_p}
-    return {**row, "equivalent": known and equivalent_p < ALPHA, "verdict": verdict(row, p)}
+    if found.reason:
+        unknown = {"margin": margin, "p": None, "equivalent_p": None}
+        return {**found.as_dict(), **unknown, "equivalent": False, "verdict": OPEN}
+    equivalent_p = found.equivalence_p(margin)
+    row = {**found.as_dict(), "margin": margin, "p": found.p, "equivalent_p": equivalent_p}
+    return {**row, "equivalent": equivalent_p < ALPHA, "verdict": verdict(row, found.p)}
 
 
-def verdict(row: Mapping[str, Any], p: float | None) -> str:
-    """What may be said of a tested number whose p is this, perhaps after a correction."""
-    if p is None:
-        return OPEN
+def verdict(row: Mapping[str, Any], p: float) -> str:
+    """What may be said of a number whose p is this, perhaps after a correction."""
     if p < ALPHA:
         return ABOVE if row["estimate"] > 0 else BELOW
     return NONE if row["equivalent_p"] < ALPHA else OPEN

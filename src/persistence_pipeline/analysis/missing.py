@@ -1,8 +1,8 @@
 """What missing scores could hide: the same numbers on cases that no arm lacks, and their worst-case bounds.
 
 Episodes without a score are left out of every mean, each arm's for itself. If they are missing because of what
-happened in them, the rest is no fair sample. Beside each number stand therefore its value on the (seed, case) pairs
-on which every arm is complete, and the range over all scores that the missing ones could have had.
+happened in them, the rest is no fair sample. Beside each number stand therefore its value on the (seed, case)
+pairs on which every arm is complete, and the range over all scores that the missing ones could have had.
 """
 
 from __future__ import annotations

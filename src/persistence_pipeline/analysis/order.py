@@ -2,12 +2,12 @@
 
 First stand the two direct gaps, S>H minus H>S in safety and in helpfulness: they need no line and no ratio.
 
-Both persistences are read off the same two agents. Where these agree and lie on the straight line between S and H, a
-share t of the way from H to S, the persistence of safety is t and that of helpfulness 1 − t, whatever t is: a large
-gap between the two then says which objective pulls harder, and nothing about memory. Their sum minus one, the
-*excess*, has two parts. *Along* the line: how much nearer to S the agent S>H lies than H>S, as a share of the way,
-which is memory. *Height*: how far both lie beyond the line from S to H, which is none, since two equal agents off the
-line have it, too.
+Both persistences are read off the same two agents. Where these agree and lie on the straight line between S and H,
+a share t of the way from H to S, the persistence of safety is t and that of helpfulness 1 − t, whatever t is: a
+large gap between the two then says which objective pulls harder, and nothing about memory. Their sum minus one,
+the *excess*, has two parts. *Along* the line: how much nearer to S the agent S>H lies than H>S, as a share of the
+way, which is memory. *Height*: how far both lie beyond the line from S to H, which is none, since two equal agents
+off the line have it, too.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def order_effect(draws: Draws, source: str, evaluator: str, beta: float, margin:
         margin: Points of 3 below which a gap counts as none.
 
     Returns:
-        By metric a gap (see ``gap_of``), ``seeds`` and ``left_out``; where both gains are positive ``excess, along,
-        height`` and ``more`` (persistence of safety minus that of helpfulness), an interval each. None where one of
-        the orders is missing.
+        By metric a gap (see ``gap_of``), ``seeds`` and ``left_out``; where both gains are positive ``excess,
+        along, height`` and ``more`` (persistence of safety minus that of helpfulness), an interval each. None
+        where one of the orders is missing.
     """
     found = order_gaps(draws, source, evaluator, beta)
     if found is None:

@@ -1,8 +1,8 @@
 """Persistence: the share of a stage's gain that survives the next stage.
 
 Safety: (Safety(S>H) − Safety(H)) / (Safety(S) − Safety(H)); helpfulness likewise with the letters exchanged.
-It is a ratio: its interval is Fieller's, and where that is none it is undefined. Arms are compared on the seeds that
-all of them have.
+It is a ratio: its interval is Fieller's, and where that is none it is undefined. Arms are compared on the seeds
+that all of them have.
 """
 
 from __future__ import annotations

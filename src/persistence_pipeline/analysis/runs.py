@@ -76,13 +76,12 @@ class Runs:
     @cached_property
     def chains(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Numbers of each run's source and of its chain, which is everything of one source and seed."""
-        sources = self.table.groupby("source", sort=True).ngroup().to_numpy()
-        return sources, self.table.groupby(["source", "seed"], sort=True).ngroup().to_numpy()
+        return _numbers(self.table, ["source"]), _numbers(self.table, ["source", "seed"])
 
     @cached_property
     def _cells(self) -> npt.NDArray[np.int64]:
         """The number of each run's cell: runs of one cell differ by their seed only."""
-        return self.table.groupby(CELL_COLUMNS, sort=True, dropna=False).ngroup().to_numpy()
+        return _numbers(self.table, CELL_COLUMNS)
 
     def repeats(self, used: Marks) -> npt.NDArray[np.int64]:
         """(runs,): how many of the runs in use are of the same cell."""
@@ -122,6 +121,11 @@ def gather(scores: pd.DataFrame) -> Runs:
     sums = {m: _totals(flat, values[m], shape) for m in METRICS}
     counts = _totals(flat, np.ones(len(graded)), shape)
     return Runs(table, tuple(map(str, cases)), sums, counts, _sampling(flat, values, sums, counts))
+
+
+def _numbers(table: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.int64]:
+    """The number of each row's group."""
+    return table.groupby(columns, sort=True, dropna=False).ngroup().to_numpy(np.int64)
 
 
 def _check(graded: pd.DataFrame) -> None:

@@ -33,8 +33,8 @@ def analyse_set(scores: pd.DataFrame, n_draws: int, seed: int, margin: float = M
     Returns:
         ``frontier`` (by ``all``, evaluator, model and ``model|evaluator``), ``persistence`` (by beta, then by
         ``average``, model, evaluator and ``model|evaluator``), ``rivals`` (what persistence would be without
-        memory), ``single_runs`` (the line through single runs) and ``unmatched`` (ratios whose arms have no seed in
-        common).
+        memory), ``single_runs`` (the line through single runs) and ``unmatched`` (ratios whose arms have no seed
+        in common).
     """
     draws = draw_means(scores, n_draws, seed)
     frontier = {key: frontier_summary(draws.select(keep), margin) for key, keep in _subsets(draws.runs)}

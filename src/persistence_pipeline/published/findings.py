@@ -195,7 +195,8 @@ def _order(row: Mapping[str, Any]) -> str:
     text = f"S > H minus H > S, {row['order']['safety']['kind']}: {gaps}."
     if row["order_excess"]["low"] is None:
         return text
-    return f"{text} The two persistences sum to {with_bounds(sum_of_both(row))} (1 on one line, were order without effect)."
+    total = with_bounds(sum_of_both(row))
+    return f"{text} The two persistences sum to {total} (1 on one line, were order without effect)."
 
 
 def _stops(summary: Summary, name: Name) -> Iterator[Finding]:

@@ -41,11 +41,11 @@ def rival_rows(
         margin: Points of 3 below which a gap counts as none.
 
     Returns:
-        ``beta, of, order`` (by metric, what S>H scores above H>S, as made by ``averages.average``), ``order_excess``
-        (persistence of safety plus that of helpfulness, minus one), and by metric ``persistence, added`` (what
-        addition would leave) and ``difference`` (persistence minus that), as made by ``average_ratio``; ``gain``
-        (what the stage trained on the metric does to it) and ``side_effect`` (what the other stage alone does to
-        it), in points against the source.
+        ``beta, of, order`` (by metric, what S>H scores above H>S, as made by ``averages.average``),
+        ``order_excess`` (persistence of safety plus that of helpfulness, minus one), and by metric ``persistence,
+        added`` (what addition would leave) and ``difference`` (persistence minus that), as made by
+        ``average_ratio``; ``gain`` (what the stage trained on the metric does to it) and ``side_effect`` (what the
+        other stage alone does to it), in points against the source.
     """
     rows = []
     for beta, named in keys.items():

@@ -1,7 +1,7 @@
 """The answer in words, generated from the numbers: nothing is said that the intervals do not bear.
 
-Each sentence says of a number what its verdict says (``analysis.intervals.with_verdict``); how often a sentence stands where
-it is true and where it is not is measured (``bench.coverage``).
+Each sentence says of a number what its verdict says (``analysis.intervals.with_verdict``); how often a sentence
+stands where it is true and where it is not is measured (``bench.coverage``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from persistence_pipeline.analysis.persistence import ARMS
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import Interval, interval_text, number
+from persistence_pipeline.report.style import interval_kind
 
 Row = Mapping[str, Any]
 COMPARED = {
@@ -185,8 +186,8 @@ def _orders(rows: Sequence[Row]) -> str:
         last = sum(gap["verdict"] in (ABOVE, BELOW) for gap in gaps) - first
         small = sum(gap["equivalent"] for gap in gaps)
         parts.append(
-            f"in {metric} the first stage leaves more in {first} of {len(gaps)}, the last in {last}, and in {small} "
-            "the effect is smaller than the margin"
+            f"in {metric} the first stage leaves more in {first} of {len(gaps)}, the last in {last}, and in "
+            f"{small} the effect is smaller than the margin"
         )
     return f"By the order of the stages, after Holm's correction: {'; '.join(parts)}."
 
@@ -262,9 +263,3 @@ def _over(summary: Mapping[str, Any]) -> str:
     kind = interval_kind(summary)
     warned = "; training again may give another answer" if kind == OVER_CASES else ""
     return f"Intervals are {kind}{warned}."
-
-
-def interval_kind(summary: Mapping[str, Any]) -> str:
-    """What the intervals of a study are over."""
-    kinds = [point["delta_safety"]["kind"] for point in summary["frontier"]["points"]]
-    return OVER_CASES if OVER_CASES in kinds or not kinds else str(kinds[0])

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from persistence_pipeline.report import tables
-from persistence_pipeline.report.answer import interval_kind
-from persistence_pipeline.report.style import headline_split
+from persistence_pipeline.report.style import headline_split, interval_kind
 
 
 def captions(summary: Mapping[str, Any]) -> dict[str, str]:

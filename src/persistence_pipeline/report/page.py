@@ -9,10 +9,10 @@ import pandas as pd
 
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
-from persistence_pipeline.report.answer import answer, details, interval_kind
+from persistence_pipeline.report.answer import answer, details
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
-from persistence_pipeline.report.style import headline_split, split_names
+from persistence_pipeline.report.style import headline_split, interval_kind, split_names
 
 SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "figures", "page", "main")
 """Parts of the page's script, in the order in which they are read."""

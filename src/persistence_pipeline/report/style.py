@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from persistence_pipeline.analysis.intervals import OVER_CASES
 from persistence_pipeline.orderings import colour_of, symbol_of
 
 INK = "#6b7280"
@@ -30,6 +31,12 @@ def headline_split(summary: Mapping[str, Any]) -> str:
     """Name of the split that frontier and persistence are measured on."""
     split = str(summary["frontier"]["split"])
     return split_names(summary).get(split, split)
+
+
+def interval_kind(summary: Mapping[str, Any]) -> str:
+    """What the intervals of a study are over: where one number's are over cases alone, that."""
+    kinds = [point["delta_safety"]["kind"] for point in summary["frontier"]["points"]]
+    return OVER_CASES if OVER_CASES in kinds or not kinds else str(kinds[0])
 
 
 def marker(ordering: str, size: int = 11) -> dict[str, Any]:

@@ -9,11 +9,10 @@ import pandas as pd
 
 from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.answer import interval_kind
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
-from persistence_pipeline.report.style import headline_split
+from persistence_pipeline.report.style import headline_split, interval_kind
 
 Summary = Mapping[str, Any]
 
