@@ -220,6 +220,6 @@ def test_the_page_states_this_sensitivity(document: str, scores: pd.DataFrame) -
         "3 and 3 without an executed call": "3 and 3 without an executed call | 13%",
     }.items():
         row = table.loc[label]
-        told = stated({"estimate": row["r2"], "low": row["r2_low"], "high": row["r2_high"]}, 3)
+        slope = stated({"estimate": row["slope"], "low": row["slope_low"], "high": row["slope_high"]}, 3)
         undefined = f"{row['n_undefined']} of 2000" if row["n_undefined"] else "0"
-        assert f"| {words} | {told} | {row['slope']:.3f} | {undefined} |" in document
+        assert f"| {words} | {row['r2']:.3f} | {slope} | {undefined} |" in document

@@ -16,7 +16,7 @@ import numpy as np
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
 from persistence_pipeline.analysis.intervals import OVER_MODELS, Interval, from_variance, with_verdict
-from persistence_pipeline.analysis.persistence import Group, no_gain
+from persistence_pipeline.analysis.persistence import Group, no_gain, ratio_of
 from persistence_pipeline.analysis.runs import Floats
 
 
@@ -80,7 +80,7 @@ def _spread(values: Floats, covariance: Floats) -> dict[str, float | int | None]
 def average_ratio(
     draws: Draws, groups: Sequence[Group], parts: Sequence[Floats] | None = None, level: float = 0.95
 ) -> dict[str, Any]:
-    """Mean of several ratios, as the published study averages; its interval by linearisation.
+    """Mean of several ratios, as the published study averages; its interval by linearisation, Fieller's for one.
 
     Args:
         draws: Run means.
@@ -93,6 +93,9 @@ def average_ratio(
         zero.
     """
     weights = [group.parts for group in groups] if parts is None else list(parts)
+    if len(weights) == 1:
+        alone = ratio_of(draws.point @ weights[0], errors_of(draws, weights[0]), level)
+        return {**alone, "n": 1, "tau": None, "i2": None}
     pairs = np.stack([draws.point @ pair for pair in weights])
     gains = [
         errors_of(draws, pair[:, 1:]).interval(float(bottom), np.ones(1), level)

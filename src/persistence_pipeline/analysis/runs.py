@@ -125,7 +125,7 @@ def gather(scores: pd.DataFrame) -> Runs:
 
 def _numbers(table: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.int64]:
     """The number of each row's group."""
-    return table.groupby(columns, sort=True, dropna=False).ngroup().to_numpy(np.int64)
+    return table.groupby(columns, sort=True, dropna=False).ngroup().to_numpy().astype(np.int64)
 
 
 def _check(graded: pd.DataFrame) -> None:

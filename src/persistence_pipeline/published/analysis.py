@@ -14,7 +14,7 @@ from persistence_pipeline.analysis.bootstrap import Draws, draw_means
 from persistence_pipeline.analysis.frontier import ols
 from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.intervals import MARGIN
-from persistence_pipeline.analysis.persistence import Group, persistence_groups, ratio, unmatched
+from persistence_pipeline.analysis.persistence import Group, persistence_groups, unmatched
 from persistence_pipeline.analysis.runs import Runs
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.published.published_scheme import GroupDraws, Key, group_draws, published_interval
@@ -118,5 +118,7 @@ def _entry(
     chosen = [group for group in members if group.metric == metric]
     if not chosen:
         return None
-    result = ratio(draws, chosen[0]) if len(chosen) == 1 else average_ratio(draws, chosen)
-    return {**result, "published_interval": published_interval([published[g.key] for g in members], metric)}
+    return {
+        **average_ratio(draws, chosen),
+        "published_interval": published_interval([published[g.key] for g in members], metric),
+    }
