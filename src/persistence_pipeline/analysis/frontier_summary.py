@@ -116,7 +116,7 @@ def _line(draws: Draws, names: Names, weights: Floats, margin: float) -> dict[st
     return {
         "n": len(names),
         "slope": errors.interval(line.slope, line.slope_gradient).as_dict(),
-        "intercepts": {name: errors.interval(float(at), g).as_dict() for name, at, g in intercepts},
+        "intercepts": [{"source": name, **errors.interval(float(at), g).as_dict()} for name, at, g in intercepts],
         "r2": r2_interval(line, errors).as_dict(),
         "residual_sd": residual_interval(line, errors).as_dict(),
         "residual_upper": plain(upper),

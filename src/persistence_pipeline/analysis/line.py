@@ -155,7 +155,7 @@ def lack_of_fit(line: Line, errors: Errors) -> dict[str, Any]:
     df = trace**2 / squares
     repeats = errors.between_df.sum() if len(errors.between_df) else errors.n_cases - 1
     return {
-        "f": float((line.heights**2).sum() / trace),
+        "statistic": float((line.heights**2).sum() / trace),
         "df": [df, df * float(repeats)],
         "p": float(stats.f.sf((line.heights**2).sum() / trace, df, df * float(repeats))),
     }

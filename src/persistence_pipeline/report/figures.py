@@ -104,9 +104,11 @@ def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: list[dict[st
     if "undefined" not in frontier["ols"]:
         figure.add_trace(fitted_line(frontier["ols"], x, "solid", name="least squares", hoverinfo="skip"))
     corrected = frontier["line"]
-    for source, intercept in corrected.get("intercepts", {}).items():
+    for intercept in corrected.get("intercepts", []):
         line = {"slope": corrected["slope"]["estimate"], "intercept": intercept["estimate"]}
-        figure.add_trace(fitted_line(line, x, "dash", name=f"errors in both axes, {source}", hoverinfo="skip"))
+        figure.add_trace(
+            fitted_line(line, x, "dash", name=f"errors in both axes, {intercept['source']}", hoverinfo="skip")
+        )
 
 
 def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> None:
