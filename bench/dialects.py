@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from bench.timing import Row, speed_up
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
 from persistence_pipeline.rollout.dialect import dialect_of
 from persistence_pipeline.rollout.episode import Episode
@@ -58,7 +58,7 @@ def make_tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    family = FAMILIES["qwen2_5"]
+    family = MODEL_FAMILIES["qwen2_5"]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -38,9 +38,9 @@ def bpe_tokenizer(family: str, texts: Iterable[str] = (), size: int = 700) -> An
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from persistence_pipeline.agents.families import FAMILIES
+    from persistence_pipeline.agents.families import MODEL_FAMILIES
 
-    control = ("<|endoftext|>", *FAMILIES[family].control_tokens, *FURTHER_TOKENS[family])
+    control = ("<|endoftext|>", *MODEL_FAMILIES[family].control_tokens, *FURTHER_TOKENS[family])
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -11,7 +11,7 @@ from typing import Any
 from bench.dialects import make_tokenizer
 from bench.gpu.card import GIGABYTE, CardError
 from bench.gpu.sizes import SHAPES
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.agents.footprint import ModelShape
 
 
@@ -35,7 +35,7 @@ def tokenizer_for(name: str) -> Any:
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_str(json.dumps(content)), eos_token="<|endoftext|>"
     )
-    use_family(wrapped, FAMILIES["qwen2_5"])
+    use_family(wrapped, MODEL_FAMILIES["qwen2_5"])
     return wrapped
 
 

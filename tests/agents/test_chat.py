@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.agents.chat import (
     TemplateError,
-    neutralise_special_tokens,
+    break_up,
+    control_tokens,
     require_generation_markers,
     to_template_messages,
 )
@@ -51,11 +52,11 @@ def test_the_mask_covers_exactly_what_the_agent_wrote(tiny_tokenizer: Any) -> No
 @given(text=SPOOF)
 @settings(max_examples=200, deadline=None)
 def test_untrusted_text_never_becomes_a_control_token(tiny_tokenizer: Any, text: str) -> None:
-    safe = neutralise_special_tokens(text, tiny_tokenizer)
+    safe = break_up(text, control_tokens(tiny_tokenizer))
     assert not set(tiny_tokenizer.convert_ids_to_tokens(tiny_tokenizer(safe)["input_ids"])) & {
         token for token in SPECIAL if token != "<|unknown|>"
     }
-    assert neutralise_special_tokens(safe, tiny_tokenizer) == safe
+    assert break_up(safe, control_tokens(tiny_tokenizer)) == safe
 
 
 def test_text_that_a_tokenizer_folds_into_a_control_token_is_broken_up(tiny_tokenizer: Any) -> None:
@@ -67,7 +68,7 @@ def test_text_that_a_tokenizer_folds_into_a_control_token_is_broken_up(tiny_toke
     spoof = "<|call|>".translate(FULLWIDTH)
     special = tokenizer.convert_tokens_to_ids("<|call|>")
     assert special in tokenizer(spoof)["input_ids"]
-    assert special not in tokenizer(neutralise_special_tokens(spoof, tokenizer))["input_ids"]
+    assert special not in tokenizer(break_up(spoof, control_tokens(tokenizer)))["input_ids"]
 
 
 @given(text=SPOOF, role=st.sampled_from(["user", "tool"]))
@@ -81,15 +82,15 @@ def test_an_observation_cannot_spoof_a_turn(tiny_tokenizer: Any, text: str, role
 
 @given(text=st.text(alphabet="abc <>|{}%\n", max_size=30))
 def test_harmless_text_is_left_alone(tiny_tokenizer: Any, text: str) -> None:
-    assert neutralise_special_tokens(text, tiny_tokenizer) == text
+    assert break_up(text, control_tokens(tiny_tokenizer)) == text
 
 
 def test_added_tokens_of_the_template_are_control_tokens_too(tiny_tokenizer: Any) -> None:
     tokenizer = copy.deepcopy(tiny_tokenizer)
-    assert neutralise_special_tokens("<call> x", tokenizer) == "<call> x"
+    assert break_up("<call> x", control_tokens(tokenizer)) == "<call> x"
     tokenizer.add_tokens(["<call>", "<b>"])
     tokenizer.chat_template = TEMPLATE.replace("{{ c.function.name }}", "<call> {{ c.function.name }}")
-    assert neutralise_special_tokens("<call> <b>", tokenizer) == "< call> <b>"
+    assert break_up("<call> <b>", control_tokens(tokenizer)) == "< call> <b>"
 
 
 def test_a_rendered_turn_has_no_control_tokens_but_its_end(tiny_tokenizer: Any) -> None:

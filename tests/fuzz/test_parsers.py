@@ -14,10 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzzing import examples
+from persistence_pipeline.agents.chat import break_up
 from persistence_pipeline.agents.compact import END, SPECIAL_TOKENS, ParseError, parse_call
-from persistence_pipeline.agents.families import FAMILIES, broken_up, parse_arguments
-from persistence_pipeline.judging.parsing import LEVELS, json_object, read_verdict
+from persistence_pipeline.agents.families import CONTROL_TOKENS, MODEL_FAMILIES, parse_arguments
+from persistence_pipeline.judging.parsing import LEVELS, read_verdict
 from persistence_pipeline.llm_client import ChatReply
+from persistence_pipeline.llm_client.answers import json_object
 from persistence_pipeline.records import Message, ToolCall
 from persistence_pipeline.study.policies import StudyError, parse_policies
 from persistence_pipeline.study.spec import expand, load_spec
@@ -66,13 +68,14 @@ def test_a_compact_turn_is_a_call_that_fits_its_tool_or_a_fault(tried: Tried, te
 
 
 @examples
-@given(name=st.sampled_from(sorted(FAMILIES)), text=TEXT)
+@given(name=st.sampled_from(sorted(MODEL_FAMILIES)), text=TEXT)
 def test_a_turn_of_a_family_is_a_call_or_a_fault(tried: Tried, name: str, text: str) -> None:
     tried()
-    family = FAMILIES[name]
-    for question in (family.attempts_call, family.call_has_ended, family.up_to_first_call, broken_up):
+    family = MODEL_FAMILIES[name]
+    for question in (family.attempts_call, family.call_has_ended, family.up_to_first_call):
         question(text)  # total
-    assert broken_up(broken_up(text)) == broken_up(text)
+    broken = break_up(text, CONTROL_TOKENS)
+    assert break_up(broken, CONTROL_TOKENS) == broken
     for parse in (family.parse, parse_arguments):
         with suppress(ParseError):
             parse(text)
@@ -83,25 +86,25 @@ def tokenizers() -> dict[str, Any]:
     """A tokenizer of each family with the family's template."""
     from persistence_pipeline.agents.families import use_family
 
-    made = {name: bpe_tokenizer(name, ["a text"]) for name in FAMILIES}
+    made = {name: bpe_tokenizer(name, ["a text"]) for name in MODEL_FAMILIES}
     for name, tokenizer in made.items():
-        use_family(tokenizer, FAMILIES[name])
+        use_family(tokenizer, MODEL_FAMILIES[name])
     return made
 
 
 @examples
 @given(
-    family_name=st.sampled_from(sorted(FAMILIES)),
+    family_name=st.sampled_from(sorted(MODEL_FAMILIES)),
     tool=st.from_regex(r"[a-z_]{1,12}", fullmatch=True),
     arguments=st.dictionaries(SAFE_TEXT, JSON, max_size=3),
 )
 def test_a_rendered_call_parses_as_itself(
     tried: Tried, tokenizers: dict[str, Any], family_name: str, tool: str, arguments: dict[str, Any]
 ) -> None:
-    from persistence_pipeline.agents.chat import neutralise_special_tokens, to_template_messages
+    from persistence_pipeline.agents.chat import control_tokens, to_template_messages
 
     tried()
-    family, tokenizer = FAMILIES[family_name], tokenizers[family_name]
+    family, tokenizer = MODEL_FAMILIES[family_name], tokenizers[family_name]
     call = ToolCall(name=tool, arguments=arguments)
     ask, turn = Message(role="user", content="go"), Message(role="assistant", tool_calls=(call,))
     texts = [
@@ -115,7 +118,7 @@ def test_a_rendered_call_parses_as_itself(
     parsed = family.parse(written)[1]
     spelt = json.dumps(arguments, ensure_ascii=False)
     assert parsed.name == call.name
-    assert parsed == call or neutralise_special_tokens(spelt, tokenizer) != spelt, (
+    assert parsed == call or break_up(spelt, control_tokens(tokenizer)) != spelt, (
         "only control tokens are broken up"
     )
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from chat_server import ChatServer
 from fuzzing import examples
 from persistence_pipeline.agents.compact import ParseError, parse_call
-from persistence_pipeline.agents.families import FAMILIES, parse_arguments, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, parse_arguments, use_family
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.dialect import dialect_of
@@ -115,7 +115,7 @@ def calls(draw: st.DrawFn, arguments: str | None = "arguments") -> str:
 @st.composite
 def turns(draw: st.DrawFn, name: str) -> str:
     """A turn of a family: a call as the family marks it, now and then behind text."""
-    family = FAMILIES[name]
+    family = MODEL_FAMILIES[name]
     written = draw(calls(family.arguments))
     if family.tagged:
         gap = draw(st.sampled_from(["\n", "\n", "", " \n"]))
@@ -144,10 +144,10 @@ def _enough(counts: Counter[str], capsys: pytest.CaptureFixture[str], name: str)
     assert counts["accepted"] >= FEWEST * counts["tried"] > 0
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", sorted(MODEL_FAMILIES))
 def test_turns_of_a_family(tried: Tried, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """In process: as text, and as the tokens that were sampled."""
-    family, counts = FAMILIES[name], Counter[str]()
+    family, counts = MODEL_FAMILIES[name], Counter[str]()
     tokenizer = bpe_tokenizer(name, ["a text"])
     use_family(tokenizer, family)
     dialect = dialect_of(tokenizer)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.pipelines.gpu_study import FURTHER_ORDERINGS, SHAPES, kedro_run_gpu, make_hub, shrink
 
-from persistence_pipeline.agents.families import FAMILIES, recorded_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, recorded_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.datasets import CheckpointDataset, JsonLinesDataset
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
@@ -65,7 +65,7 @@ def test_every_stage_is_lora_merged_into_its_parent(project: Path) -> None:
         for before, after in pairwise(weights):
             assert any((before[name] != after[name]).any() for name in before)
         assert all(CheckpointDataset(filepath=str(folder)).exists() for folder in folders)
-        assert recorded_family(load_tokenizer(folders[2])) == FAMILIES[family]
+        assert recorded_family(load_tokenizer(folders[2])) == MODEL_FAMILIES[family]
 
 
 @pytest.mark.slow

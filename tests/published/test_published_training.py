@@ -10,7 +10,7 @@ import pytest
 from published_clone import N_CASES, make_clone
 from test_published_pipeline import run
 
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.pipelines.published_training.nodes import take_pairs
 from persistence_pipeline.published.layout import PublishedError
@@ -64,7 +64,7 @@ def test_prompts_are_those_of_emulated_episodes(tables: dict[str, Any], settings
     assert "BoxOpen" not in pair.prompt[0].content
     assert [tool["function"]["name"] for tool in pair.tools] == ["BoxOpen"]
     tokenizer = bpe_tokenizer("qwen2_5")
-    use_family(tokenizer, FAMILIES["qwen2_5"])
+    use_family(tokenizer, MODEL_FAMILIES["qwen2_5"])
     ids, mask = encode_conversation(tokenizer, [*pair.prompt, *pair.chosen], pair.tools)
     text = tokenizer.decode(ids)
     assert '<tools>\n{"type": "function", "function": {"name": "BoxOpen"' in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.projects import HANGS
 
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.rollout.run import RolloutError, RolloutSettings, _memory_advice, play
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import bpe_tokenizer, tiny_model
@@ -39,7 +39,7 @@ def play_in_little_room(checkpoint: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space as Linux does")
 def test_a_batch_that_the_host_has_no_memory_for_names_the_settings(tmp_path: Path) -> None:
     tokenizer = bpe_tokenizer("qwen2_5")
-    use_family(tokenizer, FAMILIES["qwen2_5"])
+    use_family(tokenizer, MODEL_FAMILIES["qwen2_5"])
     checkpoint = tmp_path / "model"
     tiny_model("qwen2", tokenizer, context=8192).save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)

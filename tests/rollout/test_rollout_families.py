@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from persistence_pipeline.agents.chat import TemplateError
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
@@ -29,7 +29,7 @@ WORLD = WorldSettings(
 CASES = generate_cases(WORLD, 0)[::5]
 
 
-@pytest.fixture(scope="module", params=list(FAMILIES))
+@pytest.fixture(scope="module", params=list(MODEL_FAMILIES))
 def tokenizer(request: pytest.FixtureRequest) -> Any:
     return _tokenizer(request.param)
 
@@ -37,7 +37,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
 def _tokenizer(family: str) -> Any:
     schemas = [tool for case in CASES for tool in Episode(case, policy="p", seed=0).tools]
     made = bpe_tokenizer(family, [json.dumps(schemas), *(case.instruction for case in CASES)], 600)
-    use_family(made, FAMILIES[family])
+    use_family(made, MODEL_FAMILIES[family])
     return made
 
 
@@ -141,7 +141,7 @@ def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch
 
 def test_the_turn_ends_with_its_call(tokenizer: Any) -> None:
     """What would follow, such as an observation that the agent makes up, is never asked for."""
-    family = FAMILIES[tokenizer.chat_template.split()[2]]
+    family = MODEL_FAMILIES[tokenizer.chat_template.split()[2]]
     dialect = FamilyDialect(tokenizer, family)
     call = Message(role="assistant", tool_calls=(ToolCall(name="finish"),))
     ids, mask = encode_conversation(tokenizer, [Message(role="user", content="x"), call])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from persistence_pipeline.agents.compact import SPECIAL_TOKENS
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.agents.models import ModelSettings, build_model
 from persistence_pipeline.agents.tokenizer import train_tokenizer
 from persistence_pipeline.datasets import JsonLinesDataset
@@ -23,7 +23,7 @@ from persistence_pipeline.training.source import world_words
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 from real_shapes import bpe_tokenizer, tiny_model
 
-DIALECTS = ["compact", *FAMILIES]
+DIALECTS = ["compact", *MODEL_FAMILIES]
 SIZES = {"train": 1, "test_iid": 0, "test_combination": 0, "test_domain": 0}
 CASES = {
     phrasing: generate_cases(WorldSettings(phrasing=phrasing, twins_per_group=SIZES), 0)[::9]
@@ -77,7 +77,7 @@ def policy(request: pytest.FixtureRequest) -> Watched:
         return Watched(model, tokenizer, SamplingSettings(max_turn_tokens=7))
     schemas = [tool for case in CASES["natural"] for tool in Episode(case, policy="p", seed=0).tools]
     tokenizer = bpe_tokenizer(request.param, [json.dumps(schemas)], 600)
-    use_family(tokenizer, FAMILIES[request.param])
+    use_family(tokenizer, MODEL_FAMILIES[request.param])
     return Watched(tiny_model("llama", tokenizer), tokenizer, SamplingSettings(max_turn_tokens=60))
 
 
@@ -198,7 +198,7 @@ def test_every_spelling_of_a_call(policy: Watched, tmp_path: Any) -> None:
         spelled = [policy.tokenizer.convert_tokens_to_ids([*turn, "<|end|>"]) for turn in words]
         assert set(SPECIAL_TOKENS) >= {"<|user|>", "<|assistant|>", "<|end|>"}
     else:
-        family, tokenizer = FAMILIES[policy.dialect], policy.tokenizer
+        family, tokenizer = MODEL_FAMILIES[policy.dialect], policy.tokenizer
         texts = [*_spellings(family), f"Done.{family.further_ends[0]}", f"Done.{family.end}"]
         spelled = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         body = _spellings(family)[0]
@@ -218,7 +218,7 @@ def test_every_spelling_of_a_call(policy: Watched, tmp_path: Any) -> None:
     if policy.dialect != "compact":
         first = [next(m for m in t.messages if m.role == "assistant") for t in trajectories]
         calls = [call for message in first for call in message.tool_calls]
-        assert any(FAMILIES[policy.dialect].end in str(call.arguments) for call in calls)
+        assert any(MODEL_FAMILIES[policy.dialect].end in str(call.arguments) for call in calls)
         assert sum(int(t.flags["respelled_turns"]) for t in trajectories) > len(trajectories) // 2
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.rollout.test_served import CASES, Careful, _settings
 
 from chat_server import Act, ChatServer
-from persistence_pipeline.agents.families import FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer, tokenizer_identity
 from persistence_pipeline.agents.transcript import Transcript
 from persistence_pipeline.records import Trajectory
@@ -28,7 +28,7 @@ SPELT = '<tool_call>{"arguments" : %s,"name":"%s"}\n</tool_call>'
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a tokenizer: the model is the server's."""
     tokenizer = bpe_tokenizer(FAMILY, [case.instruction for case in CASES], 900)
-    use_family(tokenizer, FAMILIES[FAMILY])
+    use_family(tokenizer, MODEL_FAMILIES[FAMILY])
     folder = tmp_path_factory.mktemp("checkpoint")
     tokenizer.save_pretrained(folder)
     return folder
@@ -110,7 +110,7 @@ def test_ids_of_another_tokenizer_end_the_run(
 ) -> None:
     other = tmp_path / "other"
     tokenizer = bpe_tokenizer(FAMILY, ["quite other words than theirs " * 9], 500)
-    use_family(tokenizer, FAMILIES[FAMILY])
+    use_family(tokenizer, MODEL_FAMILIES[FAMILY])
     tokenizer.save_pretrained(other)
     for number, (theirs, ours) in enumerate([(checkpoint, other), (other, checkpoint)]):
         with (

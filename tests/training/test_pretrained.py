@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from persistence_pipeline.agents.chat import TemplateError
-from persistence_pipeline.agents.families import FAMILIES, recorded_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, recorded_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.datasets import CheckpointDataset
 from persistence_pipeline.training.pretrained import PretrainedSettings, SourceError, fetch_pretrained
@@ -34,9 +34,9 @@ def test_a_hub_model_becomes_a_checkpoint(architecture: str, family: str, told: 
     checkpoint = fetch_pretrained(settings, tmp_path / "scratch")
     assert CheckpointDataset(filepath=str(checkpoint)).exists()
     tokenizer = load_tokenizer(checkpoint)
-    assert recorded_family(tokenizer) == FAMILIES[family]
+    assert recorded_family(tokenizer) == MODEL_FAMILIES[family]
     assert tokenizer.chat_template != native_template(family)
-    assert tokenizer.pad_token is not None and tokenizer.eos_token == FAMILIES[family].end
+    assert tokenizer.pad_token is not None and tokenizer.eos_token == MODEL_FAMILIES[family].end
     weights = [AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (there, checkpoint)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

@@ -15,12 +15,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.records import Message, ToolCall
+from persistence_pipeline.records import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-UNTRUSTED_ROLES = frozenset({"user", "tool"})
 
 
 class TemplateError(ValueError):
@@ -45,16 +43,6 @@ def require_generation_markers(tokenizer: PreTrainedTokenizerBase) -> None:
         )
 
 
-def neutralise_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase, *, special_only: bool = False) -> str:
-    """The text with every control token of the tokenizer broken up by a space after its first character.
-
-    Control tokens are the tokenizer's special tokens and, unless ``special_only``, those added tokens that its
-    chat template writes, in any Unicode form that the tokenizer may fold into one. Text without them is returned
-    unchanged.
-    """
-    return break_up(text, _control_tokens(tokenizer, special_only))
-
-
 def break_up(text: str, control: re.Pattern[str]) -> str:
     """The text with every match of ``control``, in any Unicode form that folds into one, broken up by a space."""
     while control.search(text):
@@ -72,7 +60,30 @@ def break_up_in(value: Any, control: re.Pattern[str]) -> Any:
     return [break_up_in(item, control) for item in value] if isinstance(value, list) else value
 
 
-def _control_tokens(tokenizer: PreTrainedTokenizerBase, special_only: bool) -> re.Pattern[str]:
+def without_control_tokens(message: Message, control: re.Pattern[str], special: re.Pattern[str]) -> Message:
+    """The message with control tokens broken up where nobody may write one: in all but what the system says.
+
+    Args:
+        message: Is left as it is.
+        control: Matches those that users, tools, and names and arguments of calls may not hold.
+        special: Matches those that what an agent says may not hold.
+    """
+    if message.role == "system":
+        return message
+    changes: dict[str, Any] = {
+        "content": break_up(message.content, special if message.role == "assistant" else control),
+        "tool_calls": tuple(
+            call.model_copy(update=break_up_in({"name": call.name, "arguments": call.arguments}, control))
+            for call in message.tool_calls
+        ),
+    }
+    if message.name is not None:
+        changes["name"] = break_up(message.name, control)
+    return message.model_copy(update=changes)
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase, *, special_only: bool = False) -> re.Pattern[str]:
+    """Matches special tokens and, unless ``special_only``, those added tokens that the chat template writes."""
     template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) and not special_only else ""
     return _control_pattern(tokenizer, len(tokenizer), template)
 
@@ -94,17 +105,12 @@ def to_template_messages(messages: Iterable[Message], tokenizer: PreTrainedToken
 
 
 def _to_template_message(message: Message, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    content = message.content
-    if message.role != "system":
-        content = neutralise_special_tokens(content, tokenizer, special_only=message.role not in UNTRUSTED_ROLES)
-    entry: dict[str, Any] = {"role": message.role, "content": content}
-    if message.tool_calls:
-        entry["tool_calls"] = [_to_template_call(call, tokenizer) for call in message.tool_calls]
-    if message.name is not None and message.role == "tool":
-        entry["name"] = neutralise_special_tokens(message.name, tokenizer)
+    control, special = (control_tokens(tokenizer, special_only=special_only) for special_only in (False, True))
+    safe = without_control_tokens(message, control, special)
+    entry: dict[str, Any] = {"role": safe.role, "content": safe.content}
+    if safe.tool_calls:
+        calls = [{"name": call.name, "arguments": call.arguments} for call in safe.tool_calls]
+        entry["tool_calls"] = [{"type": "function", "function": call} for call in calls]
+    if safe.name is not None and safe.role == "tool":
+        entry["name"] = safe.name
     return entry
-
-
-def _to_template_call(call: ToolCall, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"type": "function", "function": break_up_in(function, _control_tokens(tokenizer, special_only=False))}

@@ -2,8 +2,8 @@
 
 A family's chat template (``templates/<family>.jinja``) writes what the family's own template writes, with markers
 around what the agent wrote, and never writes earlier turns differently when later ones follow. Its first line
-names the family, so a checkpoint saved with it says how it is spoken to. ``Family.parse`` is the strict inverse of
-a rendered turn: what is not exactly one call is an invalid call, and nothing is guessed or repaired.
+names the family, so a checkpoint saved with it says how it is spoken to. ``parse`` is the strict inverse of a
+rendered turn: what is not exactly one call is an invalid call, and nothing is guessed or repaired.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from persistence_pipeline.agents.chat import TemplateError, break_up, break_up_in
+from persistence_pipeline.agents.chat import TemplateError, without_control_tokens
 from persistence_pipeline.agents.compact import ParseError
 from persistence_pipeline.json_values import JsonError, is_text, strict_json
 from persistence_pipeline.records import Message, ToolCall
@@ -29,11 +29,11 @@ _TAGGED = re.compile(r"(?P<text>.*?)<tool_call>\s*(?P<call>\{.*\})\s*</tool_call
 _BARE = re.compile(r"(?P<text>.*?)(?P<call>^\s*\{.*\})\s*", re.DOTALL | re.MULTILINE)
 _BARE_START = re.compile(r"^\s*\{", re.MULTILINE)
 _SPECIAL = re.compile(r"<\|[^<>|\s]*\|>")
-_CONTROL = re.compile(_SPECIAL.pattern + r"|</?(?:tool_call|tool_response|tools|think)>")
+CONTROL_TOKENS = re.compile(_SPECIAL.pattern + r"|</?(?:tool_call|tool_response|tools|think)>")
 
 
 @dataclass(frozen=True)
-class Family:
+class ModelFamily:
     """The control tokens, call format and parser that models of one family share."""
 
     name: FamilyName
@@ -100,12 +100,12 @@ class Family:
 
 
 _IM = ("<|im_start|>", "<|im_end|>")
-FAMILIES: dict[str, Family] = {
+MODEL_FAMILIES: dict[str, ModelFamily] = {
     family.name: family
     for family in (
-        Family("qwen2_5", ("qwen2", "qwen2_moe"), (*_IM, "<tool_call>"), "<|im_end|>", "<|endoftext|>"),
-        Family("qwen3", ("qwen3", "qwen3_moe"), (*_IM, "<think>", "</think>"), "<|im_end|>", "<|endoftext|>"),
-        Family(
+        ModelFamily("qwen2_5", ("qwen2", "qwen2_moe"), (*_IM, "<tool_call>"), "<|im_end|>", "<|endoftext|>"),
+        ModelFamily("qwen3", ("qwen3", "qwen3_moe"), (*_IM, "<think>", "</think>"), "<|im_end|>", "<|endoftext|>"),
+        ModelFamily(
             "llama3_1",
             ("llama",),
             ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
@@ -115,29 +115,30 @@ FAMILIES: dict[str, Family] = {
             arguments="parameters",
             further_ends=("<|eom_id|>", "<|end_of_text|>"),
         ),
-        Family("phi4", ("phi3",), (*_IM, "<|im_sep|>"), "<|im_end|>", "<|endoftext|>"),
+        ModelFamily("phi4", ("phi3",), (*_IM, "<|im_sep|>"), "<|im_end|>", "<|endoftext|>"),
     )
 }
 
 
-def find_family(model_type: str, tokenizer: PreTrainedTokenizerBase) -> Family:
+def find_family(model_type: str, tokenizer: PreTrainedTokenizerBase) -> ModelFamily:
     """The family of a model, from its configuration and its tokenizer's control tokens.
 
     Raises:
         TemplateError: none fits; says which there are and what can be done.
     """
-    fitting = [f for f in FAMILIES.values() if model_type in f.model_types and not _missing(f, tokenizer)]
+    fitting = [f for f in MODEL_FAMILIES.values() if model_type in f.model_types and not _missing(f, tokenizer)]
     if fitting:
         return fitting[0]
     name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
     raise TemplateError(
         f"{name}: no known family fits model_type {model_type!r} with these control tokens: give the source one "
-        f"of the families {', '.join(FAMILIES)} whose control tokens its tokenizer has, or add a family: a chat "
-        "template with {% generation %} markers around what the assistant writes, and how its calls are parsed"
+        f"of the families {', '.join(MODEL_FAMILIES)} whose control tokens its tokenizer has, or add a family: "
+        "a chat template with {% generation %} markers around what the assistant writes, and how its calls are "
+        "parsed"
     )
 
 
-def use_family(tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
+def use_family(tokenizer: PreTrainedTokenizerBase, family: ModelFamily) -> None:
     """Give a tokenizer the family's chat template, its end of a turn, and a token for padding.
 
     Raises:
@@ -154,20 +155,15 @@ def use_family(tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
         tokenizer.pad_token = family.pad if family.pad in tokenizer.get_vocab() else family.end
 
 
-def recorded_family(tokenizer: PreTrainedTokenizerBase) -> Family | None:
+def recorded_family(tokenizer: PreTrainedTokenizerBase) -> ModelFamily | None:
     """The family that a checkpoint's chat template names; None where it names none."""
     template = tokenizer.chat_template
     match = _NAMED.match(template) if isinstance(template, str) else None
     if match is None:
         return None
-    if match[1] not in FAMILIES:
-        raise TemplateError(f"the chat template names the family {match[1]!r}; known: {', '.join(FAMILIES)}")
-    return FAMILIES[match[1]]
-
-
-def broken_up(text: str) -> str:
-    """The text with whatever reads as a control token of any family broken up; for text from users and tools."""
-    return break_up(text, _CONTROL)
+    if match[1] not in MODEL_FAMILIES:
+        raise TemplateError(f"the chat template names the family {match[1]!r}; known: {', '.join(MODEL_FAMILIES)}")
+    return MODEL_FAMILIES[match[1]]
 
 
 def made_safe(message: Message) -> Message:
@@ -176,18 +172,7 @@ def made_safe(message: Message) -> Message:
     That is in what users and tools say, and in the names and arguments of calls, where JSON escapes may have
     spelled them. In what an agent says the tags of its family stay.
     """
-    if message.role == "system":
-        return message
-    changes: dict[str, Any] = {
-        "content": break_up(message.content, _SPECIAL if message.role == "assistant" else _CONTROL),
-        "tool_calls": tuple(
-            ToolCall(name=broken_up(call.name), arguments=break_up_in(call.arguments, _CONTROL))
-            for call in message.tool_calls
-        ),
-    }
-    if message.name is not None:
-        changes["name"] = broken_up(message.name)
-    return message.model_copy(update=changes)
+    return without_control_tokens(message, CONTROL_TOKENS, _SPECIAL)
 
 
 def read_call(name: str, arguments: str) -> ToolCall:
@@ -213,7 +198,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return value
 
 
-def _missing(family: Family, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
+def _missing(family: ModelFamily, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
     vocabulary = tokenizer.get_vocab()
     return [token for token in family.control_tokens if token not in vocabulary]
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import httpx2 as httpx
@@ -69,13 +70,19 @@ class _Answer:
         """The body; bytes that are no UTF-8 become U+FFFD."""
         return self.body.decode("utf-8-sig", errors="replace")
 
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The JSON object of the body; empty where it is none."""
+        try:
+            value = json.loads(self.text)
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
     @property
     def explains(self) -> bool:
         """True if it is an error in the form of chat servers."""
-        try:
-            return bool(json.loads(self.text).get("error"))
-        except (ValueError, AttributeError, RecursionError):
-            return False
+        return bool(self.fields.get("error"))
 
     def failed(self, error: Any) -> _Answer:
         """The answer as it would have come with the error's own status."""
@@ -292,10 +299,8 @@ class Transport:
         return NotJsonError(f"{where}; no chat server there: base_url should end with /v1")
 
     def _unreadable(self, answer: _Answer) -> UnreadableCallError:
-        try:
-            written = str(json.loads(answer.text)["error"]["failed_generation"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            written = ""
+        error = answer.fields.get("error")
+        written = str(error.get("failed_generation", "")) if isinstance(error, dict) else ""
         said = f"the server could not read the call that the model wrote (status {answer.status}: "
         return UnreadableCallError(
             f"{said}{self._said(answer)})", answer.status, storable_text(self.cleaned(written))
@@ -318,16 +323,10 @@ class Transport:
 
     def _said(self, answer: _Answer) -> str:
         """What the server said in words, cleaned and shortened."""
-        text = answer.text
-        try:
-            value = json.loads(text)
-            error = value.get("error", value)
-            text = (
-                str(error.get("message") or error.get("detail") or text) if isinstance(error, dict) else str(error)
-            )
-        except (ValueError, AttributeError, RecursionError):
-            pass
-        return self._short(text)
+        error = answer.fields.get("error", answer.fields)
+        if isinstance(error, dict):
+            return self._short(str(error.get("message") or error.get("detail") or answer.text))
+        return self._short(str(error))
 
     def _short(self, text: str) -> str:
         text = " ".join(storable_text(self.cleaned(text)).split())

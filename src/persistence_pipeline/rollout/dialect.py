@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from persistence_pipeline.agents import compact
 from persistence_pipeline.agents.chat import TemplateError, require_generation_markers
 from persistence_pipeline.agents.compact import ParseError
-from persistence_pipeline.agents.families import FAMILIES, Family, recorded_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, ModelFamily, recorded_family
 from persistence_pipeline.agents.transcript import Transcript
 from persistence_pipeline.records import Message, Sampled, ToolCall
 from persistence_pipeline.rollout.episode import Turn
@@ -50,7 +50,7 @@ def dialect_of(tokenizer: PreTrainedTokenizerBase) -> Dialect:
     require_generation_markers(tokenizer)
     raise TemplateError(
         f"the chat template of {tokenizer.name_or_path} names no dialect, so its calls cannot be parsed: make the "
-        f"checkpoint a source of kind pretrained with one of the families {', '.join(FAMILIES)}"
+        f"checkpoint a source of kind pretrained with one of the families {', '.join(MODEL_FAMILIES)}"
     )
 
 
@@ -107,7 +107,7 @@ class FamilyDialect(_WithTranscript):
 
     name: str
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, family: Family) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, family: ModelFamily) -> None:
         super().__init__(tokenizer)
         self._family = family
         closing = ">" if family.tagged else "}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from persistence_pipeline.agents.compact import ParseError
-from persistence_pipeline.agents.families import FAMILIES, FamilyName, made_safe, read_call
+from persistence_pipeline.agents.families import MODEL_FAMILIES, FamilyName, made_safe, read_call
 from persistence_pipeline.llm_client import (
     ChatClient,
     ChatReply,
@@ -142,7 +142,7 @@ class ServedPolicy:
             else:
                 episode.fail(f"{fault}, before the agent has written a word")
         except UnreadableCallError as fault:
-            family = FAMILIES[self._served.family] if self._served.family else None
+            family = MODEL_FAMILIES[self._served.family] if self._served.family else None
             episode.take_unreadable(str(fault), family.up_to_first_call(fault.written) if family else "")
         except RequestRefusedError as fault:
             episode.fail(str(fault))
@@ -207,7 +207,7 @@ class ServedPolicy:
                 return Turn(read_call(name, arguments), said, n)
             except ParseError:
                 return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
-        family = FAMILIES[self._served.family] if self._served.family else None
+        family = MODEL_FAMILIES[self._served.family] if self._served.family else None
         if family is None:
             self._require_handed_over(said, episode)
             return Turn(None, said, n, spoken=not reply.cut_off)
@@ -220,7 +220,7 @@ class ServedPolicy:
 
     def _require_handed_over(self, said: str, episode: Episode) -> None:
         """A whole call of a known form in the text is one that the server should have handed over."""
-        for family in FAMILIES.values():
+        for family in MODEL_FAMILIES.values():
             try:
                 _, call = family.parse(family.up_to_first_call(said))
             except ParseError:

@@ -19,6 +19,8 @@ from torch.utils.data import Dataset as TorchDataset
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
+from persistence_pipeline.training.encoding import pad_right
+
 SHARES = ("weight", "share")
 """What a batch of a step holds beside TRL's own fields; see ``Place``."""
 
@@ -127,16 +129,11 @@ class AgentTokensCollator(DataCollatorForPreference):
         texts = [example["prompt_ids"] + example[f"{side}_ids"] for example, side in sides]
         masks = [[0] * len(example["prompt_ids"]) + example[f"{side}_mask"] for example, side in sides]
         batch = {
-            "input_ids": _padded(texts, self.pad_token_id),
-            "attention_mask": _padded([[1] * len(text) for text in texts], 0),
-            "completion_mask": _padded(masks, 0),
+            "input_ids": pad_right(texts, self.pad_token_id),
+            "attention_mask": pad_right([[1] * len(text) for text in texts], 0),
+            "completion_mask": pad_right(masks, 0),
         }
         for name in ("ref_chosen_logps", "ref_rejected_logps"):
             if name in examples[0]:
                 batch[name] = torch.tensor([example[name] for example in examples])
         return batch | {name: examples[0][name] for name in SHARES if name in examples[0]}
-
-
-def _padded(rows: list[list[int]], value: int) -> torch.Tensor:
-    width = max(map(len, rows))
-    return torch.tensor([row + [value] * (width - len(row)) for row in rows])

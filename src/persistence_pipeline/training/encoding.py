@@ -1,6 +1,6 @@
 """Preference pairs as token ids with masks: what the agent sampled in the completion, and nothing else, is scored.
 
-Knows nothing of TRL or torch; ``trainer.py`` pads these rows into batches.
+Knows nothing of TRL; ``trainer.py`` makes batches of these rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from persistence_pipeline.agents.transcript import Encoded, Transcript
 from persistence_pipeline.records import Message, PreferencePair
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
@@ -128,3 +129,11 @@ def _row(pair: PreferencePair, prompt: list[int], sides: Sides, max_length: int)
         "rejected_mask": rejected.mask[start:max_length],
         "length": min(max(len(chosen.ids), len(rejected.ids)), max_length),
     }
+
+
+def pad_right(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+    """Rows of any lengths as one tensor, (rows, longest)."""
+    import torch
+
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])

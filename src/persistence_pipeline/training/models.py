@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from persistence_pipeline.training.errors import StageError
+from persistence_pipeline.training.scratch import file_digests
 from persistence_pipeline.training.settings import LoraSettings, StageConfig
 
 if TYPE_CHECKING:
@@ -64,9 +65,8 @@ def stage_seed(config: StageConfig, parent: Path) -> int:
     With one seed for all, the stages of an ordering would train adapters that begin in the same random subspace.
     """
     digest = hashlib.sha256(f"{config.seed}/{config.objective}".encode())
-    for path in sorted(parent.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for _, of_file in file_digests(parent, "*.safetensors"):
+        digest.update(of_file)
     return int.from_bytes(digest.digest()[:4], "big")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from persistence_pipeline.agents.families import FAMILIES, FamilyName, find_family, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, FamilyName, find_family, use_family
 from persistence_pipeline.strict import Strict
 
 
@@ -52,7 +52,7 @@ def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
     with _explained(settings):
         config = AutoConfig.from_pretrained(place, **where)
         tokenizer = AutoTokenizer.from_pretrained(place, **where)
-    family = FAMILIES[settings.family] if settings.family else find_family(str(config.model_type), tokenizer)
+    family = MODEL_FAMILIES[settings.family] if settings.family else find_family(str(config.model_type), tokenizer)
     use_family(tokenizer, family)
     with _explained(settings):
         model: Any = AutoModelForCausalLM.from_pretrained(

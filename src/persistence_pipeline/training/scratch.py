@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +21,16 @@ def fingerprint(inputs: object, checkpoints: Iterable[Path]) -> str:
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     digest.update(json.dumps({name: version(name) for name in LIBRARIES}).encode())
     for checkpoint in checkpoints:
-        for path in sorted(p for p in checkpoint.iterdir() if p.is_file()):
-            with path.open("rb") as file:
-                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        for name, of_file in file_digests(checkpoint):
+            digest.update(name.encode() + of_file)
     return digest.hexdigest()
+
+
+def file_digests(checkpoint: Path, pattern: str = "*") -> Iterator[tuple[str, bytes]]:
+    """Name and SHA-256 of each file of a checkpoint that fits the pattern, in the order of their names."""
+    for path in sorted(p for p in checkpoint.glob(pattern) if p.is_file()):
+        with path.open("rb") as file:
+            yield path.name, hashlib.file_digest(file, "sha256").digest()
 
 
 @dataclass(frozen=True)

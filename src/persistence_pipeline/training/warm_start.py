@@ -25,6 +25,7 @@ from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.strict import Seed, Strict
+from persistence_pipeline.training.encoding import pad_right
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
@@ -189,12 +190,5 @@ def _batches(lengths: Sequence[int], settings: WarmStartSettings) -> Iterator[li
 
 def _padded(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int) -> tuple[Any, Any]:
     """Right-padded ids and labels; only the agent's tokens are labelled. Causal attention ignores the pads."""
-    import torch
-
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.full((len(rows), width), pad)
-    labels = torch.full((len(rows), width), IGNORED)
-    for index, (tokens, mask) in enumerate(rows):
-        ids[index, : len(tokens)] = torch.tensor(tokens)
-        labels[index, : len(tokens)] = torch.where(torch.tensor(mask).bool(), torch.tensor(tokens), IGNORED)
-    return ids, labels
+    labels = [[t if own else IGNORED for t, own in zip(tokens, mask, strict=True)] for tokens, mask in rows]
+    return pad_right([tokens for tokens, _ in rows], pad), pad_right(labels, IGNORED)
