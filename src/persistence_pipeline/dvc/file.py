@@ -111,9 +111,10 @@ def check_fits(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> Non
     Raises:
         StudyError: it is not; names what differs and the command that writes it anew.
     """
-    text = render(study, parameters, data)
-    then, now = _parts(study.path.read_text("utf-8")), _parts(text)
-    difference = next(filter(None, map(_difference, then, now)), "")
+    then, now = study.path.read_text("utf-8"), render(study, parameters, data)
+    if then == now:
+        return
+    difference = next(filter(None, map(_difference, _parts(then), _parts(now))), "")
     if difference:
         raise StudyError(
             f"{study.file} was written for other parameters: {difference}; "
@@ -123,7 +124,7 @@ def check_fits(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> Non
 
 def _parts(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Variables and stages of a ``dvc.yaml``, by name."""
-    content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    content = yaml.safe_load(text)
     entries = [entry for entry in content.get("vars", []) if isinstance(entry, Mapping)]
     return {key: value for entry in entries for key, value in entry.items()}, content["stages"]
 
