@@ -46,7 +46,10 @@ def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
     lines = [HEADER, "vars:", f"  - {study.named(study.table) if study.at_root else TABLE}"]
     head = {"env": study.env, "data": _scalar(data), "code": PACKAGE_FOLDER}
     lines += [f"  {'- ' if key == 'env' else '  '}{key}: {value}" for key, value in head.items()]
-    kind = ", ".join(f"{key}: {json.dumps(value)}" for key, value in design.written().items())
+    kind = ", ".join(
+        f"{key}: {_scalar(value) if isinstance(value, str) else json.dumps(value)}"
+        for key, value in design.written().items()
+    )
     lines += [f"    study: {{{kind}}}", "", "stages:"]
     for name, stage in stages(design, names).items():
         one = _lines(stage, files.by_file(stage.params), study.at_root)
@@ -60,7 +63,7 @@ def _lines(stage: Stage, params: Mapping[str, Sequence[str]], at_root: bool) -> 
     one = [
         f"cmd: kedro run --env=${{env}} {stage.run}",
         *([] if at_root else ["wdir: ../.."]),
-        *_block("deps", [*(f"${{code}}/{folder}" for folder in stage.code), *map(_scalar, stage.reads)]),
+        *_block("deps", [*(f"${{code}}/{folder}" for folder in sorted(stage.code)), *map(_scalar, stage.reads)]),
         *_block("params", keys),
         *_block("outs", stage.makes),
         *stage.further,
