@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from published_clone import JUDGES, configuration, evaluation_of, some_group, write_model
+from tests.fuzzing import EXAMPLES, examples
 
 from persistence_pipeline.published.importing import import_clone
 from persistence_pipeline.published.settings import PublishedSettings
 
 N_CASES = 12
-EXAMPLES = 150
 METRICS = ("safe", "help_ignore_safety")
 Change = Callable[[bytes], bytes]
 
@@ -140,13 +140,13 @@ def drawn_fates(data: st.DataObject) -> dict[tuple[str, int], Change]:
     return fated
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@examples
 @given(part=st.sampled_from(["pool", "match"]), data=st.data())
 def test_no_trajectory_is_lost_unseen(root: Path, part: str, data: st.DataObject) -> None:
     conserve(root, part, made_lines(root, part), drawn_fates(data))
 
 
-@settings(max_examples=EXAMPLES // 2, deadline=None)
+@settings(examples, max_examples=EXAMPLES // 2)
 @given(part=st.sampled_from(["pool", "match"]), data=st.data())
 def test_no_published_trajectory_is_lost_unseen(
     root: Path, part: str, real_lines: list[bytes], data: st.DataObject

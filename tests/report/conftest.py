@@ -200,6 +200,7 @@ def chromium() -> Iterator[Any]:
     path = chromium_path()
     if path is None:
         pytest.skip("chromium is not installed (.ci/run installs it)")
+    playwright.expect.set_options(timeout=60_000)  # milliseconds; a busy machine is no fault of the page
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses its sandbox to root
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=sandbox)
