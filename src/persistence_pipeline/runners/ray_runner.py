@@ -164,7 +164,8 @@ def only(node: Node, catalog: Any) -> Any:
     names = {*node.inputs, *node.outputs}
     given = {name: catalog.get(name) for name in names if is_parameter(name)}
     entries = {name: catalog.config_resolver.resolve_pattern(name) for name in names - given.keys()}
-    return DataCatalog(given, CatalogConfigResolver(entries))
+    patterns = DataCatalog.default_runtime_patterns
+    return DataCatalog(given, CatalogConfigResolver(entries, default_runtime_patterns=patterns))
 
 
 def _tell_what_is_missing(waiting: list[Node], settings: RaySettings) -> None:
