@@ -69,8 +69,8 @@ class ModelShape:
     @property
     def linears(self) -> list[tuple[int, int]]:
         """Inputs and outputs of the matrices of a layer."""
-        asked, kept = self.heads * self.head_size, self.key_heads * self.head_size
-        attention = [(self.hidden, asked), (self.hidden, kept), (self.hidden, kept), (asked, self.hidden)]
+        asked, of_keys = self.heads * self.head_size, self.key_heads * self.head_size
+        attention = [(self.hidden, asked), (self.hidden, of_keys), (self.hidden, of_keys), (asked, self.hidden)]
         return [*attention, (self.hidden, self.inner), (self.hidden, self.inner), (self.inner, self.hidden)]
 
     @property

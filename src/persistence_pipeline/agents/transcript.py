@@ -201,9 +201,9 @@ def encode_conversation(
 
 def _require_all(turn: Mapping[str, Any], written: str) -> None:
     """Refuse a template that writes one of several calls, or a call without the text beside it."""
-    calls, said = [call["function"]["name"] for call in turn.get("tool_calls", ())], turn["content"].strip()
-    if (calls and said not in written) or (len(calls) > 1 and sum(map(written.count, set(calls))) < len(calls)):
+    calls, text = [call["function"]["name"] for call in turn.get("tool_calls", ())], turn["content"].strip()
+    if (calls and text not in written) or (len(calls) > 1 and sum(map(written.count, set(calls))) < len(calls)):
         raise TemplateError(
             f"the chat template writes only a part of a turn with {len(calls)} calls"
-            f"{' and text beside them' if said else ''} (calls of {', '.join(calls)})"
+            f"{' and text beside them' if text else ''} (calls of {', '.join(calls)})"
         )

@@ -129,7 +129,7 @@ def _candidates(
         rows += _rollouts("candidates", settings, plan, own, train=True)
     for name, model in settings.pool.items():
         asked = settings.model_copy(update={"served": model})
-        rows += _rollouts(f"candidates, {name}", asked, plan, [(found, 1) for found in cases.values()], train=True)
+        rows += _rollouts(f"candidates, {name}", asked, plan, [(case, 1) for case in cases.values()], train=True)
     return rows
 
 

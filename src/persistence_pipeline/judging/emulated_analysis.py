@@ -22,8 +22,8 @@ def analyse_emulated(scores: pd.DataFrame, judging: JudgingSettings) -> dict[str
             document[str(name)] = {**entry, "undefined": "no trajectory has both scores"}
             continue
         draws = draw_means(rows, judging.n_draws, judging.seed)
-        found = frontier_summary(draws)
-        entry["frontier"] = {"points": found["points"], "ols": found["ols"]}
+        frontier = frontier_summary(draws)
+        entry["frontier"] = {"points": frontier["points"], "ols": frontier["ols"]}
         document[str(name)] = {**entry, "persistence": persistence_summary(draws)}
     return document
 

@@ -240,10 +240,12 @@ def _combined(rows: Sequence[Mapping[str, Any]], combine: str) -> dict[str, Any]
         scores[metric] = float(average(given)) if given else float("nan")
         if not given:
             missing.append(f"{metric}: {own[0]['missing_reason'] if own else 'not judged'}")
-    told = [f"{row['metric']} {row['score']:.0f}: {row['reason']}" for row in rows if row["score"] == row["score"]]
+    reasons = [
+        f"{row['metric']} {row['score']:.0f}: {row['reason']}" for row in rows if row["score"] == row["score"]
+    ]
     return {
         **scores,
         "missing_reason": "; ".join(missing) or None,
-        "n_missing_replicates": len(rows) - len(told),
-        "reasons": "\n".join(told),
+        "n_missing_replicates": len(rows) - len(reasons),
+        "reasons": "\n".join(reasons),
     }

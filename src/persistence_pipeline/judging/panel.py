@@ -32,8 +32,8 @@ def choose_cases(cases: Sequence[Case], settings: JudgingSettings) -> list[Case]
         if settings.max_cases is not None and len(own) > settings.max_cases:
             twins = sorted({case.twin_id for case in own})
             random.Random(f"{settings.seed}/{split}").shuffle(twins)
-            kept = set(twins[: max(1, settings.max_cases // 2)])
-            own = [case for case in own if case.twin_id in kept]
+            picked = set(twins[: max(1, settings.max_cases // 2)])
+            own = [case for case in own if case.twin_id in picked]
         chosen += own
     return chosen
 

@@ -12,8 +12,8 @@ _FENCED = re.compile(r"^```(?:json)?\s*\n(.*)\n\s*```$", re.DOTALL)
 
 def json_object(content: str) -> dict[str, Any] | None:
     """The JSON object that a model's answer consists of, after its thoughts and in or out of a code fence."""
-    found = (_object(text) for text in possible_answers(content))
-    return next((value for value in found if value is not None), None)
+    objects = (_object(text) for text in possible_answers(content))
+    return next((value for value in objects if value is not None), None)
 
 
 def possible_answers(content: str) -> list[str]:

@@ -142,12 +142,12 @@ class ChatClient:
             ServingError: the class says what went wrong.
         """
         key = self.request_key(request)
-        kept = self._journal.get(key) if self._journal is not None else None
-        if isinstance(kept, UnreadTurn):
-            raise UnreadableCallError(kept.unreadable, kept.status, kept.written)
-        if kept is not None:
-            self._count(kept, from_journal=True)
-            return kept
+        entry = self._journal.get(key) if self._journal is not None else None
+        if isinstance(entry, UnreadTurn):
+            raise UnreadableCallError(entry.unreadable, entry.status, entry.written)
+        if entry is not None:
+            self._count(entry, from_journal=True)
+            return entry
         with self._slots:
             try:
                 reply = self._outcome(request)

@@ -52,16 +52,16 @@ class Refusals:
                 for case in [case for case, refusal in refusals.items() if refusal.turn <= turn]:
                     del refusals[case]
 
-    def refused(self, number: int, case: str, turn: int, said: str) -> int:
+    def refused(self, number: int, case: str, turn: int, message: str) -> int:
         """A request was refused; the number of cases refused alike where all are, else 0."""
         with self._lock:
             self._under_way.discard(number)
-            refusals = self._alike.setdefault(_normalised(said), {})
+            refusals = self._alike.setdefault(_normalised(message), {})
             refusals.setdefault(case, _Refusal(turn, self._begun))
             first = min(refusal.begun for refusal in refusals.values())
             waited_for = all(under_way > first for under_way in self._under_way)
             return len(refusals) if len(refusals) >= ALIKE and waited_for else 0
 
 
-def _normalised(said: str) -> str:
-    return " ".join(_NAMES.sub("#", said.lower()).split())
+def _normalised(message: str) -> str:
+    return " ".join(_NAMES.sub("#", message.lower()).split())

@@ -170,7 +170,7 @@ class Transport:
     def _read(self, value: dict[str, Any], read: Callable[[dict[str, Any]], T]) -> T:
         where = self._settings.base_url
         try:
-            found = read(value)
+            reply = read(value)
         except OverflownReplyError as error:
             raise ContextTooLongError(f"{where}: {error}; the conversation fills the model's window") from None
         except FilteredReplyError as error:
@@ -180,7 +180,7 @@ class Transport:
         except RecursionError:
             raise _RetryError("status 200, a body nested too deep", within=True) from None
         self._has_answered.set()
-        return found
+        return reply
 
     def answers(self, path: str, body: Mapping[str, Any]) -> bool:
         """True if the server answers this request, asked once."""
@@ -269,8 +269,8 @@ class Transport:
     def _failure(self, answer: _Answer) -> Exception:
         """What an answer that is no success means; the more telling words come before the status."""
         text, status = answer.text, answer.status
-        said = self._said(answer)
-        where = f"{self._settings.base_url}: status {status}: {said}"
+        message = self._said(answer)
+        where = f"{self._settings.base_url}: status {status}: {message}"
         if status < 400:
             return self._no_chat_server(where)
         if words.no_readable_call(text):
@@ -281,16 +281,16 @@ class Transport:
             return ContextTooLongError(f"{where}; the conversation is longer than the model's window", status)
         if status in RETRIED or status >= 500:
             wait = _retry_after(answer.headers)
-            return _RetryError(f"status {status}: {said}", wait, status, answer.within and status != 429)
+            return _RetryError(f"status {status}: {message}", wait, status, answer.within and status != 429)
         if words.filtered(text):
             return ContentFilteredError(where, status)
-        return self._refusal(answer, where, said)
+        return self._refusal(answer, where, message)
 
-    def _refusal(self, answer: _Answer, where: str, said: str) -> Exception:
+    def _refusal(self, answer: _Answer, where: str, message: str) -> Exception:
         if answer.status in (401, 403):
             wanted = self._settings.api_key or "api_key in the parameters"
             return KeyRefusedError(f"{where}; check the key ({wanted})")
-        self._require_model(said)
+        self._require_model(message)
         if answer.status in (404, 405) and not answer.explains:
             return self._no_chat_server(where)
         return RequestRefusedError(where, answer.status)
@@ -301,18 +301,18 @@ class Transport:
     def _unreadable(self, answer: _Answer) -> UnreadableCallError:
         error = answer.fields.get("error")
         written = str(error.get("failed_generation", "")) if isinstance(error, dict) else ""
-        said = f"the server could not read the call that the model wrote (status {answer.status}: "
+        message = f"the server could not read the call that the model wrote (status {answer.status}: "
         return UnreadableCallError(
-            f"{said}{self._said(answer)})", answer.status, storable_text(self.cleaned(written))
+            f"{message}{self._said(answer)})", answer.status, storable_text(self.cleaned(written))
         )
 
-    def _require_model(self, said: str) -> None:
+    def _require_model(self, message: str) -> None:
         """See whether the model is served; one that has answered is, whatever it is called in the list."""
         served = None if self._has_answered.is_set() else self.served()
         if served is not None and not self.is_among(served):
             raise ModelUnknownError(
                 f"{self._settings.base_url} does not serve {self._settings.model!r}; it serves "
-                f"{', '.join(served) or 'nothing'} (it said: {said})"
+                f"{', '.join(served) or 'nothing'} (it said: {message})"
             ) from None
 
     def _not_json(self, answer: _Answer) -> NotJsonError:
@@ -349,10 +349,10 @@ def _require_sendable(key: SecretStr | None, settings: ServerSettings) -> None:
         return
     value = key.get_secret_value()
     place = next((number for number, sign in enumerate(value, 1) if not "!" <= sign <= "~"), 0)
-    found = "is empty" if not value else f"has a character that no key can have (number {place} of {len(value)})"
+    problem = "is empty" if not value else f"has a character that no key can have (number {place} of {len(value)})"
     named = f"in {settings.api_key} " if settings.api_key else ""
     raise KeyRefusedError(
-        f"the key {named}for {settings.base_url} {found}: a blank, a line break, or no ASCII letter"
+        f"the key {named}for {settings.base_url} {problem}: a blank, a line break, or no ASCII letter"
     )
 
 

@@ -65,14 +65,15 @@ def _sources(results: pd.DataFrame, trained: pd.DataFrame, name: str) -> pd.Data
     rows = rows.drop_duplicates(["key", "evaluator", "case_index"])
     copies = []
     for source, runs in trained.groupby("source", sort=True):
-        found = rows[(rows["key"] == same_model(str(source))) & rows["evaluator"].isin(runs["evaluator"].unique())]
-        absent = sorted(set(runs["evaluator"]) - set(found["evaluator"]))
+        judged = rows["evaluator"].isin(runs["evaluator"].unique())
+        own_rows = rows[(rows["key"] == same_model(str(source))) & judged]
+        absent = sorted(set(runs["evaluator"]) - set(own_rows["evaluator"]))
         if absent:
             raise PublishedError(
                 f"set {name}: {source} was trained and judged by {', '.join(absent)}, but its source was not "
                 "(expected a directory of the untrained model under results/)"
             )
-        copies += [found.assign(source=source, seed=seed) for seed in sorted(runs["seed"].unique())]
+        copies += [own_rows.assign(source=source, seed=seed) for seed in sorted(runs["seed"].unique())]
     return pd.concat(copies).drop(columns=["own", "key"])
 
 

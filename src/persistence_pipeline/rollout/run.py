@@ -198,10 +198,10 @@ def _memory_advice(settings: RolloutSettings) -> Iterator[None]:
         full = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if not full and "can't allocate memory" not in str(error):
             raise
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        message = (str(error) or type(error).__name__).splitlines()[0]
         raise RolloutError(
             f"out of memory: lower batch_size (now {settings.batch_size}) or max_length (now "
-            f"{settings.max_length}) of the rollout. The allocator said: {said}"
+            f"{settings.max_length}) of the rollout. The allocator said: {message}"
         ) from None
 
 

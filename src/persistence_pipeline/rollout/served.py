@@ -193,7 +193,7 @@ class ServedPolicy:
 
     def _turn(self, reply: ChatReply, episode: Episode) -> Turn:
         """The first call, with what was said before it; else the text as it was written."""
-        said, n = reply.content, reply.completion_tokens
+        text, n = reply.content, reply.completion_tokens
         if self._ids is not None:
             with self._lock:
                 sampled = self._ids.turn(reply, episode)
@@ -204,25 +204,25 @@ class ServedPolicy:
             with self._lock:
                 (self._offered if name in episode.environment.tools else self._not_offered)[name] += 1
             try:
-                return Turn(read_call(name, arguments), said, n)
+                return Turn(read_call(name, arguments), text, n)
             except ParseError:
                 return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
         family = MODEL_FAMILIES[self._served.family] if self._served.family else None
         if family is None:
-            self._require_handed_over(said, episode)
-            return Turn(None, said, n, spoken=not reply.cut_off)
-        written = family.up_to_first_call(said)
+            self._require_handed_over(text, episode)
+            return Turn(None, text, n, spoken=not reply.cut_off)
+        written = family.up_to_first_call(text)
         try:
             before, call = family.parse(written)
             return Turn(call, before, n)
         except ParseError:
             return Turn(None, written, n, spoken=not reply.cut_off and not family.attempts_call(written))
 
-    def _require_handed_over(self, said: str, episode: Episode) -> None:
+    def _require_handed_over(self, text: str, episode: Episode) -> None:
         """A whole call of a known form in the text is one that the server should have handed over."""
         for family in MODEL_FAMILIES.values():
             try:
-                _, call = family.parse(family.up_to_first_call(said))
+                _, call = family.parse(family.up_to_first_call(text))
             except ParseError:
                 continue
             if call.name in episode.environment.tools:

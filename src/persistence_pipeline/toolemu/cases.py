@@ -73,9 +73,9 @@ class EmulatedCase(Record):
 
     def described(self) -> dict[str, Any]:
         """All that a reader may know of a case; the agent was told the instruction alone."""
-        kept = ("case_id", "twin_id", "split", "seed", "instruction")
-        told = {"goals": list(self.expected), "risks": list(self.risks), "left_open": list(self.left_open)}
-        return {**{field: getattr(self, field) for field in kept}, **self.columns(), **told}
+        fields = ("case_id", "twin_id", "split", "seed", "instruction")
+        opinions = {"goals": list(self.expected), "risks": list(self.risks), "left_open": list(self.left_open)}
+        return {**{field: getattr(self, field) for field in fields}, **self.columns(), **opinions}
 
 
 def read_cases(cases: Path, toolkits: Path, seed: int) -> list[EmulatedCase]:
@@ -116,8 +116,9 @@ def case_id(index: int) -> str:
 
 def emulated_case_table(cases: Sequence[EmulatedCase]) -> pd.DataFrame:
     """One row per case: what it is, without its tools."""
-    kept = ("case_id", "twin_id", "template_group", "split", "seed", "instruction")
-    return pd.DataFrame([{**{field: getattr(case, field) for field in kept}, **case.columns()} for case in cases])
+    fields = ("case_id", "twin_id", "template_group", "split", "seed", "instruction")
+    rows = [{**{field: getattr(case, field) for field in fields}, **case.columns()} for case in cases]
+    return pd.DataFrame(rows)
 
 
 def _entries(path: Path) -> list[Any]:
@@ -159,8 +160,8 @@ def _tools_by_kit(kits: Sequence[Any], path: Path) -> dict[str, list[EmulatedToo
 
 def _tool(schema: Mapping[str, Any], tool: Mapping[str, Any], kit: str) -> EmulatedTool:
     for field in ("returns", "exceptions"):
-        found = tool.get(field) or []
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        entries = tool.get(field) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError(f"toolkit {kit}, tool {tool.get('name')}, field {field}: expected a list of objects")
     return EmulatedTool(
         function=schema["function"],

@@ -52,8 +52,8 @@ def load_cases(settings: EmulationSettings, seed: int) -> list[EmulatedCase]:
     if settings.cases is None or settings.toolkits is None:
         raise EmulationError("emulation.cases and emulation.toolkits name no files: see docs/judging.md")
     read = read_cases(Path(settings.cases).expanduser(), Path(settings.toolkits).expanduser(), seed)
-    kept = [_fewer(half_of(read, split), settings.max_cases, seed) for split in HALVES]
-    chosen = {case.case_id for half in kept for case in half}
+    halves = [_fewer(half_of(read, split), settings.max_cases, seed) for split in HALVES]
+    chosen = {case.case_id for half in halves for case in half}
     return [case for case in read if case.case_id in chosen]
 
 
@@ -65,8 +65,8 @@ def half_of(cases: Sequence[EmulatedCase], split: Split) -> list[EmulatedCase]:
 def _fewer(cases: list[EmulatedCase], n: int | None, seed: int) -> list[EmulatedCase]:
     if n is None or len(cases) <= n:
         return cases
-    kept = set(random.Random(seed).sample(range(len(cases)), n))
-    return [case for index, case in enumerate(cases) if index in kept]
+    chosen = set(random.Random(seed).sample(range(len(cases)), n))
+    return [case for index, case in enumerate(cases) if index in chosen]
 
 
 def emulator_of(settings: EmulationSettings) -> EmulatorSettings:

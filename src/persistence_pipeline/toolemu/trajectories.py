@@ -161,23 +161,23 @@ def _without_call(text: str, argument: str) -> str:
     before, rest = text[: header.start()], text[header.end() :]
     position = rest.find(argument.strip()) if argument.strip() else -1
     after = rest[position + len(argument.strip()) :] if position >= 0 else ""
-    kept = after.lstrip("` \n") if re.search(r"\w", after) else ""
-    return _clean(f"{before.rstrip()}\n{kept}")
+    rest_of_turn = after.lstrip("` \n") if re.search(r"\w", after) else ""
+    return _clean(f"{before.rstrip()}\n{rest_of_turn}")
 
 
 def _clean(text: str) -> str:
     """The text without thoughts; the text behind a tag that is never closed stays."""
     first, *others = _THINKING.split(text)
-    kept, opened = [first], 0
+    parts, opened = [first], 0
     for tag, part in zip(others[::2], others[1::2], strict=True):
         if tag.startswith("</"):
             if opened:
-                del kept[opened:]
+                del parts[opened:]
             opened = 0
         else:
-            opened = opened or len(kept)
-        kept.append(part)
-    return "".join(kept).strip()
+            opened = opened or len(parts)
+        parts.append(part)
+    return "".join(parts).strip()
 
 
 def stop_reason(output: str) -> StopReason:

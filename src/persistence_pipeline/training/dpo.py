@@ -55,7 +55,7 @@ __all__ = ["LoraSettings", "StageConfig", "StageError", "StageResult", "train_st
 
 logger = logging.getLogger(__name__)
 
-TOLD = {
+WARNINGS = {
     "n_truncated": "{} trajectories cut at {} tokens",
     "n_equal": "{} pairs have equal sides within {} tokens and teach nothing",
     "n_unknown": "{} tokens of the agent are unknown to the tokenizer",
@@ -112,9 +112,9 @@ def train_stage(
     tokenizer = _load_tokenizer(parent)
     rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length, config.rendered_turns)
     counts = {"n_truncated": n_cut, **check_rows(rows, tokenizer, config)}
-    for count, told in TOLD.items():
+    for count, warning in WARNINGS.items():
         if counts[count]:
-            logger.warning("%s: %s", scratch.name, told.format(counts[count], config.max_length))
+            logger.warning("%s: %s", scratch.name, warning.format(counts[count], config.max_length))
     launch = read_launch(Path(config.launch)) if config.launch is not None else None
     if launch is not None:
         check_launch(launch, config.device)

@@ -95,16 +95,16 @@ def _count_rendered(pairs: Sequence[PreferencePair], sides: Sequence[Sides], all
         return
     n_pairs = sum(any(any(encoded.rendered) for encoded in both) for both in sides)
     n_turns = sum(len(encoded.rendered) for encoded in distinct)
-    found = (
+    message = (
         f"stage on {pairs[0].objective}: of {n_rendered} of {n_turns} turns, in {n_pairs} of {len(pairs)} pairs, "
         "the tokens that were sampled with this tokenizer are not known"
     )
     if not allowed:
         raise RenderedTurnsError(
-            f"{found}: set training.{pairs[0].objective}.rendered_turns: true to train on them as the chat "
+            f"{message}: set training.{pairs[0].objective}.rendered_turns: true to train on them as the chat "
             "template renders them, or make the pairs from episodes that the source itself plays"
         )
-    logger.info("%s; they are rendered", found)
+    logger.info("%s; they are rendered", message)
 
 
 def _row(pair: PreferencePair, prompt: list[int], sides: Sides, max_length: int) -> Row:

@@ -203,8 +203,9 @@ def check_processes(accelerator: Any) -> None:
         StageError: naming what was asked for and what there is.
     """
     expected = (int(os.environ.get(PROCESSES, "1")), os.environ.get(KIND, "NO"))
-    found = (int(accelerator.num_processes), str(accelerator.distributed_type.value))
-    if PROCESSES in os.environ and found != expected:
+    actual = (int(accelerator.num_processes), str(accelerator.distributed_type.value))
+    if PROCESSES in os.environ and actual != expected:
         raise StageError(
-            f"expected {expected[0]} processes with {expected[1]}, but accelerate made {found[0]} with {found[1]}"
+            f"expected {expected[0]} processes with {expected[1]}, but accelerate made {actual[0]} with "
+            f"{actual[1]}"
         )

@@ -107,14 +107,14 @@ def _check_targets(model: PreTrainedModel, lora: LoraSettings) -> None:
     modules, targeted = dict(model.named_modules()), set[str]()
     asked = [lora.target_modules] if isinstance(lora.target_modules, str) else [[n] for n in lora.target_modules]
     for target in asked:
-        found = [name for name in modules if check_target_module_exists(_Targets(target), name)]
+        matching = [name for name in modules if check_target_module_exists(_Targets(target), name)]
         named = f"lora.target_modules: {target if isinstance(target, str) else target[0]!r}"
-        if not found:
+        if not matching:
             last = sorted({name.rpartition(".")[2] for name in modules if not list(modules[name].children())})
             raise StageError(f"{named} is no module of this model; it has {', '.join(last)}")
-        for name in found:
+        for name in matching:
             _check_target(model, modules[name], f"{named} is the model's {name}")
-        targeted |= set(found)
+        targeted |= set(matching)
     if lora.dropout > 0 and all(isinstance(modules[name], torch.nn.Embedding) for name in targeted):
         raise StageError("lora.dropout: adapters of embeddings know none: set it to 0")
 

@@ -74,16 +74,16 @@ def _explained(settings: PretrainedSettings) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split())[:300]
+        message = " ".join(str(error).split())[:300]
         raise SourceError(
-            f"source model {settings.model!r}: {_advice(settings, said)} (it was said: {said})"
+            f"source model {settings.model!r}: {_advice(settings, message)} (it was said: {message})"
         ) from None
 
 
-def _advice(settings: PretrainedSettings, said: str) -> str:
-    if "trust_remote_code" in said or "custom code" in said:
+def _advice(settings: PretrainedSettings, message: str) -> str:
+    if "trust_remote_code" in message or "custom code" in message:
         return "it needs code of its own, which this project never runs: take a model that transformers knows"
-    if "safetensors" in said:
+    if "safetensors" in message:
         return "it has no weights as safetensors: convert them first"
     if Path(settings.model).expanduser().is_dir():
         return "the directory is not a whole model with its tokenizer"

@@ -52,9 +52,9 @@ class Apart(NamedTuple):
         return self.mean <= tolerance.mean and self.most <= tolerance.most
 
 
-def apart(found: Values, expected: Values, tokens: Values) -> Apart:
+def apart(measured: Values, expected: Values, tokens: Values) -> Apart:
     """Compare log-probabilities of the same completions; ``tokens`` counts the agent's in each."""
-    distance = np.abs(found - expected) / tokens
+    distance = np.abs(measured - expected) / tokens
     return Apart(float(distance.mean()), float(distance.max()))
 
 
@@ -63,14 +63,14 @@ def count_tokens(rows: Sequence[Row]) -> Values:
     return np.array([[sum(row[f"{side}_mask"]) for row in rows] for side in ("chosen", "rejected")], dtype=float)
 
 
-def check_reference(found: Values, named: Values, tokens: Values, path: Path, config: StageConfig) -> None:
+def check_reference(measured: Values, named: Values, tokens: Values, path: Path, config: StageConfig) -> None:
     """See that the trainer's reference is the checkpoint that the settings name.
 
     Raises:
         StageError: it is not.
     """
     _require(
-        apart(found, named, tokens),
+        apart(measured, named, tokens),
         SAME,
         config,
         f"the reference is not {path} ({config.reference})",
@@ -79,14 +79,14 @@ def check_reference(found: Values, named: Values, tokens: Values, path: Path, co
     )
 
 
-def check_policy(found: Values, parent: Values, tokens: Values, path: Path, config: StageConfig) -> None:
+def check_policy(measured: Values, parent: Values, tokens: Values, path: Path, config: StageConfig) -> None:
     """See that the policy before the first step, as it is trained, is the checkpoint that the stage starts from.
 
     Raises:
         StageError: it is not.
     """
     _require(
-        apart(found, parent, tokens),
+        apart(measured, parent, tokens),
         SAME,
         config,
         f"the policy before the first step is not {path}",
