@@ -62,7 +62,7 @@ def source() -> Path:
             return place
     logger.warning("training the source once (about a minute)")
     settings = SourceSettings.model_validate(parameters()["sources"]["llama"])
-    made, _ = make_source(world(), settings, warm_start_settings(), WORK / "scratch")
+    made, _ = make_source(world(), settings, warm_start_settings(), 0, WORK / "scratch")
     return made.rename(WORK / "source")
 
 
