@@ -208,6 +208,10 @@ THRICE = "llama_b0p1_s0_safety_then_helpfulness_then_safety"
             "policy mine: its factors give it the name llama_b0p2_s0_both",
         ),
         (
+            {"extra": {X: {**STAGED, "factors": {"beta": 0.2, "epochs": 2}, "ordering": "both"}}},
+            f"policy {X}: factors: expected a level of beta, as the others have",
+        ),
+        (
             {"seeds": [0, 1], "extra": {X: {**IN_A_CIRCLE[X], "parent": "llama_b0p1_s1_safety"}}},
             f"policy {X}: its parent 'llama_b0p1_s1_safety' has another source or seed",
         ),

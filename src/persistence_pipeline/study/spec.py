@@ -161,6 +161,10 @@ def _add_extra(policies: dict[str, Policy], spec: StudySpec, name: str, fields: 
     except ValueError as error:
         raise StudyError(f"policy {name}: {error}") from None
     policy = parse_policy(name, fields)
+    if list(policy.factors) != list(spec.varied):
+        raise StudyError(
+            f"policy {name}: factors: expected a level of {', then '.join(spec.varied)}, as the others have"
+        )
     implied = _complete(spec, policy.source, policy.factors, policy.seed, policy.ordering)
     policy = parse_policy(name, {**implied, **fields})
     if name in policies:
