@@ -30,9 +30,9 @@ def column(name: str) -> str:
     return name if name == BETA else PREFIX + name
 
 
-def columns(names: Iterable[Any]) -> list[str]:
-    """Those columns of a table, or keys of a row, that are factors; beta first."""
-    return [BETA, *(str(name) for name in names if str(name).startswith(PREFIX))]
+def further(names: Iterable[Any]) -> list[str]:
+    """Those columns of a table, or keys of a row, that are factors beside beta."""
+    return [str(name) for name in names if str(name).startswith(PREFIX)]
 
 
 def words(column: str) -> str:
@@ -48,4 +48,4 @@ def level_text(level: Any) -> str:
 
 def text(row: Mapping[str, Any]) -> str:
     """The factors of a row in words: ``beta 0.1, learning rate 0.003``."""
-    return ", ".join(f"{words(name)} {level_text(row[name])}" for name in columns(row))
+    return ", ".join(f"{words(name)} {level_text(row[name])}" for name in (BETA, *further(row)))

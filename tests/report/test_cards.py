@@ -39,6 +39,7 @@ def _cell(name: str, ordering: str, seed: int = 0) -> dict[str, Any]:
         "cell": name,
         "source": "llama",
         "ordering": ordering,
+        "beta": None if ordering == "source" else 0.1,
         "seed": seed,
         "splits": {"test_iid": scores, "test_combination": scores},
         "level": both,

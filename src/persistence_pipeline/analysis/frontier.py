@@ -17,10 +17,10 @@ MIN_POINTS = 3
 
 @dataclass(frozen=True)
 class Points:
-    """Points of the frontier: (source, ordering, beta), averaged over seeds and evaluators, minus the source."""
+    """Its points: (source, ordering, factors), averaged over seeds and evaluators, minus the source."""
 
     table: pd.DataFrame
-    """One row per point: ``source, ordering, beta, n_runs``."""
+    """One row per point: ``source, ordering, beta``, further factors, ``n_runs``."""
     change: Floats
     """(runs, points) matrix that turns run means into differences from the source."""
     level: Floats
@@ -35,16 +35,17 @@ def frontier_points(runs: Runs) -> Points:
     """
     trained = runs.table[runs.table["ordering"] != SOURCE]
     keys, members, bases = [], [], []
-    for _, group in trained.groupby(["source", "ordering", "beta"], sort=True):
+    columns = ["source", "ordering", "beta", *runs.further]
+    for _, group in trained.groupby(columns, sort=True):
         first = group.iloc[0]
-        keys.append({**{c: first[c] for c in ("source", "ordering", "beta")}, "n_runs": len(group)})
+        keys.append({**{c: first[c] for c in columns}, "n_runs": len(group)})
         members.append(group.index.to_numpy())
         bases.append(np.array([_source_run(runs, row) for _, row in group.iterrows()]))
     level = average_over(len(runs.table), members)
     base = np.zeros_like(level)
     for column, rows in enumerate(bases):
         np.add.at(base[:, column], rows, 1 / len(rows))
-    return Points(pd.DataFrame(keys, columns=["source", "ordering", "beta", "n_runs"]), level - base, level)
+    return Points(pd.DataFrame(keys, columns=[*columns, "n_runs"]), level - base, level)
 
 
 def _source_run(runs: Runs, row: pd.Series) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.factors import further
 from persistence_pipeline.records import METRICS
 
 BEST = 3.0
@@ -18,9 +19,10 @@ def grid_table(scores: pd.DataFrame) -> pd.DataFrame:
     Rates are per episode, except ``invalid_rate`` and ``failed_rate``, which are per call. Means leave out
     episodes without a score; ``n_missing`` counts them.
     """
+    identity = [*IDENTITY, *further(scores.columns)]
     rows = [
-        {**dict(zip(IDENTITY, key, strict=True)), **_summary(group)}
-        for key, group in scores.groupby(IDENTITY, sort=False, dropna=False)
+        {**dict(zip(identity, key, strict=True)), **_summary(group)}
+        for key, group in scores.groupby(identity, sort=False, dropna=False)
     ]
     return pd.DataFrame(rows)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.factors import further, text
 from persistence_pipeline.records import METRICS
 
 DIGITS = 6
@@ -64,7 +65,7 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
         },
         "intervals": sorted({row["order"]["safety"]["kind"] for row in analysis["persistence"] if "order" in row}),
         "points": {
-            f"{point['source']}, {point['ordering']}, beta {point['beta']:g}": {
+            f"{point['source']}, {point['ordering']}, {text(point)}": {
                 metric: _rounded(point[f"delta_{metric}"]["estimate"]) for metric in METRICS
             }
             for point in frontier["points"]
@@ -79,6 +80,7 @@ def frontier_table(analysis: Mapping[str, Any]) -> list[dict[str, Any]]:
             "source": point["source"],
             "ordering": point["ordering"],
             "beta": point["beta"],
+            **{name: point[name] for name in further(point)},
             "helpfulness": _rounded(point["delta_helpfulness"]["estimate"]),
             "safety": _rounded(point["delta_safety"]["estimate"]),
         }
@@ -87,10 +89,10 @@ def frontier_table(analysis: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _group(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Source and beta, and the evaluator where there are several."""
+    """Source and factors, and the evaluator where there are several."""
     evaluators = {other.get("evaluator") for other in rows}
     judged = f", {row['evaluator']}" if len(evaluators) > 1 else ""
-    return f"{row['source']}, beta {row['beta']:g}{judged}"
+    return f"{row['source']}, {text(row)}{judged}"
 
 
 def _rounded(value: float | None) -> float | None:

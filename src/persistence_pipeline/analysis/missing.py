@@ -17,6 +17,7 @@ import pandas as pd
 from persistence_pipeline.analysis.order import ORDERS
 from persistence_pipeline.analysis.persistence import ARMS
 from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.factors import further
 from persistence_pipeline.records import METRICS
 
 LOWEST, HIGHEST = 0.0, 3.0
@@ -26,8 +27,8 @@ def missing_summary(scores: pd.DataFrame) -> dict[str, Any]:
     """What is missing, and what it could change.
 
     Returns:
-        ``n, n_missing``; ``empty``: cells without any score; ``rows``: for every (source, evaluator, beta) with a
-        missing score in one of its arms, by metric the ``persistence`` and the ``gap`` of the orders, each with
+        ``n, n_missing``; ``empty``: cells without any score; ``rows``: for every (source, evaluator, factors) with
+        a missing score in one of its arms, by metric the ``persistence`` and the ``gap`` of the orders, each with
         ``available, matched, low, high`` (None where the missing scores allow any value).
     """
     gone = scores[list(METRICS)].isna().any(axis=1)
@@ -35,10 +36,11 @@ def missing_summary(scores: pd.DataFrame) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     if gone.any():
         trained = scores[scores["beta"].notna()]
-        for (source, evaluator, beta), group in trained.groupby(["source", "evaluator", "beta"], sort=True):
+        columns = ["source", "evaluator", "beta", *further(scores.columns)]
+        for _, group in trained.groupby(columns, sort=True):
             if group[list(METRICS)].isna().any(axis=None):
-                key = {"source": str(source), "evaluator": str(evaluator), "beta": float(str(beta))}
-                rows.append({**key, **_numbers(group)})
+                first = group.iloc[0]
+                rows.append({**{name: first[name] for name in columns}, **_numbers(group)})
     whole = {"n": len(scores), "n_missing": int(gone.sum()), "empty": by_cell.index[by_cell].tolist()}
     return dict(plain({**whole, "rows": rows}))
 

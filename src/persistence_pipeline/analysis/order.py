@@ -21,7 +21,7 @@ from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
 from persistence_pipeline.analysis.intervals import holm, verdict, with_verdict
 from persistence_pipeline.analysis.persistence import match, of_metric
-from persistence_pipeline.analysis.runs import Floats
+from persistence_pipeline.analysis.runs import Floats, Levels
 from persistence_pipeline.orderings import sequence
 from persistence_pipeline.records import METRICS
 
@@ -31,16 +31,20 @@ GAP = np.array([[1.0], [-1.0]])
 STEP = 1e-6
 
 
-def order_gaps(draws: Draws, source: str, evaluator: str, beta: float) -> tuple[Floats, dict[str, Any]] | None:
+def order_gaps(
+    draws: Draws, source: str, evaluator: str, beta: float, levels: Levels = ()
+) -> tuple[Floats, dict[str, Any]] | None:
     """Weights of S>H minus H>S: (2 × runs, 2), safety and helpfulness; None where an order is missing."""
-    found = match(draws.runs, ORDERS, source, evaluator, beta)
+    found = match(draws.runs, ORDERS, source, evaluator, beta, levels)
     if found is None:
         return None
     weights = np.concatenate([of_metric(found.average @ GAP, metric) for metric in METRICS], axis=1)
     return weights, {"seeds": list(found.seeds), "left_out": list(found.left_out)}
 
 
-def order_effect(draws: Draws, source: str, evaluator: str, beta: float, margin: float) -> dict[str, Any] | None:
+def order_effect(
+    draws: Draws, source: str, evaluator: str, beta: float, margin: float, levels: Levels = ()
+) -> dict[str, Any] | None:
     """What S>H scores above H>S.
 
     Args:
@@ -49,19 +53,20 @@ def order_effect(draws: Draws, source: str, evaluator: str, beta: float, margin:
         evaluator: Who scored.
         beta: Beta of the arms.
         margin: Points of 3 below which a gap counts as none.
+        levels: Of the other factors.
 
     Returns:
         By metric a gap (see ``gap_of``), ``seeds`` and ``left_out``; where both gains are positive ``excess,
         along, height`` and ``more`` (persistence of safety minus that of helpfulness), an interval each. None
         where one of the orders is missing.
     """
-    found = order_gaps(draws, source, evaluator, beta)
+    found = order_gaps(draws, source, evaluator, beta, levels)
     if found is None:
         return None
     weights, seeds = found
     errors, gaps = errors_of(draws, weights), draws.point @ weights
     row = {m: gap_of(errors, float(gaps[i]), np.eye(2)[i], margin) for i, m in enumerate(METRICS)}
-    return {**row, **seeds, **_shares(draws, source, evaluator, beta)}
+    return {**row, **seeds, **_shares(draws, source, evaluator, beta, levels)}
 
 
 def gap_of(errors: Errors, gap: float, gradient: Floats, margin: float) -> dict[str, Any]:
@@ -69,9 +74,9 @@ def gap_of(errors: Errors, gap: float, gradient: Floats, margin: float) -> dict[
     return {**with_verdict(errors.interval(gap, gradient), margin), "parts": errors.parts(gradient)}
 
 
-def _shares(draws: Draws, source: str, evaluator: str, beta: float) -> dict[str, Any]:
+def _shares(draws: Draws, source: str, evaluator: str, beta: float, levels: Levels) -> dict[str, Any]:
     """The excess and its two parts, as shares of the way between H and S."""
-    found = match(draws.runs, ARMS, source, evaluator, beta)
+    found = match(draws.runs, ARMS, source, evaluator, beta, levels)
     if found is None:
         return {}
     weights = np.concatenate([of_metric(found.average, metric) for metric in METRICS], axis=1)

@@ -15,7 +15,8 @@ import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
-from persistence_pipeline.analysis.runs import Floats, Runs, average_over
+from persistence_pipeline.analysis.runs import Floats, Levels, Runs, average_over
+from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE, sequence
 from persistence_pipeline.records import METRICS
 
@@ -30,7 +31,7 @@ RATIO = np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0]]).T
 
 @dataclass(frozen=True)
 class Matched:
-    """Runs of several arms of one (source, evaluator, beta) on the seeds that all of them have."""
+    """Runs of several arms of one (source, evaluator, factors) on the seeds that all of them have."""
 
     average: Floats
     """(runs, arms) matrix to the mean scores of the arms."""
@@ -41,7 +42,7 @@ class Matched:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one (source, evaluator, beta) for one metric's ratio."""
+    """The runs of one (source, evaluator, factors) for one metric's ratio."""
 
     source: str
     evaluator: str
@@ -51,6 +52,7 @@ class Group:
     """(runs, 3) matrix to the mean scores of the three arms of ``ARMS``."""
     seeds: tuple[int, ...] = ()
     left_out: tuple[str, ...] = ()
+    levels: Levels = ()
 
     @property
     def key(self) -> tuple[str, str, float, str]:
@@ -69,12 +71,14 @@ def of_metric(weights: Floats, metric: str) -> Floats:
     return np.concatenate(halves)
 
 
-def match(runs: Runs, arms: Sequence[str], source: str, evaluator: str, beta: float) -> Matched | None:
+def match(
+    runs: Runs, arms: Sequence[str], source: str, evaluator: str, beta: float, levels: Levels = ()
+) -> Matched | None:
     """The arms' runs on common seeds; None where there is no seed that all have."""
     rows = {}
     for arm in arms:
         keys: dict[str, Any] = {"source": source, "evaluator": evaluator, "ordering": arm}
-        found = runs.index(**keys) if arm == SOURCE else runs.index(**keys, beta=beta)
+        found = runs.index(**keys) if arm == SOURCE else runs.index(**keys, beta=beta, **dict(levels))
         rows[arm] = {int(runs.table["seed"].iloc[row]): row for row in found}
     every = sorted(set().union(*rows.values()))
     seeds = [seed for seed in every if all(seed in own for own in rows.values())]
@@ -86,36 +90,40 @@ def match(runs: Runs, arms: Sequence[str], source: str, evaluator: str, beta: fl
 
 
 def persistence_groups(runs: Runs) -> list[Group]:
-    """Every (source, evaluator, beta, metric) for which all three arms exist on a common seed."""
+    """Every (source, evaluator, factors, metric) for which all three arms exist on a common seed."""
     groups = []
-    for source, evaluator, beta in _keys(runs):
+    for source, evaluator, beta, levels in _keys(runs):
         for metric, arms in ARMS.items():
-            found = match(runs, arms, source, evaluator, beta)
+            found = match(runs, arms, source, evaluator, beta, levels)
             if found is not None:
                 key = (source, evaluator, beta, metric)
-                groups.append(Group(*key, found.average, found.seeds, found.left_out))
+                groups.append(Group(*key, found.average, found.seeds, found.left_out, levels))
     return groups
 
 
 def unmatched(runs: Runs) -> list[str]:
     """Ratios that all arms are there for, but on no common seed."""
     said = []
-    for source, evaluator, beta in _keys(runs):
-        here = {"source": source, "evaluator": evaluator, "beta": beta}
+    for source, evaluator, beta, levels in _keys(runs):
+        here = {"source": source, "evaluator": evaluator, "beta": beta, **dict(levels)}
         for metric, arms in ARMS.items():
             present = all(len(runs.index(**here, ordering=arm)) for arm in arms)
-            if present and match(runs, arms, source, evaluator, beta) is None:
+            if present and match(runs, arms, source, evaluator, beta, levels) is None:
                 said.append(
-                    f"persistence of {metric}, {source}, {evaluator}, beta {beta:g}: no seed has all of "
+                    f"persistence of {metric}, {source}, {evaluator}, {text(here)}: no seed has all of "
                     f"{', '.join(arms)}"
                 )
     return said
 
 
-def _keys(runs: Runs) -> list[tuple[str, str, float]]:
+def _keys(runs: Runs) -> list[tuple[str, str, float, Levels]]:
     trained = runs.table.dropna(subset=["beta"])
-    keys = trained[["source", "evaluator", "beta"]].drop_duplicates().sort_values(["source", "evaluator", "beta"])
-    return [(str(source), str(evaluator), float(beta)) for source, evaluator, beta in keys.itertuples(index=False)]
+    columns = ["source", "evaluator", "beta", *runs.further]
+    keys = trained[columns].drop_duplicates().sort_values(columns).itertuples(index=False, name=None)
+    return [
+        (str(source), str(evaluator), float(beta), tuple(zip(runs.further, levels, strict=True)))
+        for source, evaluator, beta, *levels in keys
+    ]
 
 
 def ratio(draws: Draws, group: Group, level: float = 0.95) -> dict[str, Any]:

@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from persistence_pipeline.factors import further
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.bool_]
 RUN_COLUMNS = ["source", "ordering", "beta", "seed", "evaluator"]
-CELL_COLUMNS = ["source", "ordering", "beta", "evaluator"]
-"""What runs have in common that differ by their seed only."""
+Levels = tuple[tuple[str, Any], ...]
+"""Columns of the factors beside beta, each with a level."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Runs:
     """Sums and counts of scores by run and case."""
 
     table: pd.DataFrame
-    """One row per run: ``source, ordering, beta, seed, evaluator`` (beta NaN for sources)."""
+    """One row per run: ``source, ordering, beta, seed, evaluator``, further factors (NaN for sources, as beta)."""
     cases: tuple[str, ...]
     sums: dict[str, Floats]
     """By metric: (runs, cases) sum of the scores."""
@@ -60,6 +61,11 @@ class Runs:
         sampling = None if self.sampling is None else self.sampling[np.ix_(twice, twice)]
         return Runs(self.table[keep].reset_index(drop=True), self.cases, sums, self.counts[keep], sampling)
 
+    @property
+    def further(self) -> list[str]:
+        """Columns of the factors beside beta."""
+        return further(self.table.columns)
+
     def index(self, **values: Any) -> npt.NDArray[np.int64]:
         """Row numbers of the runs with these column values."""
         keep = np.ones(len(self.table), bool)
@@ -81,7 +87,7 @@ class Runs:
     @cached_property
     def _cells(self) -> npt.NDArray[np.int64]:
         """The number of each run's cell: runs of one cell differ by their seed only."""
-        return _numbers(self.table, CELL_COLUMNS)
+        return _numbers(self.table, [*(name for name in RUN_COLUMNS if name != "seed"), *self.further])
 
     def repeats(self, used: Marks) -> npt.NDArray[np.int64]:
         """(runs,): how many of the runs in use are of the same cell."""
@@ -111,9 +117,10 @@ def gather(scores: pd.DataFrame) -> Runs:
     if graded.empty:
         raise ValueError("score table has no graded trajectory")
     _check(graded)
-    groups = graded.groupby(RUN_COLUMNS, sort=True, observed=True, dropna=False)
+    columns = [*RUN_COLUMNS, *further(graded.columns)]
+    groups = graded.groupby(columns, sort=True, observed=True, dropna=False)
     run_ids = groups.ngroup().to_numpy()
-    table = groups.size().reset_index()[RUN_COLUMNS]
+    table = groups.size().reset_index()[columns]
     case_ids, cases = pd.factorize(graded["case_id"], sort=True)
     shape = (len(table), len(cases))
     flat = run_ids * shape[1] + case_ids

@@ -15,6 +15,8 @@ from persistence_pipeline.analysis.errors import errors_of
 from persistence_pipeline.analysis.grid import IDENTITY
 from persistence_pipeline.analysis.intervals import MARGIN
 from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.analysis.runs import Levels
+from persistence_pipeline.factors import further
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 
@@ -22,20 +24,20 @@ Row = dict[str, Any]
 
 
 def persistence_summary(draws: Draws, margin: float = MARGIN) -> list[Row]:
-    """Persistence of both metrics, and the order effect, for every (source, evaluator, beta) that has the arms.
+    """Persistence of both metrics, and the order effect, for every (source, evaluator, factors) that has the arms.
 
     Beside each ratio stands, by arm, what the agent trained on the metric first and then on the other scores
     ``against`` the source and the two agents of one stage.
     """
-    rows: dict[tuple[str, str, float], Row] = {}
+    rows: dict[tuple[str, str, float, Levels], Row] = {}
     for group in persistence.persistence_groups(draws.runs):
-        key = (group.source, group.evaluator, group.beta)
-        row = rows.setdefault(key, {"source": key[0], "evaluator": key[1], "beta": key[2]})
+        key = (group.source, group.evaluator, group.beta, group.levels)
+        row = rows.setdefault(key, {"source": key[0], "evaluator": key[1], "beta": key[2], **plain(dict(key[3]))})
         seeds = {"seeds": list(group.seeds), "left_out": list(group.left_out)}
         against = _against(draws, group, margin)
         row[group.metric] = {**persistence.ratio(draws, group), "against": against, **seeds}
-    for key, row in rows.items():
-        effect = order.order_effect(draws, *key, margin)
+    for (source, evaluator, beta, levels), row in rows.items():
+        effect = order.order_effect(draws, source, evaluator, beta, margin, levels)
         if effect is not None and all(metric in row for metric in METRICS):
             row["order"] = effect
     order.adjust(list(rows.values()))
@@ -47,7 +49,9 @@ def _against(draws: Draws, group: persistence.Group, margin: float) -> Row:
     first, *others = persistence.ARMS[group.metric]
     compared = {}
     for arm in (SOURCE, *others):
-        found = persistence.match(draws.runs, (first, arm), group.source, group.evaluator, group.beta)
+        found = persistence.match(
+            draws.runs, (first, arm), group.source, group.evaluator, group.beta, group.levels
+        )
         if found is not None:
             weights = persistence.of_metric(found.average @ order.GAP, group.metric)
             gap = float((draws.point @ weights)[0])
@@ -56,25 +60,26 @@ def _against(draws: Draws, group: persistence.Group, margin: float) -> Row:
 
 
 def persistence_averages(draws: Draws, margin: float = MARGIN) -> list[Row]:
-    """Averages over the (source, evaluator)s of a beta, where there are several: one row for each beta.
+    """Averages over sources and evaluators, where there are several: a row for each level of every factor.
 
     Returns:
-        ``beta``, by metric the mean ratio (see ``average_ratio``), and ``order``: by metric the mean gap.
+        ``beta`` and further factors, by metric the mean ratio (see ``average_ratio``), and ``order``: by metric
+        the mean gap.
     """
     groups = persistence.persistence_groups(draws.runs)
     rows = []
-    for beta in sorted({group.beta for group in groups}, reverse=True):
-        here = [group for group in groups if group.beta == beta]
+    for beta, levels in sorted({(group.beta, group.levels) for group in groups}, reverse=True):
+        here = [group for group in groups if (group.beta, group.levels) == (beta, levels)]
         if len({(g.source, g.evaluator) for g in here}) < 2 or {g.metric for g in here} != set(METRICS):
             continue
         ratios = {m: average_ratio(draws, [g for g in here if g.metric == m]) for m in METRICS}
-        rows.append({"beta": beta, **ratios, "order": average_gaps(draws, here, margin)})
+        rows.append({"beta": beta, **plain(dict(levels)), **ratios, "order": average_gaps(draws, here, margin)})
     return rows
 
 
 def average_gaps(draws: Draws, groups: list[persistence.Group], margin: float) -> Row:
     """By metric, the mean over the groups' (source, evaluator)s of what S>H scores above H>S."""
-    keys = sorted({(group.source, group.evaluator, group.beta) for group in groups})
+    keys = sorted({(group.source, group.evaluator, group.beta, group.levels) for group in groups})
     found = [(key[0], gaps[0]) for key in keys if (gaps := order.order_gaps(draws, *key)) is not None]
     result = {}
     for index, metric in enumerate(METRICS):
@@ -100,6 +105,7 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[Row]:
             "source": first["source"],
             "ordering": first["ordering"],
             "beta": plain(float(first["beta"])),
+            **{name: plain(first[name]) for name in further(grid.columns)},
             "seed": int(first["seed"]),
         }
         evaluator = str(first["evaluator"])
@@ -108,7 +114,7 @@ def cell_summaries(grid: pd.DataFrame, draws: Draws) -> list[Row]:
 
 
 def _measures(row: dict[Any, Any]) -> Row:
-    return dict(plain({key: value for key, value in row.items() if key not in IDENTITY}))
+    return dict(plain({key: value for key, value in row.items() if key not in IDENTITY and not further([key])}))
 
 
 def _intervals(identity: Row, evaluator: str, draws: Draws) -> Row:
@@ -117,7 +123,8 @@ def _intervals(identity: Row, evaluator: str, draws: Draws) -> Row:
     base = draws.runs.index(**shared, ordering=SOURCE)
     if identity["beta"] is None:
         return {"level": _metrics(draws, base), "delta": None}
-    cell = draws.runs.index(**shared, ordering=identity["ordering"], beta=identity["beta"])
+    levels = {name: identity[name] for name in draws.runs.further}
+    cell = draws.runs.index(**shared, ordering=identity["ordering"], beta=identity["beta"], **levels)
     return {"level": _metrics(draws, cell), "delta": _metrics(draws, cell, base)}
 
 

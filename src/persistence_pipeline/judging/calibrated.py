@@ -18,6 +18,7 @@ from persistence_pipeline.analysis.calibration import (
 )
 from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.summary import persistence_summary
+from persistence_pipeline.factors import further
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import interval_text, number
@@ -126,7 +127,7 @@ def points_table(document: dict[str, Any]) -> pd.DataFrame:
         {
             "judge": judge,
             "basis": basis,
-            **{key: point[key] for key in ("source", "ordering", "beta")},
+            **{key: point[key] for key in ("source", "ordering", "beta", *further(point))},
             **_flat("helpfulness", point["delta_helpfulness"]),
             **_flat("safety", point["delta_safety"]),
         }

@@ -12,6 +12,7 @@ from typing import Any
 from persistence_pipeline.analysis.frontier_summary import BOTH, NEAR, OFF
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW, NONE, OPEN, OVER_CASES
 from persistence_pipeline.analysis.persistence import ARMS
+from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import Interval, interval_text, number
@@ -163,7 +164,7 @@ def _counted(rows: Sequence[Row], metric: str) -> str:
 def _averaged(rows: Sequence[Row]) -> list[str]:
     """Mean shares with how much models and evaluators differ."""
     return [
-        f"On average at beta {row['beta']:g}, {row['safety']['kind']}: "
+        f"On average at {text(row)}, {row['safety']['kind']}: "
         + " and ".join(f"persistence of {m} {_share(row[m])}{spread(row[m])}" for m in METRICS)
         + "."
         for row in rows

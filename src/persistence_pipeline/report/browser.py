@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import Field
 
 from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.factors import further
 from persistence_pipeline.records import HEADLINE_SPLIT, Effect, Message, Trajectory
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.cases import Case
@@ -175,7 +176,7 @@ def _grades_by_trajectory(scores: pd.DataFrame, evaluators: Sequence[str]) -> di
 
 def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
     first = scores.drop_duplicates("cell").set_index("cell").to_dict("index")
-    fields = ("ordering", "source", "beta", "seed")
+    fields = ("ordering", "source", "beta", *further(scores.columns), "seed")
     return [plain({"name": name, **{key: first[name][key] for key in fields}}) for name in names]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.page import render
@@ -52,6 +53,7 @@ def _card(name: str, rows: list[Mapping[str, Any]], summary: Mapping[str, Any], 
         front_matter=yaml.safe_dump(_front_matter(name, rows, summary, stage is not None), sort_keys=False),
         cell=rows[0],
         ordering=label(rows[0]["ordering"]),
+        factors=text(rows[0]),
         stage=stage,
         parent=parent,
         scores=markdown_table(_scores(rows, headline, split_names(summary))),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from persistence_pipeline import factors
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, symbol_of
 from persistence_pipeline.report.kit.figures import (
     THIN,
@@ -51,6 +52,8 @@ def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
         zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
         rows = [{"delta_helpfulness": zero, "delta_safety": zero, "source": "every source", "beta": "–"}]
 
+    further = factors.further(rows[0]) if rows else []
+    levels = "".join(f", {factors.words(name)} %{{customdata[{3 + index}]}}" for index, name in enumerate(further))
     x, y = ([row[f"delta_{metric}"] for row in rows] for metric in ("helpfulness", "safety"))
     return interval_dots(
         x,
@@ -58,9 +61,9 @@ def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
         error_y=error_bars(y, **THIN),
         name=label(ordering),
         marker=marker(ordering, 13),
-        customdata=[[row["source"], row["beta"], ordering] for row in rows],
+        customdata=[[row["source"], row["beta"], ordering, *(row[name] for name in further)] for row in rows],
         hovertemplate=(
-            f"<b>{label(ordering)}</b><br>%{{customdata[0]}}, beta %{{customdata[1]}}"
+            f"<b>{label(ordering)}</b><br>%{{customdata[0]}}, beta %{{customdata[1]}}{levels}"
             "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
         ),
     )
@@ -70,11 +73,8 @@ def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, 
     before = parent(point["ordering"])
     x0, y0 = 0.0, 0.0
     if before != SOURCE:
-        same = [
-            p
-            for p in points
-            if (p["ordering"], p["source"], p["beta"]) == (before, point["source"], point["beta"])
-        ]
+        keys = ("source", "beta", *factors.further(point))
+        same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
         if not same:
             return
         x0, y0 = same[0]["delta_helpfulness"]["estimate"], same[0]["delta_safety"]["estimate"]
@@ -139,7 +139,7 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
         figure.add_trace(
             interval_dots(
                 [row[metric] for row in rows],
-                [f"{row['source']}, beta {row['beta']:g}" for row in rows],
+                [f"{row['source']}, {factors.text(row)}" for row in rows],
                 bars={},
                 name=title,
                 marker=marker(metric, 12),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, place
 from persistence_pipeline.report.figures import METRIC_TITLES, point_markers
 from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_panels
@@ -225,7 +226,7 @@ BIAS: Sequence[Column] = (
 POINTS: Sequence[Column] = (
     ("judge", "judge", str),
     ("ordering", "ordering", label),
-    ("where", "source, beta", str),
+    ("where", "source, factors", str),
     ("basis", "scores by", str),
     *DELTAS,
 )
@@ -234,7 +235,7 @@ LINES: Sequence[Column] = (
     ("basis", "scores by", str),
     ("r2", "R²", ".2f"),
     ("slope", "slope", ".2f"),
-    ("where", "source, beta", str),
+    ("where", "source, factors", str),
     *SHARES,
 )
 MISSING: Sequence[Column] = (
@@ -275,13 +276,13 @@ def _point_rows(calibration: Calibration) -> Iterator[Row]:
             yield {**point, "judge": judge, "basis": name, "where": _where(point)}
 
 
-def _place(point: Row) -> tuple[str, float, tuple[int, ...]]:
-    """Points of one source and beta together, orderings as everywhere."""
-    return point["source"], -point["beta"], place(point["ordering"])
+def _place(point: Row) -> tuple[str, float, str, tuple[int, ...]]:
+    """Points of one source and level of every factor together, orderings as everywhere."""
+    return point["source"], -point["beta"], text(point), place(point["ordering"])
 
 
 def _where(row: Row) -> str:
-    return f"{row['source']}, {row['beta']:g}" if row else DASH
+    return f"{row['source']}, {text(row)}" if row else DASH
 
 
 def _line_rows(calibration: Calibration) -> Iterator[Row]:

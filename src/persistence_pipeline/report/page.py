@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer, details
@@ -64,6 +65,7 @@ def render_report(
             "comparisons": {"split": split, "rows": summary["audits"]["comparisons"]},
         },
         summary=summary,
+        factors=text,
         answer=answer(summary),
         details=details(summary),
         tables=tables.study_tables(summary) | tables.group_tables(scores[scores["split"] == split]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline import factors
 from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
@@ -128,6 +129,15 @@ def study_tables(summary: Summary) -> dict[str, Table]:
     }
 
 
+def _with_factors(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
+    """Rows under the columns, with one for each further factor after beta."""
+    shown = list(rows)
+    names = dict.fromkeys(name for row in shown for name in factors.further(row))
+    place = next(index for index, (key, _, _) in enumerate(columns) if key == factors.BETA) + 1
+    own = [(name, factors.words(name), factors.level_text) for name in names]
+    return make_table(shown, [*columns[:place], *own, *columns[place:]])
+
+
 def cell_table(summary: Summary) -> Table:
     """One row per cell on the headline split."""
     split = summary["frontier"]["split"]
@@ -135,13 +145,13 @@ def cell_table(summary: Summary) -> Table:
     rows = (
         {**cell, **cell["splits"][split], **delta} for cell, delta in zip(summary["cells"], deltas, strict=True)
     )
-    return make_table(rows, CELLS)
+    return _with_factors(rows, CELLS)
 
 
 def point_table(summary: Summary) -> Table:
     """One row per point of the frontier: an ordering of a source at one beta, over seeds and evaluators."""
     points = sorted(summary["frontier"]["points"], key=lambda point: (point["source"], -point["beta"]))
-    return make_table(points, POINTS)
+    return _with_factors(points, POINTS)
 
 
 def persistence_table(summary: Summary, *, published: bool = False) -> Table:
@@ -160,7 +170,7 @@ def persistence_table(summary: Summary, *, published: bool = False) -> Table:
         rows.append(
             {"source": "published", "beta": beta, **known, "excess": {"estimate": sum(shares.values()) - 1}}
         )
-    return make_table(rows, PERSISTENCES)
+    return _with_factors(rows, PERSISTENCES)
 
 
 def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,7 +201,7 @@ def _root(variance: float | None) -> float | None:
 
 def _place(row: Mapping[str, Any]) -> str:
     evaluator = f", {row['evaluator']}" if "evaluator" in row else ""
-    return f"{row['source']}{evaluator}, beta {row['beta']:g}"
+    return f"{row['source']}{evaluator}, {factors.text(row)}"
 
 
 def bounds_table(summary: Summary) -> Table:
@@ -203,7 +213,7 @@ def bounds_table(summary: Summary) -> Table:
         for number, name in (("persistence", "persistence of {}"), ("gap", "S > H minus H > S in {}"))
         if number in row.get(metric, {})
     ]
-    return make_table(rows, BOUNDS)
+    return _with_factors(rows, BOUNDS)
 
 
 def pool_texts(summary: Summary) -> list[str]:
@@ -246,7 +256,7 @@ def published_table(summary: Summary) -> Table:
     rows.append(["points", str(line["n"]), str(FRONTIER["n"])])
     for row in summary["persistence"]:
         for metric in METRICS:
-            name = f"persistence of {metric}, {row['source']}, beta {row['beta']:g}"
+            name = f"persistence of {metric}, {row['source']}, {factors.text(row)}"
             published = PERSISTENCE.get(row["beta"], {}).get(metric)
             rows.append([name, ratio_text(row.get(metric)), number(published, ".3f")])
     return ["", "this study", "published (LLM agents on ToolEmu)"], rows
@@ -298,7 +308,8 @@ def console_table(summary: Summary, width: int) -> Any:
     from rich.console import Group
 
     (header, rows), common = cell_table(summary), []
-    for name in ("source", "beta", "seed"):
+    further = dict.fromkeys(name for cell in summary["cells"] for name in factors.further(cell))
+    for name in ("source", "beta", *map(factors.words, further), "seed"):
         place = header.index(name)
         values = {row[place] for row in rows} - {DASH}
         if len(values) == 1:

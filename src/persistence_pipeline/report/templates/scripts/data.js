@@ -6,14 +6,19 @@ const splitNames = looks.splits;
 const { cases, steps, texts, evaluators } = packed;
 
 const several = (key, list) => new Set(list.map((item) => item[key]).filter((value) => value !== null)).size > 1;
-const factors = ["source", "beta", "seed"].filter((key) => several(key, packed.cells));
+const further = Object.keys(packed.cells[0] || {}).filter((key) => key.startsWith("factor_"));
+const factors = ["source", "beta", ...further, "seed"].filter((key) => several(key, packed.cells));
 const cells = packed.cells.map((cell, index) => ({ ...cell, index, label: cellLabel(cell) }));
 const cellByName = new Map(cells.map((cell) => [cell.name, cell]));
 
+/** A factor and its level in words. */
+function levelText(cell, key) {
+  return key === "source" ? cell.source : `${key.replace("factor_", "").replace(/[_.]/g, " ")} ${cell[key]}`;
+}
+
 /** The ordering, with the factors that vary in this study. */
 function cellLabel(cell) {
-  const names = { source: (v) => v, beta: (v) => `beta ${v}`, seed: (v) => `seed ${v}` };
-  const levels = factors.filter((key) => cell[key] !== null).map((key) => names[key](cell[key]));
+  const levels = factors.filter((key) => cell[key] !== null).map((key) => levelText(cell, key));
   return [looks.orderings[cell.ordering].label, ...levels].join(", ");
 }
 
@@ -50,21 +55,22 @@ function callText(step) {
 /** Everything of a step in lower case, for the text filter. */
 const stepTexts = steps.map((step) => [step.text, callText(step), step.observation, ...(step.changes || [])].filter(Boolean).join("\n").toLowerCase());
 
-/** The cells that are compared first: those of the first source, beta and seed. */
+/** The cells that are compared first: those of the first source, seed and level of every factor. */
 function groups() {
   const byGroup = new Map();
   for (const cell of cells) {
     if (cell.ordering === "source") continue;
-    const key = [cell.source, cell.beta, cell.seed].join("|");
+    const key = inGroup.map((name) => cell[name]).join("|");
     if (!byGroup.has(key)) byGroup.set(key, cells.filter((c) => c.ordering === "source" && c.source === cell.source && c.seed === cell.seed));
     byGroup.get(key).push(cell);
   }
   return [...byGroup].map(([key, members]) => ({ key, cells: members.sort(inOrder), label: groupLabel(members[members.length - 1]) }));
 }
 
+const inGroup = ["source", "beta", ...further, "seed"];
 const ORDER = Object.keys(looks.orderings);
 const inOrder = (a, b) => ORDER.indexOf(a.ordering) - ORDER.indexOf(b.ordering) || a.index - b.index;
 
 function groupLabel(cell) {
-  return `${cell.source}, beta ${cell.beta}, seed ${cell.seed}`;
+  return inGroup.map((name) => levelText(cell, name)).join(", ");
 }

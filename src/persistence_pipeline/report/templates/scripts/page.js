@@ -2,8 +2,9 @@
 
 /** The trajectories of a point of the frontier. */
 clicked.frontier = (point) => {
-  const [source, beta, ordering] = point.customdata || [];
-  const names = cells.filter((c) => c.ordering === ordering && (ordering === "source" || (c.source === source && c.beta === beta)));
+  const [source, beta, ordering, ...levels] = point.customdata || [];
+  const same = (c) => c.source === source && c.beta === beta && further.every((key, index) => c[key] === levels[index]);
+  const names = cells.filter((c) => c.ordering === ordering && (ordering === "source" || same(c)));
   if (names.length) location.hash = "#trajectories?cells=" + names.map((c) => c.name).join(",");
 };
 
