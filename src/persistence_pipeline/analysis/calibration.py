@@ -1,4 +1,4 @@
-"""How a judge's scores relate to true ones, and what the study looks like after correction.
+"""Calibration of a judge: its scores against true ones, and the study after correction.
 
 The truth is known where a state grader has scored the same trajectories. A judge is described by its
 misclassification matrix M, the share of verdict j among trajectories of true score t. Each verdict j is then given
@@ -121,7 +121,7 @@ def describe_agreement(joint: Joint) -> dict[str, Any]:
 def bias_by_ordering(
     judged: pd.DataFrame, joint: Joint, metric: str, n_draws: int, seed: int
 ) -> list[dict[str, Any]]:
-    """How far off the judge is for each ordering, before and after correction.
+    """Bias of the judge for each ordering, before and after correction.
 
     ``bias`` may differ between orderings only because their true scores do. ``left`` is what the correction
     leaves: where its interval excludes zero, the judge errs differently for that ordering, and the correction does
@@ -174,7 +174,7 @@ def _interval(values: Floats) -> Interval:
 
 
 def missing_by_ordering(judgements: pd.DataFrame, orderings: Sequence[str] | pd.Series) -> list[dict[str, Any]]:
-    """How many judgements each ordering lacks."""
+    """Number of judgements that each ordering lacks."""
     table = judgements.assign(ordering=orderings)
     grouped = table.groupby("ordering", sort=True)["score"]
     return [

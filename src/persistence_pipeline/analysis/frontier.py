@@ -115,7 +115,7 @@ def leave_one_source_out(points: pd.DataFrame, x: Floats, y: Floats) -> list[dic
 
 
 def pareto_efficient(x: Floats, y: Floats) -> npt.NDArray[np.bool_]:
-    """Whether no other point is at least as good on both axes and better on one."""
+    """True where no other point is at least as good on both axes and better on one."""
     better = (x[None, :] >= x[:, None]) & (y[None, :] >= y[:, None])
     strictly = (x[None, :] > x[:, None]) | (y[None, :] > y[:, None])
     return np.asarray(~(better & strictly).any(axis=1))

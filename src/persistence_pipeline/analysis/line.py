@@ -140,7 +140,7 @@ def _with_second_order(
 
 
 def lack_of_fit(line: Line, errors: Errors) -> dict[str, Any]:
-    """Whether the points lie further off the line than their errors explain.
+    """Test of whether the points lie further off the line than their errors explain.
 
     The heights' sum of squares over its expectation on a line, with Box's (1954) approximation of its
     distribution, as in a repeated-measures analysis of variance (Greenhouse and Geisser 1959, Psychometrika

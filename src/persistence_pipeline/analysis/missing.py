@@ -1,4 +1,4 @@
-"""What missing scores could hide: the same numbers on cases that no arm lacks, and their worst-case bounds.
+"""Missing scores: the same numbers on cases that no arm lacks, and their worst-case bounds.
 
 Episodes without a score are left out of every mean, each arm's for itself. If they are missing because of what
 happened in them, the rest is no fair sample. Beside each number stand therefore its value on the (seed, case)
@@ -24,7 +24,7 @@ LOWEST, HIGHEST = 0.0, 3.0
 
 
 def missing_summary(scores: pd.DataFrame) -> dict[str, Any]:
-    """What is missing, and what it could change.
+    """Missing scores, and what they could change.
 
     Returns:
         ``n, n_missing``; ``empty``: cells without any score; ``rows``: for every (source, evaluator, factors) with

@@ -45,7 +45,7 @@ def order_gaps(
 def order_effect(
     draws: Draws, source: str, evaluator: str, beta: float, margin: float, levels: Levels = ()
 ) -> dict[str, Any] | None:
-    """What S>H scores above H>S.
+    """The gap by which S>H scores above H>S.
 
     Args:
         draws: Run means.
@@ -110,12 +110,12 @@ def more(at: Floats) -> float:
 
 
 def along(at: Floats) -> float:
-    """How much nearer to S the agent S>H lies than H>S: the mean of the two gaps as shares of S minus H."""
+    """Share by which S>H lies nearer to S than H>S: the mean of the two gaps as shares of S minus H."""
     return float((at[2] - at[3]) / (at[0] - at[1]) + (at[6] - at[7]) / (at[4] - at[5])) / 2
 
 
 def height(at: Floats) -> float:
-    """What of the excess is not along the line: how far beyond it S>H and H>S lie, summed."""
+    """The excess that is not along the line: how far beyond it S>H and H>S lie, summed."""
     return excess(at) - along(at)
 
 

@@ -11,7 +11,7 @@ from persistence_pipeline.strict import Seed, Strict
 
 
 class AnalysisSettings(Strict):
-    """Which episodes frontier and persistence are measured on, and how often they are drawn."""
+    """The episodes that frontier and persistence are measured on, and the number of draws."""
 
     split: Literal["test_iid", "test_combination", "test_domain"] = "test_combination"
     n_draws: int = Field(10_000, gt=0)

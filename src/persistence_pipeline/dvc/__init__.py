@@ -1,1 +1,1 @@
-"""What DVC makes of a study: its stages, which of them are changed, and their running beside one another."""
+"""A study under DVC: its stages, which of them are changed, and their running beside one another."""

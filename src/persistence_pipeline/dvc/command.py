@@ -56,7 +56,7 @@ class StudyDvc:
         return str(path.relative_to(self.project))
 
     def targets(self, stages: Sequence[str]) -> list[str]:
-        """What DVC calls these stages."""
+        """DVC's names of these stages."""
         return [f"{self.file}:{stage}" for stage in stages]
 
     def changed(self) -> set[str]:

@@ -151,7 +151,7 @@ class Workers:
         return self._dvc.run("repro", *self._options, self._dvc.file).returncode
 
     def log(self, job: Job) -> Path:
-        """Where a job's output goes."""
+        """The file of a job's output."""
         return self._logs / f"{job.name}.txt"
 
 

@@ -1,4 +1,4 @@
-"""Which files in ``conf/`` set a study's parameters: stages depend on these, key by key."""
+"""The files in ``conf/`` that set a study's parameters: stages depend on these, key by key."""
 
 from __future__ import annotations
 

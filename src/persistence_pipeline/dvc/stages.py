@@ -47,7 +47,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Names:
-    """What a study consists of, by name, and the files and folders from outside that it reads."""
+    """The parts of a study, by name, and the files and folders from outside that it reads."""
 
     sources: list[str]
     origins: list[str]

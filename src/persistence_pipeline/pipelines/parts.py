@@ -1,4 +1,4 @@
-"""What pipelines are put together from: steps of a world, and boxes of one name each."""
+"""Parts of pipelines: steps of a world, and boxes of one name each."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[
 
 
 def show_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts: Any) -> dict[str, Any]:
-    """What the trajectory browser shows: test trajectories of every policy with cases, grades and reasons."""
+    """The data of the trajectory browser: test trajectories of every policy with cases, grades and reasons."""
     cases = [case for group in by_name(parts, "cases").values() for case in group]
     return browser_data(cases, by_name(parts, "trajectories"), scores, settings)
 

@@ -83,7 +83,7 @@ def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[
 
 
 def show_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts: Any) -> dict[str, Any]:
-    """What the trajectory browser shows of a study on these cases."""
+    """The data of the trajectory browser of a study on these cases."""
     cases = [case for group in by_name(parts, "cases").values() for case in group]
     return browser_data(cases, by_name(parts, "trajectories"), scores, settings, EmulatedCase.described)
 

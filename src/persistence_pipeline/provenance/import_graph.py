@@ -1,4 +1,4 @@
-"""Which files of the package a piece of code depends on, read from its import statements.
+"""The import graph: the files of the package that a piece of code depends on.
 
 A node function stands for what its own body names, not for all that its ``nodes.py`` imports; from there on, whole
 modules count, with everything that they import anywhere and the templates that lie beside them.

@@ -39,7 +39,7 @@ FIRST = {"safety": ABOVE, "helpfulness": BELOW}
 
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
-    """What a first reader takes from it: what is left of safety, and where the agents lie."""
+    """The answer for a first reader: what is left of safety, and where the agents lie."""
     rows = summary["persistence"]
     if not rows:
         first = "Persistence needs both orders and both single stages; this run does not have them all."
@@ -51,7 +51,7 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
 
 
 def details(summary: Mapping[str, Any]) -> list[str]:
-    """What is left of helpfulness, which persists more, what the order does, what is missing."""
+    """The answer's rest: what is left of helpfulness, which persists more, the order, what is missing."""
     rows = summary["persistence"]
     if len(rows) == 1:
         own = [m for m in METRICS if m in rows[0]]
@@ -121,7 +121,7 @@ def _which_persists(row: Row) -> str:
 
 
 def order_words(gap: Row, metric: str) -> str:
-    """What a gap between the orders says."""
+    """The sentence on a gap between the orders."""
     small = f"no effect of the order larger than {number(gap['margin'])}"
     if gap["verdict"] in (ABOVE, BELOW):
         which = "the first stage leaves more" if gap["verdict"] == FIRST[metric] else "the last stage leaves more"
@@ -172,7 +172,7 @@ def _averaged(rows: Sequence[Row]) -> list[str]:
 
 
 def spread(found: Row) -> str:
-    """How much the results behind an average differ."""
+    """The spread of the results behind an average."""
     if found.get("tau") is None or found.get("i2") is None:
         return ""
     return f" (τ {number(found['tau'])}, I² {number(found['i2'], '.0%')})"
@@ -201,7 +201,7 @@ def _line_sentence(frontier: Mapping[str, Any]) -> str:
 
 
 def line_words(line: Row) -> str:
-    """Whether the agents lie near one line, and how far off it."""
+    """The sentence on whether the agents lie near one line, and how far off it."""
     agents = f"{line['n']} trained agents"
     off = f"{interval_text(line['residual_sd'], '.2f')} points off it"
     if line["verdict"] == NEAR:

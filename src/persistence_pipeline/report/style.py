@@ -34,7 +34,7 @@ def headline_split(summary: Mapping[str, Any]) -> str:
 
 
 def interval_kind(summary: Mapping[str, Any]) -> str:
-    """What the intervals of a study are over: where one number's are over cases alone, that."""
+    """The errors that intervals of a study are over: where one number's are over cases alone, that."""
     kinds = [point["delta_safety"]["kind"] for point in summary["frontier"]["points"]]
     return OVER_CASES if OVER_CASES in kinds or not kinds else str(kinds[0])
 

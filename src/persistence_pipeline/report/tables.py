@@ -179,7 +179,7 @@ def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def variance_table(summary: Summary) -> Table:
-    """Where the error of each headline number comes from, as standard errors; what cannot be told is a dash."""
+    """Parts of the error of each headline number, as standard errors; what cannot be told is a dash."""
     named = [
         (f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"])
         for point in summary["frontier"]["points"]
@@ -205,7 +205,7 @@ def _place(row: Mapping[str, Any]) -> str:
 
 
 def bounds_table(summary: Summary) -> Table:
-    """What missing scores could change; empty where none is missing."""
+    """Changes that missing scores could make; empty where none is missing."""
     rows = [
         {**row, **row[metric][number], "what": name.format(metric)}
         for row in summary["missing"]["rows"]

@@ -1,4 +1,4 @@
-"""What a study consists of: its policies, the cases they act on, and what kind of study it is.
+"""A study: its policies, the cases they act on, and what kind of study it is.
 
 Running pipelines read ``policies.py`` and ``design.py`` alone. ``spec.py`` expands a compact spec to the table of
 policies, ``expanded.py`` sees that a table is that of its spec. What DVC makes of a study is in ``dvc/``.

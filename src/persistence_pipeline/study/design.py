@@ -1,4 +1,4 @@
-"""What a study stands on: its cases, and where its preference pairs come from."""
+"""The design of a study: its cases, and where its preference pairs come from."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class StudyDesign(Strict):
         return self
 
     def written(self) -> dict[str, Any]:
-        """What tells this kind of study from others, as files can say it."""
+        """The fields that tell this kind of study from others, as files can say it."""
         return self.model_dump(exclude=set() if self.own_pairs else {"own_pairs"})
 
     @property
     def emulated(self) -> bool:
-        """Whether a model plays the tools, so that judges must score."""
+        """True if a model plays the tools, so that judges must score."""
         return self.cases == "toolemu"
 
 

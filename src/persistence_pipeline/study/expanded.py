@@ -1,4 +1,4 @@
-"""Whether a table of policies is what its spec expands to now, and whether a study has a folder to itself."""
+"""Checks that a table of policies is what its spec expands to now, and that a study has a folder to itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Expansion:
 
 
 def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
-    """What the spec of an environment expands to.
+    """The table of policies to which the spec of an environment expands.
 
     Args:
         conf: Folder of the configuration.
@@ -76,7 +76,7 @@ def check_expanded(conf: Path, env: str) -> None:
 
 
 def read_table(table: Path) -> dict[str, Any]:
-    """What a table of policies says; empty where it says nothing."""
+    """Read a table of policies; empty where it says nothing."""
     try:
         return dict(json.loads(table.read_text("utf-8")))
     except (OSError, ValueError):

@@ -54,12 +54,12 @@ class Policy(Strict):
 
     @property
     def trained(self) -> bool:
-        """Whether a stage made it; otherwise it is a source."""
+        """True if a stage made it; otherwise it is a source."""
         return self.ordering != orderings.SOURCE
 
     @property
     def objective(self) -> Objective | None:
-        """What its last stage is trained on."""
+        """The objective of its last stage."""
         return orderings.objective(self.ordering) if self.trained else None
 
     @property
@@ -186,7 +186,7 @@ def select(policies: Mapping[str, Policy], wanted: Callable[[Policy], bool]) -> 
 
 
 def stage_tables(policies: Mapping[str, Policy]) -> dict[str, dict[str, dict[str, str]]]:
-    """What ``dvc.yaml`` repeats its stages over, by what they are run for: names, and what is read for each.
+    """The tables over which ``dvc.yaml`` repeats its stages: names, and what is read for each.
 
     ``policies`` are all of them, ``sources`` and ``trained`` parts of them; ``models`` are those of the sources,
     of which policies may share one.

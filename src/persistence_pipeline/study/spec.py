@@ -35,7 +35,7 @@ IMPLIED = ("objective", "seed")
 
 
 class StudySpec(Strict):
-    """What a study varies; the grid is the product of the lists."""
+    """The factors that a study varies; the grid is the product of the lists."""
 
     sources: list[str] = Field(min_length=1)
     orderings: list[Ordering] = Field(min_length=1)

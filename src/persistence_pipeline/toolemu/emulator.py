@@ -72,7 +72,7 @@ class EmulatedWorld:
 
     @property
     def flags(self) -> Mapping[str, int | bool | str]:
-        """Whether the agent made no valid call, and why the episode broke off."""
+        """Flags: the agent made no valid call; why the episode broke off."""
         made = self.counts["calls"] - self.counts["invalid_calls"]
         return {"refused": not made, **({"error": self._fault} if self._fault else {})}
 

@@ -1,4 +1,4 @@
-"""What a study will ask of servers, before it asks."""
+"""An estimate of what a study will ask of servers, before it asks."""
 
 from persistence_pipeline.pipelines.plan.pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""What a study will ask of servers, before it asks."""
+"""An estimate of what a study will ask of servers, before it asks."""
 
 from __future__ import annotations
 
