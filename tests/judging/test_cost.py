@@ -12,7 +12,7 @@ import pytest
 from chat_server import ChatServer
 from judging.three_parts import ThreeParts
 from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
-from persistence_pipeline.judging.emulated_scores import judge_emulated
+from persistence_pipeline.judging.emulated import judge_emulated
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.toolemu import judge_candidates

@@ -10,8 +10,7 @@ import pytest
 
 from chat_server import Act, ChatServer
 from judging.three_parts import ThreeParts
-from persistence_pipeline.judging.emulated_analysis import analyse_emulated
-from persistence_pipeline.judging.emulated_scores import judge_emulated
+from persistence_pipeline.judging.emulated import analyse_emulated, judge_emulated
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.llm_client import RetriesExhaustedError
 from persistence_pipeline.needs import check_emulated_study

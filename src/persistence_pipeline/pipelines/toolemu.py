@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.settings import AnalysisSettings
-from persistence_pipeline.judging.emulated_scores import judge_emulated
+from persistence_pipeline.judging.emulated import judge_emulated
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.parts import Step, World, by_name
 from persistence_pipeline.records import Trajectory

@@ -5,7 +5,6 @@ Both files are the user's: nothing of them is part of this project.
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ import pandas as pd
 
 from persistence_pipeline.json_values import JsonError, strict_json
 from persistence_pipeline.records import Record, Split
-from persistence_pipeline.toolemu.toolkits import tool_schemas
+from persistence_pipeline.toolemu.toolkits import shown, tool_schemas
 
 _WHOLE_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -199,7 +198,7 @@ def _case(
 def _texts(entry: Mapping[str, Any], field: str) -> tuple[str, ...]:
     value = entry.get(field) or []
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise ValueError(f"field {field}: expected a list of texts, found {json.dumps(value)[:60]}")
+        raise ValueError(f"field {field}: expected a list of texts, found {shown(value)}")
     return tuple(value)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from persistence_pipeline.json_values import shortened
 from persistence_pipeline.records import Message
 
 SYSTEM_PROMPT = (
@@ -84,5 +85,4 @@ def system_message(toolkits: Sequence[str], schemas: Mapping[str, Sequence[Mappi
 
 def shown(value: Any) -> str:
     """A value as it is quoted in messages, cut off."""
-    text = ascii(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return shortened(ascii(value), SHOWN)

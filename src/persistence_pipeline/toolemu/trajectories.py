@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from persistence_pipeline.json_values import storable
 from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.rollout.episode import StopReason
 from persistence_pipeline.toolemu.cases import case_id
 from persistence_pipeline.toolemu.toolkits import shown, toolkits_of
 
-StopReason = Literal["finish", "max_turns", "token_limit", "error"]
 CHARACTERS_PER_TOKEN = 4
 """Rough, for English text: the published files hold no token counts."""
 OBSERVATION = "Observation: "

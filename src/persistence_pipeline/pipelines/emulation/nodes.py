@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.judging.emulated_analysis import analyse_emulated
+from persistence_pipeline.judging.emulated import analyse_emulated
 from persistence_pipeline.judging.settings import JudgingSettings
 
 

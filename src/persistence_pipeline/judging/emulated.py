@@ -1,7 +1,9 @@
-"""Frontier and persistence of checkpoints that played emulated cases after their study."""
+"""Episodes in the emulated world: scores by judges, for there are no others; their frontier and persistence."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +11,27 @@ import pandas as pd
 from persistence_pipeline.analysis.bootstrap import draw_means
 from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.summary import persistence_summary
+from persistence_pipeline.judging.briefing import emulated_briefing
+from persistence_pipeline.judging.panel import ask_judges
 from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.records import Trajectory
+from persistence_pipeline.toolemu.cases import EmulatedCase
+from persistence_pipeline.toolemu.settings import EmulationSettings
+
+
+def judge_emulated(
+    cases: Sequence[EmulatedCase],
+    trajectories: Sequence[Trajectory],
+    judging: JudgingSettings,
+    settings: EmulationSettings,
+    provenance: Mapping[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judgements and scores by every judge; there is no other score for these cases."""
+    briefings = {case.case_id: emulated_briefing(case) for case in cases}
+    journals = Path(settings.journals)
+    judgements, scores = ask_judges(trajectories, briefings, judging.judges, journals, provenance)
+    known = pd.DataFrame([{"case_id": case.case_id, **case.columns()} for case in cases])
+    return judgements, scores.merge(known, on="case_id", how="left", validate="many_to_one")
 
 
 def analyse_emulated(scores: pd.DataFrame, judging: JudgingSettings) -> dict[str, Any]:
