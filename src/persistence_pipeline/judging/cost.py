@@ -127,8 +127,7 @@ def _candidates(
     if settings.on_policy:
         own = [(cases[seed], n) for seed, n in arms.items()]
         rows += _rollouts("candidates", settings, plan, own, train=True)
-    for name, model in settings.pool.items():
-        asked = settings.model_copy(update={"served": model})
+    for name, asked in settings.of_pool().items():
         rows += _rollouts(f"candidates, {name}", asked, plan, [(case, 1) for case in cases.values()], train=True)
     return rows
 
@@ -194,10 +193,7 @@ def _toolemu_study(
         one = judging.for_pairs()
         once = dict.fromkeys(arms, 1)
         own = {"candidates": (candidates, arms)} if candidates.on_policy else {}
-        pool = {
-            f"candidates, {name}": (candidates.model_copy(update={"served": model}), once)
-            for name, model in candidates.pool.items()
-        }
+        pool = {f"candidates, {name}": (asked, once) for name, asked in candidates.of_pool().items()}
         for what, (played, times) in {**own, **pool}.items():
             rows += _emulated(one, emulation, played, plan, times, (what, what), "train")
     named = ("rollouts", "rollouts")

@@ -82,6 +82,10 @@ class CandidateSettings(RolloutSettings):
         """A folder of their own in that of the tests."""
         return self.journal / "candidates" if self.journal else None
 
+    def of_pool(self) -> dict[str, CandidateSettings]:
+        """The settings with which each model of the pool plays, by its name."""
+        return {name: self.model_copy(update={"served": model}) for name, model in self.pool.items()}
+
     @field_validator("scripted")
     @classmethod
     def _known(cls, behaviours: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,8 +104,7 @@ class CandidateSettings(RolloutSettings):
 def play_pool(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> Played:
     """Every case played by each model of the pool, as often as by a source."""
     trajectories = Played()
-    for name, model in settings.pool.items():
-        asked = settings.model_copy(update={"served": model})
+    for name, asked in settings.of_pool().items():
         trajectories += roll_out(NO_CHECKPOINT, cases, asked, policy=name, seed=seed)
     return trajectories
 

@@ -74,7 +74,6 @@ def play_candidates(
     played = Played()
     if candidates.on_policy:
         played += play_emulated(checkpoint, train, apart, candidates, policy=policy, seed=seed)
-    for name, model in candidates.pool.items():
-        asked = candidates.model_copy(update={"served": model})
+    for name, asked in candidates.of_pool().items():
         played += play_emulated(NO_CHECKPOINT, train, apart, asked, policy=name, seed=seed)
     return played
