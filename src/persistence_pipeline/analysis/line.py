@@ -121,8 +121,8 @@ def residual_interval(line: Line, errors: Errors, level: float = LEVEL) -> Inter
 def _second_order(line: Line, errors: Errors) -> float:
     """Half the variance that the heights' errors give to their sum of squares on a line.
 
-    The gradient at the points as measured holds part of it already; half is what the coverage study
-    (``bench.coverage``) found to hold the level with 3, 5 and 10 chains.
+    The gradient at the points as measured holds part of it already; half held the level best in simulations with
+    3, 5 and 10 chains.
     """
     covariance = line.height_gradients @ errors.total @ line.height_gradients.T
     return float((covariance**2).sum())

@@ -1,7 +1,6 @@
 """The answer in words, generated from the numbers: nothing is said that the intervals do not bear.
 
-Each sentence says of a number what its verdict says (``analysis.intervals.with_verdict``); how often a sentence
-stands where it is true and where it is not is measured (``bench.coverage``).
+Each sentence says of a number what its verdict says (``analysis.intervals.with_verdict``).
 """
 
 from __future__ import annotations
