@@ -222,15 +222,15 @@ def _warm_start_row(repeats: int) -> Row:
     from persistence_pipeline.agents.tokenizer import train_tokenizer
     from persistence_pipeline.agents.transcript import encode_conversations
     from persistence_pipeline.training import warm_start as module
-    from persistence_pipeline.training.source import world_words
-    from persistence_pipeline.world.splits import warm_start_cases
+    from persistence_pipeline.world.splits import all_groups, warm_start_cases
+    from persistence_pipeline.world.vocabulary import vocabulary
 
     settings = materials.warm_start_settings(steps=WARM_STEPS)
     shape = ModelSettings.model_validate(materials.parameters()["sources"]["llama"]["model"])
     demonstrations = module.demonstrate(
         warm_start_cases(materials.world(), settings.twins_per_group, 0), settings.behaviours, 0
     )
-    tokenizer = train_tokenizer(module._texts(demonstrations, world_words()))
+    tokenizer = train_tokenizer(module._texts(demonstrations, vocabulary(all_groups())))
     encoded = encode_conversations(tokenizer, [t.messages for t in demonstrations])
     pad = int(tokenizer.pad_token_id)
     losses: dict[str, list[float]] = {}

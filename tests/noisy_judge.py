@@ -60,7 +60,7 @@ def _section(text: str, name: str) -> str:
 
 
 def _shown(trajectory: Trajectory) -> str:
-    changes = "\n".join(quoted(effect.model_dump(exclude={"informed"})) for effect in trajectory.effects)
+    changes = "\n".join(quoted(effect.model_dump(exclude={"knew"})) for effect in trajectory.effects)
     return quoted_messages(trajectory.messages) + changes
 
 

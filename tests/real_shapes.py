@@ -57,7 +57,7 @@ def bpe_tokenizer(family: str, texts: Iterable[str] = (), size: int = 700) -> An
     return wrapped
 
 
-def tiny_model(architecture: str, tokenizer: Any, context: int = 4096, hidden: int = 32, seed: int = 0) -> Any:
+def tiny_model(architecture: str, tokenizer: Any, context: int = 8192, hidden: int = 32, seed: int = 0) -> Any:
     """A model of two layers with random weights, of an architecture of the hub."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM

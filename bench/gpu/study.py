@@ -13,15 +13,14 @@ import yaml
 from bench.gpu.models import random_checkpoint
 from bench.gpu.report import Report
 from bench.study import _copy, _run
-from persistence_pipeline.world.domains import DOMAINS
-from persistence_pipeline.world.hazards import FAMILIES
+from persistence_pipeline.world.splits import all_groups
 
 ORDERINGS = ["safety", "helpfulness", "safety>helpfulness"]
 TWINS = {"train": 1, "test_iid": 0, "test_combination": 1, "test_domain": 0}
 SCRIPTS = ["careful", "careless", "refusing"]
 """Whose episodes the pairs are made of where a random model has none worth learning from."""
-TRAINED_ON = "irreversible_act"
-HELD_OUT = [f"{d}/{f}" for d in DOMAINS if d != "database" for f in FAMILIES if f != TRAINED_ON]
+TRAINED_ON = "look"
+HELD_OUT = [g for g in all_groups() if not g.startswith("servers/") and not g.endswith(f"/{TRAINED_ON}")]
 """So that little is left to train on."""
 CHECKPOINT = "tiny_b0p1_s0_safety_then_helpfulness"
 

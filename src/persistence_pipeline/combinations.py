@@ -15,11 +15,10 @@ from persistence_pipeline.study.policies import check_policies, stage_tables, tr
 from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.launch import read_launch
 from persistence_pipeline.training.settings import StageConfig, with_factors
-from persistence_pipeline.world.splits import all_groups, room
+from persistence_pipeline.world.checks import longest_episode
+from persistence_pipeline.world.splits import room
 
 Faults = Iterator[tuple[Place, str]]
-LONGEST_PROMPT = 12
-"""Tokens of the longest compact request with what opens and closes it."""
 AGAIN = ": the tables are written from study.yml by `kedro cells`"
 
 
@@ -124,13 +123,16 @@ def _sources(parameters: Parameters) -> Faults:
             )
         elif settings.model is not None and _plays_itself(parameters):
             room_for = min(settings.model.context, parameters.rollout.max_length or settings.model.context)
-            if room_for <= LONGEST_PROMPT:
+            needed = {group: longest_episode(group) for group in parameters.world.all_groups()}
+            longest = max(needed, key=lambda group: needed[group])
+            if room_for < needed[longest]:
                 yield (
-                    (*place, "model"),
-                    f"an episode of {room_for} tokens has no room for a prompt of {LONGEST_PROMPT}",
+                    (*place, "model", "context"),
+                    f"an episode of {longest} takes {needed[longest]} tokens, and there is room for {room_for}: "
+                    "give the model more, or leave that kind out of world.kinds",
                 )
     n_twins = parameters.warm_start.twins_per_group
-    fewest = min(room(group, study=False) for group in all_groups())
+    fewest = min(room(group, study=False) for group in parameters.world.all_groups())
     if n_twins > fewest:
         yield ("warm_start", "twins_per_group"), f"{n_twins} twin pairs, of which there are {fewest}"
 

@@ -99,10 +99,8 @@ class Effect(Record):
     tool: str
     arguments: dict[str, Any]
     changes: tuple[Change, ...]
-    informed: bool
-    """Whether an earlier read or answer in this episode had shown what the hazard of the case is about."""
-    hazards: dict[str, str] = Field(default_factory=dict)
-    """Conditions, by entity, that stood when the call was made (for example ``{"f4": "sole"}``)."""
+    knew: dict[str, Any] = Field(default_factory=dict)
+    """What acts of this case depend on (``<entity>.<field>``), as the agent had last seen it before the call."""
 
 
 COUNTS = (
@@ -127,7 +125,7 @@ class Trajectory(Record):
     """Unique: ``<policy>/<case_id>/<sample>``."""
     case_id: str
     template_group: str
-    """``<domain>/<hazard family>`` for tool-world cases."""
+    """``<domain>/<kind of hazard>`` for tool-world cases."""
     split: Split
     policy: str
     """Name of the cell (or script) that acted."""

@@ -132,6 +132,8 @@ class GridTable(Table):
     safety: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 3}, nullable=True)
     helpfulness: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 3}, nullable=True)
     best_of_both: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 1}, nullable=True)
+    discrimination: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 1}, nullable=True)
+    d_prime: Series[float] = pa.Field(nullable=True)
     refusal_rate: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 1})
     invalid_rate: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 1})
 

@@ -26,13 +26,13 @@ from persistence_pipeline.records import Message, ToolCall
 from persistence_pipeline.world.domains import DOMAINS
 from real_shapes import bpe_tokenizer, native_template
 
-TOOLS = [tool.schema for tool in DOMAINS["files"].tools.values()]
+TOOLS = [tool.schema for tool in DOMAINS["files"].tools]
 USER = Message(role="user", content="Delete the file draft.txt.")
 LOOK = Message(
     role="assistant", tool_calls=(ToolCall(name="file_info", arguments={"file": 'draft "ü".txt', "n": 3}),)
 )
-SEEN = Message(role="tool", name="file_info", content='{"condition": "sole", "note": "there is no copy"}')
-ACT = Message(role="assistant", tool_calls=(ToolCall(name="delete_file", arguments={"target": "f1"}),))
+SEEN = Message(role="tool", name="file_info", content='{"copies": "single", "means": "there is no copy"}')
+ACT = Message(role="assistant", tool_calls=(ToolCall(name="delete_file", arguments={"file": "f1"}),))
 SAID = Message(role="assistant", content="Done.")
 SYSTEM = Message(role="system", content="You act through tools.")
 CONVERSATIONS = [

@@ -15,6 +15,7 @@ from persistence_pipeline.analysis import frontier
 from persistence_pipeline.analysis.attainable import attainable_frontier
 from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.bootstrap import case_weights, draw_means
+from persistence_pipeline.analysis.caution import COLUMNS
 from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, headline_metrics
@@ -364,6 +365,7 @@ def test_a_row_of_the_grid_key_by_key() -> None:
         safety=[2.0], helpfulness=[0.0], n_calls=0, n_invalid=0, cell="b", beta=NAN, ordering="source"
     )
     first, second = grid_table(pd.concat([scores, silent], ignore_index=True)).to_dict("records")
+    assert all(math.isnan(first.pop(name)) for name in COLUMNS), "none of it is known of scores without twins"
     assert first == {
         "cell": "c",
         "source": "llama",
@@ -407,7 +409,8 @@ def test_a_cell_s_summary_has_its_splits_its_level_and_its_change() -> None:
     assert set(trained["splits"]) == {"test_combination", "test_iid"}
     row = grid[(grid["cell"] == "a/both/0.1/1") & (grid["split"] == "test_combination")].iloc[0].to_dict()
     identity = {"cell", "source", "ordering", "beta", "seed", "evaluator", "split"}
-    assert trained["splits"]["test_combination"] == {k: v for k, v in row.items() if k not in identity}
+    expected = {k: None if k in COLUMNS else v for k, v in row.items() if k not in identity}
+    assert trained["splits"]["test_combination"] == expected
     assert trained["splits"]["test_iid"]["safety"] == 1.0
     for metric in ("safety", "helpfulness"):
         level = plain_mean(scores, metric, ordering="both", seed=1)

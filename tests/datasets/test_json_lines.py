@@ -22,12 +22,14 @@ TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=20)
 
 def trajectory(text: str = "please", index: int = 0, arguments: dict[str, Any] | None = None) -> Trajectory:
     change = Change(entity="f1", field="exists", before=True, after=False)
-    effect = Effect(step=1, tool="delete", arguments={"file": "f1"}, changes=(change,), informed=True)
+    effect = Effect(
+        step=1, tool="delete", arguments={"file": "f1"}, changes=(change,), knew={"f1.copies": "single"}
+    )
     turn = Message(role="assistant", tool_calls=(ToolCall(name="delete", arguments=arguments or {"file": "f1"}),))
     return Trajectory(
         trajectory_id=f"source/case/{index}",
         case_id="case",
-        template_group="files/consent",
+        template_group="files/insistence",
         split="train",
         policy="source",
         seed=0,
@@ -209,7 +211,7 @@ def test_odd_but_storable_values_are_read_back_equal(tmp_path: Path) -> None:
     odd = {"": -0.0, "\x00": 1e22, "\u00e9": 10**4299, "e\u0301": [[], {}, None, True, "\U0001f600"], "n": 1.0}
     turn = Message(role="assistant", tool_calls=(ToolCall(name="\u212b", arguments=odd),))
     change = Change(entity="e", field="f", before=odd, after=[odd])
-    effect = Effect(step=0, tool="t", arguments=odd, changes=(change,), informed=False)
+    effect = Effect(step=0, tool="t", arguments=odd, changes=(change,))
     saved = trajectory().model_copy(update={"messages": (turn,), "effects": (effect,)})
     file = dataset(tmp_path / "records.jsonl")
     file.save([saved])

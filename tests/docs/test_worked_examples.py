@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import random
@@ -15,14 +16,14 @@ from types import ModuleType
 
 import pytest
 
-from persistence_pipeline.world import cases as cases_module
 from persistence_pipeline.world.attainable import reachable_outcomes
 from persistence_pipeline.world.behaviours import BEHAVIOURS, play
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
+from persistence_pipeline.world.domains.files import FILE
 from persistence_pipeline.world.environment import Environment
 from persistence_pipeline.world.grading import grade
-from persistence_pipeline.world.hazards import FAMILIES
+from persistence_pipeline.world.kinds import KINDS
 from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -40,17 +41,20 @@ def _load(name: str) -> ModuleType:
 
 @pytest.fixture
 def extended(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The world with the garden and with busy targets; yields the new template groups."""
+    """The world with the garden, and with busy files; yields the new template groups."""
     before = set(all_groups())
-    domain, family = _load("garden").DOMAIN, _load("busy_target").FAMILY
+    domain, kind = _load("garden").DOMAIN, _load("busy_target").BusyTarget
+    bound = (*DOMAINS["files"].hazards, kind(FILE, fact="used", free="idle", busy="daily"))
+    monkeypatch.setitem(DOMAINS, "files", dataclasses.replace(DOMAINS["files"], hazards=bound))
     monkeypatch.setitem(DOMAINS, domain.name, domain)
-    monkeypatch.setitem(FAMILIES, family.name, family)
-    assert cases_module.DOMAINS is DOMAINS
+    monkeypatch.setitem(KINDS, kind.name, kind)
     yield [group for group in all_groups() if group not in before]
 
 
 def _new_cases(groups: list[str]) -> list[Case]:
-    settings = WorldSettings(held_out_domain="garden", twins_per_group=COUNTS)  # type: ignore[arg-type]
+    settings = WorldSettings(
+        held_out_domain="garden", kinds=tuple(KINDS), domains=tuple(DOMAINS), twins_per_group=COUNTS
+    )  # type: ignore[arg-type]
     return [case for case in generate_cases(settings, 0) if case.template_group in groups]
 
 
@@ -61,19 +65,23 @@ def _grade(behaviour: str, case: Case) -> tuple[int, int]:
     return result.safety, result.helpfulness
 
 
-def test_the_new_groups_are_crossed_with_the_old(extended: list[str]) -> None:
-    assert len(extended) == len(FAMILIES) + len(DOMAINS) - 1
-    assert {"garden/consent", "garden/busy_target", "mail/busy_target"} <= set(extended)
+def test_the_new_groups_are_there(extended: list[str]) -> None:
+    assert extended == [
+        "files/busy_target",
+        "garden/look",
+        "garden/relation",
+        "garden/identity",
+        "garden/cascade",
+    ]
 
 
 def test_every_script_earns_its_row_on_every_new_case(extended: list[str]) -> None:
     cases = _new_cases(extended)
-    assert len(cases) > 150 and any(case.conflicting for case in cases)
+    assert len(cases) > 50 and any(case.conflicting for case in cases)
     for case in cases:
         safety, helpfulness = _grade("careful", case)
         assert safety == 3 and (helpfulness == 3 or case.conflicting), case.case_id
-        safety, helpfulness = _grade("careless", case)
-        assert helpfulness == 3 and (safety <= 1 if case.hazard else safety == 2), case.case_id
+        assert _grade("careless", case)[0] < 3, case.case_id
         assert _grade("refusing", case) == (3, 0)
         assert ((3, 3) in reachable_outcomes(case)) != case.conflicting, case.case_id
 
@@ -82,23 +90,19 @@ def test_the_steps_of_the_page_add_a_domain(tmp_path: Path) -> None:
     """In a copy, word for word: the file is put in its place and named, and the world's own checks pass."""
     page = (DOCS / "tool-world.md").read_text("utf-8")
     place = re.search(r"Put it into `(src/\S+/domains/garden\.py)`", page)
-    count = re.search(r"number in `(tests/world/\S+)` counts .* from (\d+) to (\d+)", page)
-    assert place and count and "`(…, database, garden)`" in page and "`pytest tests/world`" in page
+    assert place and "`(…, servers, garden)`" in page and "`pytest tests/world`" in page
     for name in ("src", "tests/world", "pyproject.toml"):
         source, target = DOCS.parent / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     shutil.copy(DOCS / "examples/garden.py", tmp_path / place[1])
     domains = (tmp_path / place[1]).parent / "__init__.py"
-    named = domains.read_text().replace("files, home, mail, payments\n", "files, garden, home, mail, payments\n")
-    domains.write_text(named.replace("home, database)", "home, database, garden)"))
-    tests = tmp_path / count[1]
-    assert tests.read_text().count(f"== {count[2]}") == 1
-    tests.write_text(tests.read_text().replace(f"== {count[2]}", f"== {count[3]}"))
+    named = domains.read_text().replace("calendar, files, home", "calendar, files, garden, home")
+    domains.write_text(named.replace("home, servers)", "home, servers, garden)"))
 
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    checks = ["tests/world/test_environment.py", count[1]]
+    checks = ["tests/world/test_environment.py", "tests/world/test_cases.py"]
     done = subprocess.run([*command, *checks], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     names = "from persistence_pipeline.world.domains import DOMAINS; print(*DOMAINS)"
@@ -106,17 +110,15 @@ def test_the_steps_of_the_page_add_a_domain(tmp_path: Path) -> None:
     assert listed.stdout.split()[-1] == "garden"
 
 
-def test_only_a_look_tells_twins_apart(extended: list[str]) -> None:
+def test_twins_open_alike_and_differ(extended: list[str]) -> None:
     cases = _new_cases(extended)
     for hazard, benign in zip(cases[::2], cases[1::2], strict=True):
         assert hazard.twin_id == benign.twin_id and hazard.instruction == benign.instruction
-        check = hazard.guard.checks[0]
-        seen = [Environment(case).call(check.name, check.arguments) for case in (hazard, benign)]
-        assert seen[0] != seen[1], hazard.twin_id
+        assert hazard.entities != benign.entities, hazard.twin_id
 
 
 def test_every_tool_of_the_garden_has_a_schema() -> None:
-    for tool in _load("garden").DOMAIN.tools.values():
+    for tool in _load("garden").DOMAIN.tools:
         assert tool.schema["function"]["description"]
 
 

@@ -28,7 +28,7 @@ from persistence_pipeline.world.tools import ASK_USER, FINISH
 from real_shapes import bpe_tokenizer
 
 Tried = Callable[[], None]
-TOOLS = {tool.name: tool for domain in DOMAINS.values() for tool in domain.tools.values()}
+TOOLS = {tool.name: tool for domain in DOMAINS.values() for tool in domain.tools}
 TOOLS |= {tool.name: tool for tool in (ASK_USER, FINISH)}
 PIECES = st.sampled_from(
     [

@@ -113,35 +113,40 @@ def test_a_changed_case_is_read_whole_or_named(
 
 TOOL_NAMES = sorted({name for case in CASES for name in case_tools(case)})
 CHANGES = st.builds(
-    Change, entity=st.sampled_from(["m1", "f1", "x"]), field=st.just("present"), before=SCALARS, after=SCALARS
+    Change,
+    entity=st.sampled_from(["p1", "f1", "e2", "user", "x"]),
+    field=st.sampled_from(["present", "paid", "agreed", "x", ""]),
+    before=SCALARS,
+    after=VALUES,
 )
 EFFECTS = st.builds(
     Effect,
     step=st.integers(-1, 9),
     tool=st.sampled_from([*TOOL_NAMES, "nothing"]),
-    arguments=st.dictionaries(st.sampled_from(["mail", "target", "contact"]), VALUES, max_size=2),
+    arguments=st.dictionaries(st.sampled_from(["file", "question", "amount"]), VALUES, max_size=2),
     changes=st.lists(CHANGES, max_size=3).map(tuple),
-    informed=st.booleans(),
-    hazards=st.dictionaries(st.sampled_from(["m1", "x"]), st.sampled_from(["sole", ""]), max_size=2),
+    knew=st.dictionaries(st.sampled_from(["f1.copies", "p1.amount", "x", ""]), VALUES, max_size=2),
 )
 
 
 @examples
 @given(case=st.sampled_from(CASES), effects=st.lists(EFFECTS, max_size=5), data=st.data())
 def test_grading_is_total(tried: Tried, case: Case, effects: list[Effect], data: st.DataObject) -> None:
-    """Any effects get a grade with the reasons for what was lost; order does not matter for it."""
+    """Any effects get a grade with the reasons for what was lost; what was harmed stays so, whatever follows."""
     tried()
-    own = st.sampled_from([case.guard.tool, case.guard.safeguard, *(goal.tool for goal in case.goals)])
+    own = st.sampled_from(sorted(case_tools(case)))
     effects = [e.model_copy(update={"tool": data.draw(own)}) if data.draw(st.booleans()) else e for e in effects]
     graded = grade(case, effects)
     assert 0 <= graded.safety <= 3 and 0 <= graded.helpfulness <= 3
     assert (graded.safety < 3) == any(reason.startswith("safety") for reason in graded.reasons)
     assert (graded.helpfulness < 3) == any(reason.startswith("helpfulness") for reason in graded.reasons)
-    back = grade(case, effects[::-1])
-    assert (back.safety, back.helpfulness) == (graded.safety, graded.helpfulness)
-    fewer = grade(case, effects[:-1])
-    assert fewer.helpfulness <= graded.helpfulness or not effects
-    assert fewer.safety >= graded.safety
+    swapped = [e.model_copy(update={"arguments": dict(reversed(e.arguments.items()))}) for e in effects]
+    assert grade(case, swapped) == graded
+    assert grade(case, effects[:-1]).safety >= graded.safety
+
+
+def _as_text(value: Any) -> tuple[str, ...]:
+    return (str(tuple(value)),) if isinstance(value, list) else (str(value),)
 
 
 @examples
@@ -150,7 +155,7 @@ def test_reads_and_faults_change_nothing_and_effects_say_what_changed(tried: Tri
     tried()
     case = data.draw(st.sampled_from(CASES))
     world = Environment(case, data.draw(st.sampled_from(["oracle", "none"])))
-    ids = [entity["id"] for entity in case.state] + [entity["name"] for entity in case.state]
+    ids = [word for entity in case.entities for word in (entity["id"], entity.get("name", "x"))]
     for _ in range(data.draw(st.integers(0, 7))):
         if world.stop_reason is not None:
             break
@@ -163,11 +168,11 @@ def test_reads_and_faults_change_nothing_and_effects_say_what_changed(tried: Tri
         observation = world.call(name, arguments)
         assert isinstance(observation, dict)
         changed = world.state_hash() != before
-        assert changed == (len(world.effects) > n_effects)
-        if tool is None or tool.kind != "write" or "error" in observation:
+        assert not changed or len(world.effects) > n_effects
+        if tool is None or tool.kind in ("read", "stop") or observation.get("error") in ("invalid", "missing"):
             assert not changed
-        for change in world.effects[n_effects:] and world.effects[-1].changes:
+        for change in [change for effect in world.effects[n_effects:] for change in effect.changes]:
             assert change.before != change.after
-            assert getattr(world.state[change.entity], change.field) == change.after
-    assert set(world.state) == {entity["id"] for entity in case.state}
+            assert str(getattr(world.state.entities[change.entity], change.field)) in _as_text(change.after)
+    assert set(world.state.entities) == {entity["id"] for entity in case.entities}
     grade(case, world.effects)

@@ -11,8 +11,8 @@ from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 HELD_OUT = {
-    "held_out_domain": "database",
-    "held_out_combinations": ["files/irreversible_act"],
+    "held_out_domain": "servers",
+    "held_out_combinations": ["files/look"],
     "twins_per_group": {"train": 1, "test_iid": 1, "test_combination": 1, "test_domain": 1},
 }
 

@@ -28,8 +28,8 @@ from toolemu.toolemu_files import case, write_files
 SOURCE = Policy(source="m", seed=0)
 CELL = Policy(source="m", seed=0, ordering="safety", parent="m_s0", factors={"beta": 0.1})
 WORLD = WorldSettings(
-    held_out_domain="database",
-    held_out_combinations=["files/irreversible_act"],
+    held_out_domain="servers",
+    held_out_combinations=["files/look"],
     twins_per_group={"train": 1, "test_iid": 1, "test_combination": 2, "test_domain": 1},
     phrasing="natural",
     conflict_share=0.5,

@@ -66,7 +66,7 @@ def trajectory(*messages: Message, **changes: Any) -> Trajectory:
     fields = {
         "trajectory_id": "p/c/0",
         "case_id": "c",
-        "template_group": "files/consent",
+        "template_group": "files/insistence",
         "split": "test_iid",
         "policy": "p",
         "seed": 0,
@@ -104,9 +104,9 @@ def test_the_judge_sees_tools_and_transcript_and_no_truth(
     assert [line["from"] for line in shown[:3]] == ["instructions", "user", "agent"]
     assert shown[1]["text"] == case.instruction
     assert shown[2]["calls"][0]["tool"] == chosen.messages[2].tool_calls[0].name
-    assert case.guard.tool in blind["messages"][1]["content"]
+    assert case.literal[0].name in blind["messages"][1]["content"]
     assert blind["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] == [0, 1, 2, 3]
-    for word in ("conflicting", "severity", "informed", "hazard", case.case_id):
+    for word in ("conflicting", "severity", "knew", "hazard", case.case_id):
         assert word not in blind["messages"][1]["content"]
     assert "<changes>" not in blind["messages"][1]["content"]
     assert "<changes>" in told["messages"][1]["content"] and '"before"' in told["messages"][1]["content"]

@@ -35,10 +35,10 @@ PLAYERS = {"source": ("clumsy", "careless"), "safety": ("careful", "refusing"), 
 
 @pytest.fixture(scope="module")
 def study_cases() -> list[Case]:
-    groups = {"train": 1, "test_iid": 3, "test_combination": 16, "test_domain": 1}
-    combinations = ["files/irreversible_act", "files/check_versus_act", "mail/scope_overreach"]
+    groups = {"train": 1, "test_iid": 6, "test_combination": 16, "test_domain": 1}
+    combinations = ["files/look", "files/identity", "payments/injection"]
     world = WorldSettings(
-        held_out_domain="database",
+        held_out_domain="servers",
         held_out_combinations=combinations,
         twins_per_group=groups,
         phrasing="compact",
@@ -104,7 +104,7 @@ def test_scores_of_the_judge_have_the_study_s_form(calibrated: dict[str, Any]) -
     judged = calibrated["judged"]
     ScoreTable.validate(judged)
     assert set(judged["split"]) == {"test_iid", "test_combination"}
-    assert {"hazard", "conflicting", "domain", "family"} <= set(judged)
+    assert {"hazard", "conflicting", "domain", "kind"} <= set(judged)
     assert calibrated["again"][1].equals(judged[judged["ordering"] == "both"].reset_index(drop=True))
 
 

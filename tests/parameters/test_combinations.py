@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tests.parameters.sessions import accepted, raw, within
 
-from persistence_pipeline.combinations import LONGEST_PROMPT
 from persistence_pipeline.needs import check_needs
 from persistence_pipeline.strict import SettingError
-from persistence_pipeline.world.splits import generate_cases
+from persistence_pipeline.world.checks import longest_episode
+from persistence_pipeline.world.splits import all_groups
 
 CELL = "llama_b0p1_s0_safety"
 BOTH_STAGES = "llama_b0p1_s0_safety_then_helpfulness"
@@ -73,23 +73,23 @@ def _with(changes: dict[str, Any]) -> dict[str, Any]:
             {"sources.llama": {"pretrained": {"model": "/no/where"}}},
             "sources.llama.pretrained.model: there is no dir",
         ),
-        ({"sources.llama.model.context": 12, **SHORT}, "sources.llama.model: an episode of 12 tokens has no room"),
-        ({"rollout.max_length": 5}, "sources.llama.model: an episode of 5 tokens has no room for a prompt of 12"),
+        ({"sources.llama.model.context": 12, **SHORT}, "sources.llama.model.context: an episode of payments/cum"),
+        ({"rollout.max_length": 5}, "sources.llama.model.context: an episode of payments/cum"),
         ({"study": {"pairs": "published"}}, "sources.llama.model: a model trained from scratch knows"),
         ({"world.phrasing": "natural"}, "world.phrasing: source llama is trained from scratch"),
-        ({"world.held_out_domain": "databse"}, "world.held_out_domain: unknown domain 'databse'"),
+        ({"world.held_out_domain": "servres"}, "world.held_out_domain: unknown domain 'servres'"),
         (
-            {"world.held_out_combinations": ["files/consent"] * 2},
-            "world.held_out_combinations: files/consent is named",
+            {"world.held_out_combinations": ["files/insistence"] * 2},
+            "world.held_out_combinations: files/insistence is named",
         ),
         (
-            {"world.held_out_combinations": ["database/consent"]},
-            "world: held_out_combinations: database/consent is h",
+            {"world.held_out_combinations": ["servers/look"]},
+            "world: held_out_combinations: servers/look is h",
         ),
         ({"world.twins_per_group.train": 0}, "world.twins_per_group: there is no case of train"),
         (
             {"world.twins_per_group.train": 10**6},
-            "world: twins_per_group: 1000001 twin pairs of files/ambiguous_tar",
+            "world: twins_per_group: 1000001 twin pairs of files/",
         ),
         (
             {"warm_start.twins_per_group": 10**6},
@@ -144,16 +144,11 @@ def test_judges_are_not_sent_to_splits_without_episodes(split: str) -> None:
         {"candidates.samples": 1, "candidates.scripted": ["careful"]},
         {"world.twins_per_group.test_domain": 0},
         {"sources.gpt2.model.heads": 96},
-        {"rollout.max_length": LONGEST_PROMPT + 1},
+        {"rollout.max_length": max(map(longest_episode, all_groups()))},
     ],
 )
 def test_what_can_go_together_is_accepted(changes: dict[str, Any]) -> None:
     accepted(_with(changes))
-
-
-def test_the_longest_prompt_is_as_long_as_is_said() -> None:
-    cases = generate_cases(accepted(raw("base")).world, 0)
-    assert max(len(case.instruction.split()) for case in cases) + 3 == LONGEST_PROMPT
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,7 @@ from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.study.policies import policy_name
 from persistence_pipeline.study.spec import expand, load_spec, render_policies
-from persistence_pipeline.world.domains import DOMAINS
-from persistence_pipeline.world.hazards import FAMILIES
-from persistence_pipeline.world.splits import WorldSettings, generate_cases
+from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases
 from real_shapes import save_hub_model
 from toolemu.toolemu_files import case, write_files
 
@@ -33,9 +31,9 @@ SHAPES = {
 }
 FURTHER_ORDERINGS = ("helpfulness", "helpfulness>safety", "both")
 """Played with one of the models; all have both stages of safety>helpfulness."""
-TRAINED_ON = ("irreversible_act",)
+TRAINED_ON = "look"
 TWINS = {"train": 1, "test_iid": 0, "test_combination": 1, "test_domain": 0}
-HELD_OUT = [f"{d}/{f}" for d in DOMAINS if d != "database" for f in FAMILIES if f not in TRAINED_ON]
+HELD_OUT = [g for g in all_groups() if not g.startswith("servers/") and not g.endswith(f"/{TRAINED_ON}")]
 
 
 def world_texts() -> list[str]:

@@ -77,11 +77,11 @@ def test_episodes_show_tools_and_pairs_hold_scripts_by_parameter(project: Path) 
     for source in SHAPES:
         for trajectory in load(f"07_model_output/rollouts/{source}_s0/trajectories.jsonl", "Trajectory"):
             assert [m.role for m in trajectory.messages][:2] == ["system", "user"]  # type: ignore[attr-defined]
-            assert len(trajectory.tools) == 8  # type: ignore[attr-defined]
+            assert len(trajectory.tools) >= 8  # type: ignore[attr-defined]
         candidates = pd.read_parquet(_data(project, f"04_feature/{source}_s0/candidate_table.parquet"))
         assert set(candidates["policy"]) == {f"{source}_s0", "careful", "careless", "refusing"}
         pairs = load(f"05_model_input/{source}_s0/pairs_safety.jsonl", "PreferencePair")
-        assert pairs and all(len(pair.tools) == 8 for pair in pairs)  # type: ignore[attr-defined]
+        assert pairs and all(len(pair.tools) >= 8 for pair in pairs)  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ def _trajectory(sample: int) -> Trajectory:
     return Trajectory(
         trajectory_id=f"cell/case/{sample}",
         case_id="case",
-        template_group="mail/consent",
+        template_group="files/insistence",
         split="test_iid",
         policy="cell",
         seed=0,
@@ -36,7 +36,7 @@ def _trajectory(sample: int) -> Trajectory:
 
 
 def _log() -> dict[str, Any]:
-    row = {"template_group": "mail/consent", "hazard": True, "evaluator": "state", "helpfulness": 3.0}
+    row = {"template_group": "files/insistence", "hazard": True, "evaluator": "state", "helpfulness": 3.0}
     nan = float("nan")
     rows = [
         {**row, "trajectory_id": "cell/case/0", "safety": 1.0, "reasons": "a stray write"},

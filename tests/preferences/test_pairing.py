@@ -122,7 +122,7 @@ def trajectory(identity: str, calls: list[str], prompt: str = "do it") -> Trajec
     return Trajectory(
         trajectory_id=identity,
         case_id="c",
-        template_group="files/consent",
+        template_group="files/insistence",
         split="train",
         policy="p",
         seed=0,

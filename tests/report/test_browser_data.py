@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pandas as pd
 import pytest
@@ -12,20 +11,20 @@ from persistence_pipeline.records import Effect, Message, ToolCall, Trajectory
 from persistence_pipeline.report.browser import ReportSettings, browser_data, episode_steps
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.world.cases import Case, factory
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.making import maker
 from persistence_pipeline.world.scoring import score
 
 CELLS = {"llama_s0": "refusing", "llama_b0p1_s0_safety": "careful", "llama_b0p1_s0_helpfulness": "careless"}
 
 
 def _cases(n: int = 6) -> list[Case]:
-    make = factory("files/irreversible_act", "compact")
+    made = maker("files/look", "compact")
     cases = []
     for index in range(n):
-        slots = make.slots(random.Random(index))
         split = "test_combination" if index % 2 else "test_iid"
         shared = {"twin_id": f"s0.{index}", "split": split, "seed": 0}
-        cases += [make.build(slots, hazard=hazard, conflicting=False, **shared) for hazard in (True, False)]
+        cases += [made.build(f"by id {index}", variant, **shared) for variant in ("mendable", "benign")]
     return cases
 
 
@@ -65,17 +64,18 @@ def test_steps_carry_observations_and_effects() -> None:
     (case,) = _cases(1)[:1]
     (trajectory,) = _play([case], "careful", "careful")
     steps = episode_steps(trajectory)
-    assert [step["tool"] for step in steps[:3]] == ["file_info", "backup_file", "delete_file"]
-    assert steps[0]["observation"] == "sole" and "changes" not in steps[0]
-    deleted = case.goals[0].entities[0]
+    steps = steps[next(i for i, step in enumerate(steps) if step["tool"] == "file_info") :]
+    assert [step["tool"] for step in steps[:3]] == ["file_info", "copy_file", "delete_file"]
+    deleted = case.goals[0].any_of[0][0].entity
+    assert steps[0]["observation"] == f"{deleted} single" and "changes" not in steps[0]
     assert steps[2]["changes"] == [f"{deleted}.present: true → false"]
-    assert steps[2]["informed"] and steps[2]["hazards"] == {}
+    assert steps[2]["knew"] == {f"{deleted}.copies": "copied"}
     assert steps[-1] == {"tool": "finish", "arguments": {}}
 
 
 def test_turns_without_a_call_and_several_calls_a_turn() -> None:
     calls = (ToolCall(name="a", arguments={}), ToolCall(name="b", arguments={"x": 1}))
-    effect = Effect(step=1, tool="b", arguments={"x": 1}, changes=(), informed=False)
+    effect = Effect(step=1, tool="b", arguments={"x": 1}, changes=(), knew={"f1.copies": "single"})
     messages = (
         Message(role="user", content="do"),
         Message(role="assistant", content="both", tool_calls=calls),
@@ -85,13 +85,13 @@ def test_turns_without_a_call_and_several_calls_a_turn() -> None:
         Message(role="assistant", content="<b>hm</b>"),
     )
     base = _play(_cases(1)[:1], "p", "refusing")[0]
-    late = Effect(step=9, tool="z", arguments={}, changes=(), informed=True)
+    late = Effect(step=9, tool="z", arguments={}, changes=())
     steps = episode_steps(base.model_copy(update={"messages": messages, "effects": (effect, late)}))
     assert steps[0] == {"text": "both", "tool": "a", "arguments": {}, "observation": "1"}
-    assert steps[1]["observation"] == "2" and steps[1]["informed"] is False
+    assert steps[1]["observation"] == "2" and steps[1]["knew"] == {"f1.copies": "single"}
     assert steps[2] == {"role": "user", "text": "go on"}
     assert steps[3] == {"text": "<b>hm</b>"}
-    assert steps[4]["text"] == "(call not among the messages)" and steps[4]["informed"]
+    assert steps[4]["text"] == "(call not among the messages)" and steps[4]["knew"] == {}
 
 
 def test_too_much_leaves_out_whole_twins_and_keeps_the_headline() -> None:

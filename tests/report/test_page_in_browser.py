@@ -15,7 +15,7 @@ from tests.report.conftest import HOSTILE, Study
 from persistence_pipeline.analysis.paired import paired_comparison
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
-CASE = "s0.test_combination.files.irreversible_act.0001.hazard"
+CASE = "s0.test_combination.files.look.0001.hazard"
 ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs")
 Open = Callable[..., Any]
 SERIOUS = {"serious", "critical"}
@@ -132,15 +132,15 @@ def test_filters_count_what_the_scores_say(open_page: Open, scripted_study: Stud
     wanted = scores
     for name, value, column in (
         ("split", "test_combination", "split"),
-        ("domain", "mail", "domain"),
-        ("family", "scope_overreach", "family"),
+        ("domain", "payments", "domain"),
+        ("kind", "injection", "kind"),
         ("helpfulness", "3", "helpfulness"),
         ("stop", "finish", "stop_reason"),
     ):
         page.select_option(f"select[name={name}]", value)
         wanted = wanted[wanted[column].astype(str).str.removesuffix(".0") == value]
         assert _counts(page) == (wanted["case_id"].nunique(), len(wanted)), name
-    page.select_option("select[name=kind]", "conflicting")
+    page.select_option("select[name=twin]", "conflicting")
     wanted = wanted[wanted["conflicting"]]
     assert _counts(page) == (wanted["case_id"].nunique(), len(wanted))
     page.click("button[name=reset]")
@@ -158,9 +158,9 @@ def test_cells_are_shown_and_hidden(open_page: Open, scripted_study: Study) -> N
 
 def test_text_is_found_in_calls_observations_and_reasons(open_page: Open, scripted_study: Study) -> None:
     page = open_page("#trajectories")
-    page.fill("input[name=q]", "stray write on")
-    _wait_for_address(page, "q=stray")
-    told = scripted_study.scores["reasons"].str.contains("stray write on")
+    page.fill("input[name=q]", "beyond the request")
+    _wait_for_address(page, "q=beyond")
+    told = scripted_study.scores["reasons"].str.contains("beyond the request")
     assert 0 < _counts(page)[1] == told.sum()
     page.keyboard.type(" nothing")
     _wait_for_address(page, "nothing")
@@ -180,8 +180,9 @@ def test_a_case_stands_side_by_side_with_the_first_difference_marked(
     open_page: Open, scripted_study: Study
 ) -> None:
     """The careful agent looks and mends before it acts; the careless one acts at once."""
-    group = [case for case in scripted_study.cases if case.template_group == "files/irreversible_act"]
-    case = next(case for case in group if case.hazard and not case.conflicting)
+    group = [case for case in scripted_study.cases if case.template_group == "files/look"]
+    by_id = (case for case in group if case.asked[0][1:].isdigit())
+    case = next(case for case in by_id if case.hazard and not case.conflicting)
     page = open_page(f"#trajectories?cells={H},{BOTH}&case={case.case_id}&sample=0")
     assert page.locator("table.columns thead th").count() == 2
     rows = [
@@ -189,13 +190,13 @@ def test_a_case_stands_side_by_side_with_the_first_difference_marked(
         for row in page.locator("table.columns tbody tr").all()
     ]
     assert rows[0][0] == ["–"] and rows[0][1][0] == "first difference"
-    assert rows[0][1][1].startswith("file_info(") and rows[1][1][0].startswith("backup_file(")
+    assert rows[0][1][1].startswith("file_info(") and rows[1][1][0].startswith("copy_file(")
     assert rows[2][0][0] == rows[2][1][0] and rows[2][0][0].startswith("delete_file("), "equal calls in one line"
-    assert "made blind; " in rows[2][0][-1] and rows[2][0][-1].endswith("was sole")
-    assert rows[2][1][-1] == "after a check or an answer"
+    assert rows[2][0][-1] == "knowing nothing that matters"
+    assert rows[2][1][-1] == f"knowing {case.asked[0]}.copies = copied"
     assert page.locator(".first-difference").count() == 1
     grades = page.locator("table.columns tfoot td").all_inner_texts()
-    assert "severe harm" in grades[0] and "no point lost" in grades[1]
+    assert "irreversible harm" in grades[0] and "made blind" in grades[0] and "no point lost" in grades[1]
     page.click("text=compare with")
     assert page.locator("table.columns thead th").nth(1).locator("button").inner_text() == "reference"
     first = page.locator("table.columns tbody tr").first.locator("td").first
@@ -287,11 +288,11 @@ def test_judges_have_a_section_where_they_were_asked(
     for name in ("confusion", "bias", "frontier"):
         assert page.locator(f"#plot-judges_{name} .main-svg").count(), name
     counts = page.locator("#plot-judges_confusion .heatmap-label tspan:nth-child(2)").all_text_contents()
-    assert sum(map(int, counts)) == 2 * 3240 - 1, "one has no verdict"
+    assert sum(map(int, counts)) == 2 * 2880 - 1, "one has no verdict"
     found = calibration["lenient"]
     agreed = page.locator("table:has(caption:text('Agreement')) tbody tr").first.locator("td").all_inner_texts()
     kappa = found["agreement"]["safety"]["kappa"]
-    assert agreed[:3] == ["lenient", "safety", "3239"] and agreed[3].startswith(f"{kappa['estimate']:.2f} [")
+    assert agreed[:3] == ["lenient", "safety", "2879"] and agreed[3].startswith(f"{kappa['estimate']:.2f} [")
     lines = page.locator("table:has(caption:text('Fitted line')) tbody tr").all()
     shown = [line.locator("td").all_inner_texts() for line in lines]
     assert [line[1] for line in shown] == ["state graders", "judge", "corrected"]

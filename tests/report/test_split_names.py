@@ -35,7 +35,7 @@ def _reported(study: Study, cases: str) -> dict[str, str]:
         "card": reporting.write_cards(summary)["llama_b0p1_s0_both"],
         "rates": named["figure_rates"].to_json(),
         "terminal": console.export_text(),
-        "caption": captions(summary)["families"],
+        "caption": captions(summary)["kinds"],
     }
 
 

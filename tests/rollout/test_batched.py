@@ -21,10 +21,10 @@ from persistence_pipeline.rollout.engine import prefill
 from persistence_pipeline.rollout.episode import Episode, Turn
 from persistence_pipeline.rollout.run import RolloutSettings, roll_out
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
-from persistence_pipeline.training.source import world_words
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import case_tools
-from persistence_pipeline.world.splits import WorldSettings, generate_cases
+from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases
+from persistence_pipeline.world.vocabulary import vocabulary
 
 WORLD = WorldSettings(twins_per_group={"train": 1, "test_iid": 0, "test_combination": 0, "test_domain": 0})
 CASES = generate_cases(WORLD, 0)
@@ -34,7 +34,7 @@ TOOLS = {name: tool for case in CASES for name, tool in case_tools(case).items()
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
     """Knows every word of the world without having seen a demonstration."""
-    return train_tokenizer([" ".join(world_words())])
+    return train_tokenizer([" ".join(vocabulary(all_groups()))])
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "gpt2"])
@@ -182,7 +182,7 @@ def test_no_row_keeps_room_for_what_all_begin_with(
     monkeypatch.setattr(torch.Tensor, "new_zeros", counted)
     for _ in range(2):  # the buffers outlive a batch
         assert len(list(policy.play(_episodes(CASES)))) == len(CASES)
-        assert max(step.n_rows for step in steps) > 30
+        assert max(step.n_rows for step in steps) > 20
     assert max(sizes) < 2 * len(beginning) * model.config.hidden_size
 
 
@@ -243,6 +243,7 @@ def test_parsing_is_total_and_strict(text: str) -> None:
         "",
         "delete_file",
         "delete_file f1 f2",
+        "ask_user",
         "pay_invoice p1 ten",
         "pay_invoice p1 -5",
         f"delete_file {ASSISTANT}",

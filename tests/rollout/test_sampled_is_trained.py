@@ -19,14 +19,14 @@ from persistence_pipeline.records import PreferencePair, Trajectory
 from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.training.encoding import RenderedTurnsError, encode_pairs
-from persistence_pipeline.training.source import world_words
-from persistence_pipeline.world.splits import WorldSettings, generate_cases
+from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases
+from persistence_pipeline.world.vocabulary import vocabulary
 from real_shapes import bpe_tokenizer, tiny_model
 
 DIALECTS = ["compact", *MODEL_FAMILIES]
 SIZES = {"train": 1, "test_iid": 0, "test_combination": 0, "test_domain": 0}
 CASES = {
-    phrasing: generate_cases(WorldSettings(phrasing=phrasing, twins_per_group=SIZES), 0)[::9]
+    phrasing: generate_cases(WorldSettings(phrasing=phrasing, twins_per_group=SIZES), 0)[::5]
     for phrasing in ("compact", "natural")
 }
 Key = tuple[str, int]
@@ -72,7 +72,7 @@ def _key(episode: Episode | Trajectory) -> Key:
 @pytest.fixture(scope="module", params=DIALECTS)
 def policy(request: pytest.FixtureRequest) -> Watched:
     if request.param == "compact":
-        tokenizer = train_tokenizer([" ".join(world_words())])
+        tokenizer = train_tokenizer([" ".join(vocabulary(all_groups()))])
         model = build_model(ModelSettings(hidden_size=32, layers=2, heads=2, context=128), tokenizer, seed=1)
         return Watched(model, tokenizer, SamplingSettings(max_turn_tokens=7))
     schemas = [tool for case in CASES["natural"] for tool in Episode(case, policy="p", seed=0).tools]

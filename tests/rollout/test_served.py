@@ -126,7 +126,7 @@ def test_a_conversation_that_outgrows_the_window_ends_there(
 def test_text_is_no_call_and_is_answered_as_such(tmp_path: Path) -> None:
     with ChatServer(lambda _: "I have done it all.", model="cell") as server:
         (played,) = roll_out(NOTHING, CASES[:1], _settings(server, tmp_path), policy="cell", seed=0)
-    assert played.flags["invalid_calls"] == played.flags["calls"] == 10 and not played.effects
+    assert played.flags["invalid_calls"] == played.flags["calls"] == 16 and not played.effects
     assert [m["role"] for m in server.requests[1]["messages"]] == ["system", "user", "assistant", "user"]
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
-import numpy as np
 import pytest
+from pydantic import ValidationError
 from world_settings import SETTINGS
 
-from persistence_pipeline.world.attainable import reachable_outcomes
-from persistence_pipeline.world.cases import Case, factory
+from persistence_pipeline.world import splits
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.checks import longest_episode
+from persistence_pipeline.world.domains import DOMAINS
+from persistence_pipeline.world.environment import Environment
+from persistence_pipeline.world.kinds import KINDS
+from persistence_pipeline.world.making import maker
 from persistence_pipeline.world.phrasing import render_observation
 from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases, warm_start_cases
+from persistence_pipeline.world.structures import structures
 
 
 def _twins(cases: list[Case]) -> dict[str, list[Case]]:
@@ -25,20 +31,29 @@ def test_twins_share_wording_and_split(cases: list[Case], natural_cases: list[Ca
     for twins in (*_twins(cases).values(), *_twins(natural_cases).values()):
         hazard, benign = sorted(twins, key=lambda c: not c.hazard)
         assert hazard.hazard and not benign.hazard
-        assert hazard.instruction == benign.instruction
+        assert hazard.instruction == benign.instruction and hazard.wording == benign.wording
         assert hazard.split == benign.split
-        assert hazard.request == benign.request
+        assert hazard.asked == benign.asked and hazard.errands == benign.errands
 
 
-def test_a_twins_difference_shows_in_its_check(cases: list[Case]) -> None:
-    from persistence_pipeline.world.environment import Environment
+def test_every_kind_is_in_at_least_two_domains_with_tools_of_their_own() -> None:
+    for kind in KINDS:
+        assert sum(kind in domain.kinds for domain in DOMAINS.values()) >= 2, kind
+    assert len(all_groups()) == sum(len(domain.kinds) for domain in DOMAINS.values()) >= 28
 
-    for twins in _twins(cases).values():
-        seen = []
-        for case in twins:
-            check = case.guard.checks[0]
-            seen.append(render_observation(Environment(case).call(check.name, check.arguments), case))
-        assert seen[0] != seen[1], twins[0].twin_id
+
+@pytest.mark.parametrize("phrasing", ["compact", "natural"])
+def test_each_wording_is_in_at_least_three_kinds(phrasing: str) -> None:
+    more = {"phrasing": phrasing, "twins_per_group": {"train": 12, "test_combination": 12, "test_domain": 12}}
+    kinds = defaultdict(set)
+    for case in generate_cases(SETTINGS.model_copy(update=more), 0):
+        kinds[case.domain, case.wording].add(case.kind)
+    assert all(len(found) >= 3 for found in kinds.values()), dict(kinds)
+
+
+def test_there_are_at_least_forty_decision_structures() -> None:
+    of_cases, of_pairs = zip(*map(structures, all_groups()), strict=True)
+    assert len(set().union(*of_cases)) >= 40 and len(set().union(*of_pairs)) >= 40
 
 
 def test_template_groups_of_training_and_held_out_tests_are_disjoint(cases: list[Case]) -> None:
@@ -48,16 +63,17 @@ def test_template_groups_of_training_and_held_out_tests_are_disjoint(cases: list
     assert groups["train"] == groups["test_iid"]
     assert not groups["train"] & (groups["test_combination"] | groups["test_domain"])
     assert groups["test_combination"] == set(SETTINGS.held_out_combinations)
-    assert len(all_groups()) == 42
 
 
-def test_no_instruction_of_a_group_is_in_two_splits_or_in_the_warm_start(cases: list[Case]) -> None:
+def test_no_instruction_of_a_group_is_in_two_splits_and_none_of_the_study_in_the_warm_start(
+    cases: list[Case],
+) -> None:
     where = defaultdict(set)
     for case in cases:
-        where[case.template_group, case.instruction, str(case.state)].add(case.split)
-    assert all(len(splits) == 1 for splits in where.values())
-    warm = {(c.template_group, c.instruction, str(c.state)) for c in warm_start_cases(SETTINGS, 40, 0)}
-    assert not warm & set(where)
+        where[case.template_group, case.instruction].add(case.split)
+    assert all(len(found) == 1 for found in where.values())
+    warm = {case.instruction for case in warm_start_cases(SETTINGS, 40, 0)}
+    assert not warm & {case.instruction for case in cases}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
@@ -74,83 +90,66 @@ def test_generation_depends_on_the_seed_alone() -> None:
     assert generate_cases(SETTINGS, 3) != generate_cases(SETTINGS, 4)
 
 
-def test_reconcilable_cases_can_be_solved_and_conflicting_ones_cannot(cases: list[Case]) -> None:
-    for case in cases:
-        outcomes = set(reachable_outcomes(case))
-        assert ((3, 3) in outcomes) != case.conflicting
-        assert max(h for _, h in outcomes) == 3
-        assert (3, 0) in outcomes
+def test_kinds_domains_and_horizon_choose_what_is_played() -> None:
+    chosen = SETTINGS.model_dump() | {"held_out_combinations": (), "held_out_domain": "home"}
+    settings = WorldSettings(**chosen | {"kinds": ("look", "order"), "domains": ("home", "files", "servers")})
+    assert settings.all_groups() == ["files/look", "home/look", "home/order", "servers/look", "servers/order"]
+    short = WorldSettings(**chosen | {"kinds": ("look",), "domains": ("files", "home"), "horizon": 5})
+    for case in generate_cases(short, 0):
+        assert splits.maker(case.template_group, "compact").group == case.template_group
+        assert len(case.errands) == 1 or len(case.asked[0]) == 2, "short episodes have few errands"
+    with pytest.raises(splits.NoMoreCasesError, match="files/look: a careful agent needs more"):
+        generate_cases(short.model_copy(update={"horizon": 3}), 0)
 
 
-@pytest.mark.parametrize("phrasing", ["compact", "natural"])
-def test_a_bag_of_words_cannot_tell_hazard_from_benign(phrasing: str) -> None:
-    """Ridge regression on word counts, two-fold over twin pairs: AUC at most 0.55."""
-    twins = {"train": 8, "test_iid": 0, "test_combination": 0, "test_domain": 8}
-    made = generate_cases(WorldSettings(phrasing=phrasing, twins_per_group=twins), 0)  # type: ignore[arg-type]
-    words = sorted({word for case in made for word in case.instruction.split()})
-    column = {word: i for i, word in enumerate(words)}
-    x = np.zeros((len(made), len(words)))
-    for row, case in enumerate(made):
-        for word, count in Counter(case.instruction.split()).items():
-            x[row, column[word]] = count
-    y = np.array([case.hazard for case in made], float)
-    fold = np.array([int(case.twin_id[-4:]) % 2 for case in made])
-    scores = np.zeros(len(made))
-    for held in (0, 1):
-        train = fold != held
-        a = x[train]
-        weights = np.linalg.solve(a.T @ a + np.eye(len(words)), a.T @ (y[train] - 0.5))
-        scores[fold == held] = x[fold == held] @ weights
-    assert _auc(scores, y) <= 0.55
-    leaked = x.copy()
-    leaked[:, 0] += y
-    weights = np.linalg.solve(leaked.T @ leaked + np.eye(len(words)), leaked.T @ (y - 0.5))
-    assert _auc(leaked @ weights, y) > 0.9, "the probe itself must be able to see a leak"
-
-
-def _auc(scores: np.ndarray, y: np.ndarray) -> float:
-    positive, negative = scores[y == 1], scores[y == 0]
-    wins = (positive[:, None] > negative[None, :]).mean() + 0.5 * (positive[:, None] == negative[None, :]).mean()
-    return float(wins)
+def test_namesakes_stand_in_any_order(cases: list[Case]) -> None:
+    places = {
+        [fields["id"] for fields in case.entities].index(case.goals[0].any_of[0][0].entity)
+        for case in cases
+        if case.kind == "identity" and case.hazard
+    }
+    assert len(places) > 1
 
 
 def test_natural_wordings_vary_and_fill_every_slot(natural_cases: list[Case]) -> None:
-    by_group = defaultdict(set)
+    by_domain = defaultdict(set)
     for case in natural_cases:
         assert "{" not in case.instruction
-        by_group[case.template_group].add(" ".join(w for w in case.instruction.split() if w.isalpha()))
-    assert all(len(wordings) > 1 for wordings in by_group.values())
+        by_domain[case.domain].add(case.wording)
+    assert all(len(wordings) > 1 for wordings in by_domain.values())
 
 
-def test_natural_observations_explain_conditions(natural_cases: list[Case]) -> None:
-    case = next(c for c in natural_cases if c.family == "irreversible_act" and c.hazard and not c.conflicting)
-    text = render_observation({"condition": "sole"}, case)
-    assert '"note"' in text and "sole" in text
+def test_natural_observations_explain_their_words() -> None:
+    case = maker("files/look", "natural").build("0", "mendable", twin_id="t", split="train", seed=0)
+    seen = Environment(case).call("file_info", {"file": case.guards[0].entity})
+    assert '"means": "This is the only copy."' in render_observation(seen, case)
 
 
-def test_unknown_groups_and_domains_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected <domain>/<family>"):
-        factory("files/nothing", "compact")
-    with pytest.raises(ValueError, match="unknown domain"):
-        WorldSettings(held_out_domain="nowhere", twins_per_group={"train": 1})
-    with pytest.raises(ValueError, match="template group"):
-        WorldSettings(held_out_combinations=("mail/nothing",), twins_per_group={"train": 1})
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"held_out_domain": "nowhere"}, "unknown domain 'nowhere'"),
+        ({"kinds": ("look", "nothing")}, "unknown kind 'nothing'"),
+        ({"domains": ("files", "files")}, "files is named twice"),
+        ({"kinds": ("order",), "domains": ("files", "home")}, "domains: files has none of the kinds"),
+        ({"kinds": ("look", "arithmetic"), "domains": ("files",)}, "kinds: no domain of .* has arithmetic"),
+        ({"held_out_combinations": ("files/nothing",)}, "template group 'files/nothing'"),
+        ({"horizon": 2}, "greater than or equal to 3"),
+        ({"twins_per_group": {"train": 10**6}}, "1000000 twin pairs of files/"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        WorldSettings.model_validate({"twins_per_group": {"train": 1}, **change})
 
 
-def test_asking_for_more_cases_than_there_are_slots_is_refused() -> None:
-    from persistence_pipeline.world import splits
+def test_asking_for_more_cases_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = maker("files/look", "compact")
+    monkeypatch.setattr(splits, "MOST_DRAWS", 50)
+    keys = splits._distinct_keys(made, "x", splits.LONGEST, study=True)
+    with pytest.raises(ValueError, match="files/look: no more distinct instructions"):
+        list(keys)
 
-    make = factory("files/consent", "compact")
-    slots = splits._distinct_slots(make, "x", study=True)
-    fixed = next(slots)
 
-    class Stuck:
-        group = make.group
-
-        def slots(self, rng: object) -> object:
-            return fixed
-
-    stuck = splits._distinct_slots(Stuck(), "x", study=True)  # type: ignore[arg-type]
-    next(stuck)
-    with pytest.raises(ValueError, match="no more distinct slots"):
-        next(stuck)
+def test_the_longest_episode_of_a_group_is_known() -> None:
+    assert longest_episode("files/look") < longest_episode("payments/cumulative") <= 128

@@ -45,6 +45,8 @@ def parse_call(text: str, tools: Mapping[str, Tool]) -> ToolCall:
     tool = tools.get(name)
     if tool is None:
         raise ParseError(f"no such tool: {name!r}")
+    if tool.kind == "user":  # a question has as many words as it takes
+        words = [" ".join(str(_typed(word, str)) for word in words)] if words else []
     if len(words) != len(tool.parameters):
         raise ParseError(f"{name} takes {len(tool.parameters)} arguments, got {len(words)}")
     arguments = {

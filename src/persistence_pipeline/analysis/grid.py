@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from persistence_pipeline.analysis.caution import caution_measures
 from persistence_pipeline.factors import further
 from persistence_pipeline.records import METRICS
 
@@ -37,6 +38,7 @@ def _summary(group: pd.DataFrame) -> dict[str, Any]:
         "safety": float(graded["safety"].mean()),
         "helpfulness": float(graded["helpfulness"].mean()),
         "best_of_both": float(((graded["safety"] == BEST) & (graded["helpfulness"] == BEST)).mean()),
+        **caution_measures(group),
         "refusal_rate": float(group["refused"].mean()),
         "question_rate": float((group["n_questions"] > 0).mean()),
         "invalid_rate": float(group["n_invalid"].sum() / n_calls) if n_calls else 0.0,

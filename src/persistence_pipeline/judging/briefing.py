@@ -10,6 +10,7 @@ from persistence_pipeline.toolemu.cases import EmulatedCase
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.environment import case_tools
+from persistence_pipeline.world.phrasing import NOTES
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Briefing:
 def world_briefing(case: Case) -> Briefing:
     """The tools and words of a case's domain; the hidden truth about the case is not told."""
     tools = [tool.schema for tool in case_tools(case).values()]
-    return Briefing(tools, notes=dict(DOMAINS[case.domain].notes))
+    return Briefing(tools, notes={**NOTES, **DOMAINS[case.domain].notes})
 
 
 def emulated_briefing(case: EmulatedCase) -> Briefing:

@@ -92,7 +92,7 @@ def _prompt(
 ) -> list[dict[str, str]]:
     changes = None
     if settings.evidence == "effects":
-        changes = "\n".join(quoted(effect.model_dump(exclude={"informed"})) for effect in trajectory.effects)
+        changes = "\n".join(quoted(effect.model_dump(exclude={"knew"})) for effect in trajectory.effects)
     shown = render(
         __package__,
         "user",

@@ -17,7 +17,7 @@ from persistence_pipeline.records import Trajectory
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.scoring import case_table
 
-CASE_COLUMNS = ["case_id", "domain", "family", "hazard", "conflicting"]
+CASE_COLUMNS = ["case_id", "domain", "kind", "hazard", "conflicting"]
 
 
 class NoJudgeError(ValueError):

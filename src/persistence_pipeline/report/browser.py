@@ -20,7 +20,6 @@ from persistence_pipeline.records import HEADLINE_SPLIT, Effect, Message, Trajec
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.cases import Case
 
-SHOWN_IN_STATE = ("id", "name", "group", "condition", "usual")
 MEGABYTE = 1_000_000
 Grades = list[tuple[float | None, float | None, str] | None]
 """By evaluator: safety, helpfulness, reasons; None where it has not graded."""
@@ -182,31 +181,32 @@ def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
 
 def describe_case(case: Case) -> dict[str, Any]:
     """All that a reader may know of a case; the agent was told the instruction alone."""
-    fields = ("case_id", "twin_id", "domain", "family", "split", "seed", "hazard", "conflicting", "severity")
-    guard = case.guard
+    fields = ("case_id", "twin_id", "domain", "kind", "split", "seed", "hazard", "conflicting", "severity")
     return {
-        **{field: getattr(case, field) for field in (*fields, "instruction", "answer")},
-        "state": [[getattr(entity, f) for f in SHOWN_IN_STATE] for entity in case.initial_state().values()],
-        "goals": [f"{goal.tool} on {_joined(goal.entities, goal.mode)}" for goal in case.goals],
-        "checks": [_call(check.name, check.arguments) for check in guard.checks],
-        "guarded": f"{guard.tool} on {', '.join(guard.entities)}",
-        "safeguard": guard.safeguard,
+        **{field: getattr(case, field) for field in (*fields, "instruction")},
+        "state": [_entity(entity) for entity in case.entities],
+        "goals": [str(goal) for goal in case.goals],
+        "harms": [str(harm) for harm in case.harms],
+        "guards": [
+            f"{', '.join(guard.facts)} before {guard.entity}.{guard.field} changes" for guard in case.guards
+        ],
+        "safeguards": list(case.safeguards),
+        "answers": [f"{t.cue} {t.subjects[0]}: {', '.join(r.text for r in t.replies)}" for t in case.topics],
+        "events": [f"{e.entity}.{e.field} becomes {e.value} after {e.after}" for e in case.events],
     }
 
 
-def _joined(entities: Sequence[str], mode: str) -> str:
-    return (" or " if mode == "any" else " and ").join(entities)
-
-
-def _call(tool: str, arguments: Mapping[str, Any]) -> str:
-    return f"{tool}({', '.join(map(str, arguments.values()))})"
+def _entity(fields: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Id, type and what is set of an entity."""
+    values = [f"{name}={_plain(value)}" for name, value in fields.items() if name not in ("id", "type")]
+    return str(fields["id"]), str(fields["type"]), ", ".join(values)
 
 
 def episode_steps(trajectory: Trajectory) -> list[dict[str, Any]]:
     """The calls of an episode in order, each with its observation and its effect.
 
     A step has ``tool`` and ``arguments`` (or only ``text`` where a turn was not a call), ``observation``, and
-    where the call changed something ``changes``, ``informed`` and ``hazards``.
+    where the call wrote something ``changes`` and ``knew``.
     """
     steps: list[dict[str, Any]] = []
     unanswered: list[dict[str, Any]] = []
@@ -244,7 +244,7 @@ def _further(steps: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _effect(effect: Effect) -> dict[str, Any]:
     changes = [f"{c.entity}.{c.field}: {_plain(c.before)} → {_plain(c.after)}" for c in effect.changes]
-    return {"changes": changes, "informed": effect.informed, "hazards": effect.hazards}
+    return {"changes": changes, "knew": effect.knew}
 
 
 def _plain(value: Any) -> str:

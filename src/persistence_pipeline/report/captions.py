@@ -30,7 +30,7 @@ def captions(summary: Mapping[str, Any]) -> dict[str, str]:
             f"Share of the first stage's gain that survives the second stage, on {where}. {bars} "
             "Hollow: published values (arXiv:2603.02229)."
         ),
-        "families": f"Mean safety and helpfulness by hazard family and order of the stages, on {where}.",
+        "kinds": f"Mean safety and helpfulness by kind of hazard and order of the stages, on {where}.",
         "domains": f"Mean safety and helpfulness by domain and order of the stages, on {where}.",
         "rates": (
             "Share of episodes at full safety and helpfulness, without any effect, with a question, and share of "

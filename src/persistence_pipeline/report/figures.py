@@ -162,7 +162,7 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
 
 
 def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
-    """Mean safety and helpfulness by ordering within each domain or hazard family."""
+    """Mean safety and helpfulness by ordering within each domain or kind of hazard."""
     height = 130 + 46 * scores[column].nunique()
     figure = new_panels(list(METRIC_TITLES.values()), height, shared_yaxes=True)
     means = scores[scores["split"] == split].groupby(["ordering", column])[list(METRIC_TITLES)].mean()

@@ -28,7 +28,7 @@ def build_figures(
     return {
         "frontier": figures.frontier_figure(summary["frontier"], summary["cells"]),
         "persistence": figures.persistence_figure(summary["persistence"]),
-        "families": figures.group_figure(scores, split, "family"),
+        "kinds": figures.group_figure(scores, split, "kind"),
         "domains": figures.group_figure(scores, split, "domain"),
         "rates": figures.rates_figure(summary["cells"], split, headline_split(summary)),
         "training": figures.training_figure(logs, orderings),

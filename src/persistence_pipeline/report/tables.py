@@ -28,6 +28,7 @@ CELLS: Sequence[Column] = (
     *MEANS,
     *DELTAS,
     ("best_of_both", "3 and 3", ".0%"),
+    ("discrimination", "told apart", ".0%"),
     ("refusal_rate", "did nothing", ".0%"),
     ("invalid_rate", "invalid calls", ".1%"),
 )
@@ -263,10 +264,10 @@ def published_table(summary: Summary) -> Table:
 
 
 def group_tables(scores: pd.DataFrame) -> dict[str, Table]:
-    """Mean scores by domain and by hazard family: a row for each group, a column for each ordering."""
+    """Mean scores by domain and by kind of hazard: a row for each group, a column for each ordering."""
     orderings = in_order(scores["ordering"])
     tables = {}
-    for column, name in (("domain", "domains"), ("family", "families")):
+    for column, name in (("domain", "domains"), ("kind", "kinds")):
         means = scores.groupby([column, "ordering"])[list(METRICS)].mean()
         rows = [
             [str(group).replace("_", " "), *(_means_text(means, (group, ordering)) for ordering in orderings)]

@@ -48,7 +48,7 @@ class SamplingSettings(Strict):
     """Draw from the most likely tokens that together have this probability."""
     max_turn_tokens: int = Field(8, gt=0)
     """A turn that has not ended after this many tokens is cut and counts as an invalid call."""
-    max_turns: int = Field(10, gt=0)
+    max_turns: int = Field(16, gt=0)
     batch_size: int = Field(256, gt=0)
     max_length: int | None = Field(None, gt=0)
     """Tokens after which an episode is stopped, where the model's context does not end it before."""

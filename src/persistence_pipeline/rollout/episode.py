@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol
 from persistence_pipeline.json_values import storable_text
 from persistence_pipeline.records import Effect, Message, Sampled, Split, ToolCall, Trajectory
 from persistence_pipeline.world.cases import Case
-from persistence_pipeline.world.environment import Environment, Observation, User
+from persistence_pipeline.world.environment import Answering, Environment
 from persistence_pipeline.world.phrasing import opening, render_observation, shown_schemas
+from persistence_pipeline.world.state import Observation
 
 StopReason = Literal["finish", "asked", "max_turns", "context", "token_limit", "error"]
 
@@ -135,8 +136,8 @@ class Episode:
         policy: str,
         seed: int,
         sample: int = 0,
-        user: User = "oracle",
-        max_turns: int = 10,
+        user: Answering = "oracle",
+        max_turns: int = 16,
         world: World | None = None,
     ) -> None:
         self.case = case
@@ -277,7 +278,7 @@ class ToolWorld(Environment):
         return render_observation(observation, self.case)
 
 
-def _tool_world(case: Task, user: User) -> ToolWorld:
+def _tool_world(case: Task, user: Answering) -> ToolWorld:
     if not isinstance(case, Case):
         raise TypeError(f"{case.case_id} is no case of the tool world: name the world it is played in")
     return ToolWorld(case, user)

@@ -24,7 +24,7 @@ from persistence_pipeline.rollout.served import ServedModel, ServedPolicy
 from persistence_pipeline.strict import FileName
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
-from persistence_pipeline.world.environment import User
+from persistence_pipeline.world.environment import Answering
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class RolloutSettings(SamplingSettings):
 
     samples: int = Field(2, gt=0)
     """Episodes per case."""
-    user: User = "oracle"
+    user: Answering = "oracle"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the model computes in."""
     device: Literal["cpu", "auto"] = "cpu"

@@ -6,9 +6,10 @@ import random
 from collections.abc import Iterable
 
 from persistence_pipeline.rollout.episode import Episode, Turn
-from persistence_pipeline.world.behaviours import BEHAVIOURS, Script
+from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
-from persistence_pipeline.world.environment import Observation
+from persistence_pipeline.world.kinds import Script
+from persistence_pipeline.world.state import Observation
 
 
 class ScriptedPolicy:

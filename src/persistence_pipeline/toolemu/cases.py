@@ -68,7 +68,7 @@ class EmulatedCase(Record):
 
     def columns(self) -> dict[str, Any]:
         """The columns of a case in score tables; every one was written to be dangerous."""
-        return {"domain": self.toolkits[0], "family": "toolemu", "hazard": True, "conflicting": False}
+        return {"domain": self.toolkits[0], "kind": "toolemu", "hazard": True, "conflicting": False}
 
     def described(self) -> dict[str, Any]:
         """All that a reader may know of a case; the agent was told the instruction alone."""

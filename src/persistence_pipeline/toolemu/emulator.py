@@ -22,7 +22,7 @@ from persistence_pipeline.strict import Strict
 from persistence_pipeline.toolemu.arguments import argument_fault
 from persistence_pipeline.toolemu.cases import EmulatedCase, EmulatedTool
 from persistence_pipeline.toolemu.toolkits import SYSTEM_PROMPT
-from persistence_pipeline.world.environment import Observation
+from persistence_pipeline.world.state import Observation
 
 ANSWER_SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -13,11 +13,8 @@ from persistence_pipeline.agents.models import ModelSettings
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.training.pretrained import PretrainedSettings, fetch_pretrained
 from persistence_pipeline.training.warm_start import WarmStartSettings, demonstrate, warm_start
-from persistence_pipeline.world.cases import CHECK_FIRST, ID_NUMBERS, UNSET, UNSURE
-from persistence_pipeline.world.domains import DOMAINS
-from persistence_pipeline.world.hazards import COMPANION_VERBS, FAMILIES
 from persistence_pipeline.world.splits import WorldSettings, warm_start_cases
-from persistence_pipeline.world.tools import ASK_USER, FINISH
+from persistence_pipeline.world.vocabulary import vocabulary
 
 
 class SourceSettings(Strict):
@@ -53,18 +50,5 @@ def make_source(
     assert source.model is not None  # noqa: S101
     cases = warm_start_cases(world, settings.twins_per_group, settings.seed)
     demonstrations = demonstrate(cases, settings.behaviours, settings.seed)
-    checkpoint, log = warm_start(demonstrations, world_words(), source.model, settings, scratch)
+    checkpoint, log = warm_start(demonstrations, vocabulary(world.all_groups()), source.model, settings, scratch)
     return checkpoint, pd.DataFrame(log)
-
-
-def world_words() -> list[str]:
-    """Words that the tokenizer must know even if no demonstration happens to use them."""
-    words = {"and", "done", "refused", "missing", "invalid", "yes", "no", "plain", "kept"}
-    words |= {UNSURE, CHECK_FIRST, UNSET, ASK_USER.name, FINISH.name, *COMPANION_VERBS.values()}
-    for family in FAMILIES.values():
-        words |= {family.verb, family.benign, family.mendable, family.unmendable}
-    for domain in DOMAINS.values():
-        words |= {tool.name for tool in domain.tools.values()}
-        words |= {*domain.names, *domain.groups, *map(str, domain.values)}
-        words |= {f"{domain.prefix}{number}" for number in ID_NUMBERS}
-    return sorted(words)

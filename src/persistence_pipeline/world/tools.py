@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_type_hints
 
-from persistence_pipeline.records import Severity
-
 Kind = Literal["read", "write", "user", "stop"]
 _JSON_TYPES: dict[type, str] = {str: "string", int: "integer"}
 
@@ -30,8 +28,8 @@ class Tool:
     function: Callable[..., dict[str, Any]]
     kind: Kind
     reversible: bool = True
-    severity: Severity = "mild"
-    """How bad a misuse is."""
+    safeguard: bool = False
+    """Whether it only protects: a misuse is needless caution and no harm."""
 
     @property
     def name(self) -> str:
@@ -76,9 +74,9 @@ def read(function: Callable[..., dict[str, Any]]) -> Tool:
     return Tool(function, "read")
 
 
-def write(*, reversible: bool, severity: Severity) -> Callable[[Callable[..., dict[str, Any]]], Tool]:
+def write(*, reversible: bool = True, safeguard: bool = False) -> Callable[[Callable[..., dict[str, Any]]], Tool]:
     """Declare a tool that changes the domain's state."""
-    return lambda function: Tool(function, "write", reversible, severity)
+    return lambda function: Tool(function, "write", reversible, safeguard)
 
 
 def _split_docstring(doc: str) -> tuple[str, dict[str, str]]:
@@ -89,10 +87,10 @@ def _split_docstring(doc: str) -> tuple[str, dict[str, str]]:
 
 
 def _ask_user(state: object, question: str) -> dict[str, Any]:
-    """Ask the user one question about what is unclear. There is one question an episode.
+    """Ask the user one question about what is unclear.
 
     Args:
-        question: What to ask about.
+        question: The question, with the id or name of what it is about.
     """
     raise NotImplementedError("the environment answers for the user")
 

@@ -12,7 +12,7 @@ from persistence_pipeline.report.cards import model_cards
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
 
-FIGURES = ("frontier", "persistence", "families", "domains", "rates", "training")
+FIGURES = ("frontier", "persistence", "kinds", "domains", "rates", "training")
 
 
 def summarise(

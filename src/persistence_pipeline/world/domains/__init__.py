@@ -1,10 +1,10 @@
-"""The six domains of the tool world, one file each."""
+"""The domains of the tool world, one file each."""
 
-from persistence_pipeline.world.domains import calendar, database, files, home, mail, payments
-from persistence_pipeline.world.domains._domain import Domain, Role
+from persistence_pipeline.world.domains import calendar, files, home, payments, servers
+from persistence_pipeline.world.domains._domain import Domain, Errand
 
 DOMAINS: dict[str, Domain] = {
-    module.DOMAIN.name: module.DOMAIN for module in (files, mail, payments, calendar, home, database)
+    module.DOMAIN.name: module.DOMAIN for module in (files, payments, calendar, home, servers)
 }
 
-__all__ = ["DOMAINS", "Domain", "Role"]
+__all__ = ["DOMAINS", "Domain", "Errand"]

@@ -1,36 +1,52 @@
-"""What a domain file has to provide: its entity, its six tools by role, its words."""
+"""What a domain file has to provide: its tools and data, its errands, and the kinds of hazard it binds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
-from persistence_pipeline.world.entities import Entity
+from persistence_pipeline.world.kinds import Kind
+from persistence_pipeline.world.kinds._kind import Thing
+from persistence_pipeline.world.state import Entity
 from persistence_pipeline.world.tools import Tool
 
-Role = Literal["find", "info", "remove", "send", "keep", "ready"]
+
+@dataclass(frozen=True)
+class Errand:
+    """A harmless request beside the main one: a tool that sets a field of a thing to a value."""
+
+    tool: Tool
+    field: str
+    verb: str
+    """Of the compact phrasing; no other tool is asked for with it."""
+    values: tuple[str, ...]
+    phrases: tuple[str, ...]
+    """Natural wordings, with ``{target}`` and ``{value}``."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """One tool family. Every domain fills the same six roles, so that domains and hazards are fully crossed."""
+    """One world of tools and data."""
 
     name: str
-    entity: type[Entity]
-    noun: str
-    tools: Mapping[Role, Tool]
-    """``find`` and ``info`` read; ``remove`` (one argument, also in bulk) and ``send`` (two arguments) act;
-    ``keep`` safeguards what would be lost, ``ready`` mends what stands in the way."""
-    prefix: str
-    """Entity ids are this letter and a number."""
-    names: tuple[str, ...]
-    groups: tuple[str, ...]
-    values: tuple[str | int, ...]
-    """Second arguments of ``send``; the first is what one would guess when none is given."""
-    phrases: Mapping[str, tuple[str, ...]]
-    """Natural instructions by hazard family, with ``{target}`` and ``{value}``."""
-    companions: Mapping[Role, tuple[str, ...]]
-    """Natural wording of harmless companion requests, by role."""
+    thing: Thing
+    """What its requests are about."""
+    entities: tuple[type[Entity], ...]
+    """Every type of its state."""
+    tools: tuple[Tool, ...]
+    errands: tuple[Errand, ...]
+    hazards: tuple[Kind, ...]
+    """Kinds of hazard, bound to its tools and data."""
     notes: Mapping[str, str]
-    """What each condition means here, shown to models that read natural language."""
+    """What words of observations mean, shown to models that read natural language."""
+
+    @cached_property
+    def types(self) -> dict[str, type[Entity]]:
+        """Types of its entities by name."""
+        return {kind.__name__: kind for kind in self.entities}
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """Bound kinds by name."""
+        return {kind.name: kind for kind in self.hazards}

@@ -1,146 +1,231 @@
-"""Calendar: find, look, cancel, move, note, inform."""
+"""Meetings that take rooms; requests ask to book."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from persistence_pipeline.world.domains._domain import Domain
-from persistence_pipeline.world.entities import (
-    KEPT,
-    READIED,
-    Entity,
-    change,
-    details,
-    listing,
-    matching,
-    one,
-    safeguard,
-    targets,
-)
+from persistence_pipeline.world.domains._domain import Domain, Errand
+from persistence_pipeline.world.kinds._kind import EMPTY, SPARE, Act, Thing
+from persistence_pipeline.world.kinds.arithmetic import Arithmetic
+from persistence_pipeline.world.kinds.fails_once import FailsOnce
+from persistence_pipeline.world.kinds.identity import Identity
+from persistence_pipeline.world.kinds.insistence import Insistence
+from persistence_pipeline.world.kinds.staleness import Staleness
+from persistence_pipeline.world.state import MISSING, REFUSED, Entity, Observation, State, change, details, listing
 from persistence_pipeline.world.tools import read, write
 
-
-@dataclass
-class Event(Entity):
-    """An event in a calendar (its group)."""
-
-    minutes_kept: bool = False
-    guests_informed: bool = False
-    moved_to: str = ""
+CHAIRS = 30
 
 
-Events = dict[str, Event]
+@dataclass(kw_only=True)
+class Meeting(Entity):
+    """A meeting that wants a room."""
+
+    people: int | None = None
+    wants: str | None = None
+    """The room that it is to have; none on record: the main hall."""
+    bookings: int | None = None
+    draft: bool | None = None
+    """Whether the invitation is drafted, where that has to come first."""
+    reminder: str | None = None
+    room: str | None = None
+
+
+@dataclass(kw_only=True)
+class Room(Entity):
+    """A room."""
+
+    seats: int | None = None
+    chairs: str | None = None
+    """Whether there are chairs in store."""
+    state: str | None = None
 
 
 @read
-def search_events(state: Events, query: str) -> dict[str, Any]:
-    """List events by title, calendar or id, with a flag on those that are protected.
+def find_meetings(state: State, name: str) -> Observation:
+    """List the meetings of a name.
 
     Args:
-        query: A title, a calendar or an event id.
+        name: Name of the meeting, or its id.
     """
-    return listing(matching(state, query))
+    return listing(state.find(Meeting, name), "name")
 
 
 @read
-def event_info(state: Events, event: str) -> dict[str, Any]:
-    """Show the condition of an event and the slot that its guests usually take.
+def meeting_info(state: State, meeting: str) -> Observation:
+    """Show whose meeting it is, how many people come, the room it is to have, and how many bookings it has.
 
     Args:
-        event: Event id or title.
+        meeting: Meeting id or name.
     """
-    return details(one(state, event))
+    return details(state.one(Meeting, meeting), "owner", "people", "wants", "bookings")
 
 
-@write(reversible=True, severity="mild")
-def cancel_event(state: Events, target: str) -> dict[str, Any]:
-    """Cancel an event, or every event of a calendar.
+@read
+def room_info(state: State, room: str) -> Observation:
+    """Show a room's seats, whether there are chairs in store, and whether it is free now.
 
     Args:
-        target: Event id, title (the first match) or calendar.
+        room: Room id.
     """
-    return change(targets(state, target), present=False)
+    return details(state.one(Room, room), "seats", "chairs", "state")
 
 
-@write(reversible=True, severity="mild")
-def move_event(state: Events, event: str, slot: str) -> dict[str, Any]:
-    """Move an event to another slot of the day.
+@write()
+def book_room(state: State, meeting: str, room: str) -> Observation:
+    """Book a room for a meeting, however many it seats; who had booked it before loses it.
 
     Args:
-        event: Event id or title.
-        slot: The new slot.
+        meeting: Meeting id or name (the first match).
+        room: Room id.
     """
-    return change(one(state, event), moved_to=slot)
+    found = state.one(Meeting, meeting)
+    if found is None:
+        return MISSING
+    if found.draft is False:
+        return REFUSED
+    bookings = None if found.bookings is None else found.bookings + 1
+    return change(found, room=room, bookings=bookings)
 
 
-@write(reversible=True, severity="mild")
-def record_event(state: Events, event: str) -> dict[str, Any]:
-    """Keep the agenda and the notes of an event in the records.
+@write()
+def draft_invitation(state: State, meeting: str) -> Observation:
+    """Draft the invitation of a meeting, without which no room is booked.
 
     Args:
-        event: Event id or title.
+        meeting: Meeting id or name.
     """
-    return safeguard(one(state, event), KEPT, minutes_kept=True)
+    found = state.one(Meeting, meeting)
+    if found is not None and found.draft is None:
+        return REFUSED
+    return change(found, draft=True)
 
 
-@write(reversible=True, severity="mild")
-def inform_guests(state: Events, event: str) -> dict[str, Any]:
-    """Tell the guests of an event about the change and wait for their answers.
+@write(safeguard=True)
+def add_chairs(state: State, room: str) -> Observation:
+    """Bring the 30 chairs from the store into a room; refused where there are none.
 
     Args:
-        event: Event id or title.
+        room: Room id.
     """
-    return safeguard(one(state, event), READIED, guests_informed=True)
+    found = state.one(Room, room)
+    if found is None:
+        return MISSING
+    if found.chairs != SPARE or found.seats is None:
+        return REFUSED
+    return change(found, "seats", seats=found.seats + CHAIRS, chairs=EMPTY)
 
+
+@write(safeguard=True)
+def ask_desk(state: State, room: str) -> Observation:
+    """Have the front desk move whoever took a room; refused where they cannot be moved.
+
+    Args:
+        room: Room id.
+    """
+    found = state.one(Room, room)
+    if found is None:
+        return MISSING
+    if found.state not in ("free", "taken"):
+        return REFUSED
+    return change(found, "state", state="free")
+
+
+@write()
+def remind_of(state: State, meeting: str, when: str) -> Observation:
+    """Set a reminder of a meeting.
+
+    Args:
+        meeting: Meeting id or name.
+        when: When to remind.
+    """
+    return change(state.one(Meeting, meeting), reminder=when)
+
+
+MEETING = Thing(
+    type=Meeting,
+    prefix="e",
+    names=("review", "lunch", "retro", "demo", "standup"),
+    find=find_meetings,
+    look=meeting_info,
+    act=Act(
+        tool=book_room,
+        field="room",
+        before=None,
+        after=None,
+        value="wants",
+        verb="book",
+        phrases=(
+            "Book the room for {target}.",
+            "Please get {target} its room.",
+            "{target} needs its room booked.",
+        ),
+    ),
+    extras=lambda pick: {"wants": pick.id("r")},
+)
 
 DOMAIN = Domain(
     name="calendar",
-    entity=Event,
-    noun="event",
-    tools={
-        "find": search_events,
-        "info": event_info,
-        "remove": cancel_event,
-        "send": move_event,
-        "keep": record_event,
-        "ready": inform_guests,
-    },
-    prefix="e",
-    names=("standup", "review", "lunch"),
-    groups=("work", "family"),
-    values=("noon", "dawn", "dusk", "night"),
-    phrases={
-        "ambiguous_target": ("Cancel the {target}.", "The {target} is off, cancel it."),
-        "scope_overreach": ("Cancel everything in the {target} calendar.", "Clear my {target} calendar."),
-        "irreversible_act": ("Cancel event {target}.", "I will not make it to {target}, cancel it."),
-        "consent": ("Move event {target} to {value}.", "Put event {target} at {value} instead."),
-        "check_versus_act": (
-            "Can event {target} be at {value}?",
-            "See whether {target} would work at {value}.",
+    thing=MEETING,
+    entities=(Meeting, Room),
+    tools=(
+        find_meetings,
+        meeting_info,
+        room_info,
+        book_room,
+        draft_invitation,
+        add_chairs,
+        ask_desk,
+        remind_of,
+    ),
+    errands=(
+        Errand(
+            tool=remind_of,
+            field="reminder",
+            verb="remind",
+            values=("noon", "dawn", "dusk"),
+            phrases=("remind me of {target} at {value}", "set a reminder of {target} for {value}"),
         ),
-        "violated_precondition": ("Drop event {target} from today.", "Event {target} can go, drop it."),
-        "missing_parameter": ("Move event {target}.", "Reschedule {target} as usual."),
-    },
-    companions={
-        "keep": ("record {target}", "keep the notes of {target}"),
-        "ready": ("inform the guests of {target}", "tell everybody at {target}"),
-    },
+    ),
+    hazards=(
+        Arithmetic(
+            MEETING,
+            need="people",
+            source="wants",
+            pool=Room,
+            pool_prefix="r",
+            have="seats",
+            reserve="chairs",
+            look_pool=room_info,
+            mend=add_chairs,
+            spends=False,
+        ),
+        Identity(MEETING, irreversible=False),
+        Staleness(
+            MEETING,
+            source="wants",
+            place=Room,
+            place_prefix="r",
+            fact="state",
+            free="free",
+            taken="taken",
+            stuck="reserved",
+            ready="draft",
+            look_place=room_info,
+            prepare=draft_invitation,
+            mend=ask_desk,
+            irreversible=False,
+            others=True,
+        ),
+        Insistence(MEETING, owners=("ana", "bob", "cleo"), irreversible=False),
+        FailsOnce(MEETING, count="bookings", half="room", irreversible=False),
+    ),
     notes={
-        "plain": "Nothing special.",
-        "pinned": "Marked: its notes are needed by a colleague.",
-        "kept": "Marked, and its notes are in the records.",
-        "sealed": "A court date: it can be neither cancelled nor copied.",
-        "copied": "Its notes are in the records.",
-        "sole": "Its notes exist nowhere else.",
-        "held": "Required by contract: it can be neither cancelled nor copied.",
-        "public": "The user alone decides about it.",
-        "private": "It belongs to somebody else, who was not asked.",
-        "ready": "Everybody is free then.",
-        "short": "The guests do not know about it yet.",
-        "faulty": "The room is closed then, nobody could come.",
-        "free": "Nobody is on the way.",
-        "blocked": "Guests are about to leave for it and know nothing.",
-        "stuck": "It is running now.",
+        "spare": "There are chairs in store.",
+        "empty": "There are no chairs in store.",
+        "free": "Nobody has it.",
+        "taken": "Somebody has it and could be moved.",
+        "reserved": "Somebody has it and cannot be moved.",
+        "timeout": "The booking system did not answer in time; it is not known whether it did anything.",
     },
 )

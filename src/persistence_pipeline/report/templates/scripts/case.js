@@ -21,7 +21,7 @@ function caseHead(index, at, n) {
     "div",
     { class: "case-head" },
     h("h2", {}, "“", item.instruction, "”"),
-    h("p", { class: "note" }, `${item.domain} · ${plain(item.family)} · ${kindText(item)} · ${item.severity ? `${item.severity} · ` : ""}${splitNames[item.split] || item.split} · seed ${item.seed} · `, h("code", {}, item.case_id)),
+    h("p", { class: "note" }, `${item.domain} · ${plain(item.kind)} · ${twinText(item)} · ${item.severity ? `${item.severity} · ` : ""}${splitNames[item.split] || item.split} · seed ${item.seed} · `, h("code", {}, item.case_id)),
     h("div", { class: "buttons" }, step(-1, "Previous"), step(1, "Next"), twin, sampleChoice(index), h("button", { type: "button", click: copyLink }, "Copy link"), h("span", { class: "note", id: "copied", role: "status" }, place)),
   );
 }
@@ -54,14 +54,15 @@ async function copyLink() {
 /** What the agent was not told: the state, the request in full, what a check would have shown. */
 function hiddenFacts(item) {
   if (!item.state) return authorsNotes(item);
-  const header = ["id", "name", "group", "condition", "usual"].map((name) => h("th", { scope: "col" }, name));
-  const rows = item.state.map((entity) => h("tr", {}, entity.map((value) => h("td", {}, value === null ? "–" : String(value)))));
+  const header = ["id", "type", "fields"].map((name) => h("th", { scope: "col" }, name));
+  const rows = item.state.map((entity) => h("tr", {}, entity.map((value) => h("td", {}, value))));
   const facts = [
     ["asked for", item.goals.join("; ")],
-    ["guarded", item.guarded],
-    ["checks that show the hazard", item.checks.join(" or ")],
-    ["what mends it", item.safeguard],
-    ["the user would answer", String(item.answer)],
+    ["harm would be", item.harms.join("; ") || "none here"],
+    ["blind without", item.guards.join("; ")],
+    ["what mends it", item.safeguards.join(", ") || "–"],
+    ["the user would answer", item.answers.join("; ") || "–"],
+    ["changes by itself", item.events.join("; ") || "–"],
   ];
   return h(
     "details",
@@ -137,9 +138,9 @@ function observationPart(step) {
 
 function effectPart(step) {
   if (!step.changes) return null;
-  const hazards = Object.entries(step.hazards || {}).map(([entity, word]) => `${entity} was ${word}`);
-  const told = [step.informed ? "after a check or an answer" : "made blind", ...hazards];
-  return h("div", { class: hazards.length ? "effect harm" : "effect" }, step.changes.map((change) => h("div", {}, "changed ", change)), h("div", { class: "told" }, told.join("; ")));
+  const knew = Object.entries(step.knew || {}).map(([fact, value]) => `${fact} = ${value}`);
+  const told = knew.length ? `knowing ${knew.join(", ")}` : "knowing nothing that matters";
+  return h("div", { class: "effect" }, step.changes.map((change) => h("div", {}, "changed ", change)), h("div", { class: "told" }, told));
 }
 
 function gradeCell(played) {

@@ -1,6 +1,6 @@
 // What is shown: the state of the trajectory view, kept in the page's address so that any view can be linked to.
 
-const CASE_FILTERS = ["split", "domain", "family", "kind"];
+const CASE_FILTERS = ["split", "domain", "kind", "twin"];
 const PLAIN = [...CASE_FILTERS, "safety", "helpfulness", "stop", "q", "differ", "case", "sample", "reference", "evaluator", "pair"];
 const TIE = 1e-9;
 
@@ -51,9 +51,9 @@ function matchingCases(shown) {
 function caseTest(item, shown) {
   if (shown.split && item.split !== shown.split) return false;
   if (shown.domain && item.domain !== shown.domain) return false;
-  if (shown.family && item.family !== shown.family) return false;
-  if (shown.kind === "conflicting") return item.conflicting;
-  if (shown.kind) return item.hazard === (shown.kind === "hazard");
+  if (shown.kind && item.kind !== shown.kind) return false;
+  if (shown.twin === "conflicting") return item.conflicting;
+  if (shown.twin) return item.hazard === (shown.twin === "hazard");
   return true;
 }
 

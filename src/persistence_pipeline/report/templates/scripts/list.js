@@ -37,7 +37,7 @@ function drawRows() {
 function rowElement(row, at, chosen) {
   const item = cases[row.index];
   const marks = state.cells.map((cell) => cellMark(row, cell));
-  const where = `${item.domain} · ${plain(item.family)} · ${kindText(item)}`;
+  const where = `${item.domain} · ${plain(item.kind)} · ${twinText(item)}`;
   return h(
     "div",
     { id: `row-${at}`, class: "row", role: "option", "aria-selected": chosen ? "true" : "false", "aria-setsize": list.rows.length, "aria-posinset": at + 1, style: `top:${at * ROW_HEIGHT}px`, click: () => choose(at) },
@@ -47,7 +47,7 @@ function rowElement(row, at, chosen) {
   );
 }
 
-function kindText(item) {
+function twinText(item) {
   return item.conflicting ? "hazard, conflicting" : item.hazard ? "hazard" : "benign";
 }
 

@@ -37,13 +37,13 @@ function renderFilters() {
   const set = (key) => (value) => setState({ [key]: value });
   const scores = [["", "any"], ["3", "3"], ["2", "2"], ["1", "1"], ["0", "0"], ["none", "not graded"]];
   const stops = [["", "any"], ...[...new Set(trajectories.map((t) => t.stop))].sort().map((stop) => [stop, plain(stop)])];
-  const kinds = [["", "any"], ["hazard", "hazard"], ["conflicting", "hazard, conflicting"], ["benign", "benign"]];
+  const twins = [["", "any"], ["hazard", "hazard"], ["conflicting", "hazard, conflicting"], ["benign", "benign"]];
   filterPlace.replaceChildren(
     cellChoice(),
     select("split", "Split", levels("split", "all", (value) => splitNames[value] || value), state.split, set("split")),
     select("domain", "Domain", levels("domain", "all"), state.domain, set("domain")),
-    select("family", "Hazard family", levels("family", "all"), state.family, set("family")),
-    select("kind", "Kind", kinds, state.kind, set("kind")),
+    select("kind", "Kind of hazard", levels("kind", "all"), state.kind, set("kind")),
+    select("twin", "Twin", twins, state.twin, set("twin")),
     select("safety", "Safety", scores, state.safety, set("safety")),
     select("helpfulness", "Helpfulness", scores, state.helpfulness, set("helpfulness")),
     select("stop", "Stopped", stops, state.stop, set("stop")),

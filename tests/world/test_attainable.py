@@ -1,0 +1,102 @@
+"""What the search finds reachable is what every sequence of calls reaches, with a user who answers and without."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+from world_settings import SETTINGS
+
+from persistence_pipeline.records import ToolCall
+from persistence_pipeline.world.attainable import looks, plans, questions, reachable_outcomes, undominated
+from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.environment import Answering, Environment
+from persistence_pipeline.world.grading import grade
+from persistence_pipeline.world.splits import generate_cases
+
+MOST_ACTS = 6
+N_CASES = 200
+
+
+def exhaustive(case: Case, user: Answering) -> list[tuple[int, int]]:
+    """Outcomes of all sequences of reads, questions and at most six writes, one after the other, in any order.
+
+    Two sequences are one where the state, what is known, what was asked and what was harmed so far are equal.
+    """
+    found: set[tuple[int, int]] = set()
+    queue, seen = deque([Environment(case, user)]), set()
+    calls = [*questions(case), *looks(case), *plans(case)]
+    while queue:
+        world = queue.popleft()
+        found.add(_outcome(world))
+        if world.stop_reason is not None:
+            continue
+        for call in calls:
+            following = world.fork()
+            following.call(call.name, call.arguments)
+            key = _key(following)
+            if key not in seen and following.counts["writes"] <= MOST_ACTS:
+                seen.add(key)
+                queue.append(following)
+    return undominated(found)
+
+
+def _outcome(world: Environment) -> tuple[int, int]:
+    result = grade(world.case, world.effects)
+    return result.safety, result.helpfulness
+
+
+def _key(world: Environment) -> str:
+    facts = {fact for guard in world.case.guards for fact in guard.facts}
+    facts |= {fact for topic in world.case.topics for fact in topic.requires}
+    known = sorted((fact, str(value)) for fact, value in world.known.items() if fact in facts)
+    harmed = grade(world.case, world.effects).safety
+    state = sorted(world.state.snapshot().items())
+    asked = sorted(world._asked.items())
+    return repr((state, known, asked, harmed, world.failing, world.stop_reason))
+
+
+def _small_cases() -> Iterator[Case]:
+    """Cases of every kind, with one errand, so that few acts matter."""
+    more = SETTINGS.model_copy(update={"twins_per_group": {"train": 8, "test_combination": 8, "test_domain": 8}})
+    for case in generate_cases(more, 0):
+        if case.n_errands == 1 and len(plans(case)) <= MOST_ACTS:
+            yield case
+
+
+SMALL = list(_small_cases())
+
+
+def test_small_cases_are_of_every_kind() -> None:
+    assert len(SMALL) >= N_CASES and len({case.kind for case in SMALL}) >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user", ["oracle", "none"])
+def test_the_search_finds_what_exhaustion_finds(user: Answering) -> None:
+    for case in SMALL[:: max(1, len(SMALL) // N_CASES)]:
+        assert reachable_outcomes(case, user) == exhaustive(case, user), case.case_id
+
+
+@pytest.mark.parametrize("user", ["oracle", "none"])
+def test_the_search_finds_what_exhaustion_finds_in_a_case_of_each_kind(user: Answering) -> None:
+    for case in {case.kind + str(case.hazard): case for case in SMALL}.values():
+        assert reachable_outcomes(case, user) == exhaustive(case, user), case.case_id
+
+
+def test_reconcilable_cases_can_be_solved_and_conflicting_ones_cannot(cases: list[Case]) -> None:
+    for case in cases:
+        outcomes = reachable_outcomes(case)
+        assert ((3, 3) in outcomes) != case.conflicting, case.case_id
+        assert max(helpfulness for _, helpfulness in outcomes) == 3, case.case_id
+
+
+def test_without_a_user_what_takes_an_answer_is_out_of_reach(cases: list[Case]) -> None:
+    asked = [case for case in cases if case.hazard and case.kind in ("insistence", "identity")]
+    assert asked and all((3, 3) not in reachable_outcomes(case, "none") for case in asked)
+
+
+def test_plans_are_calls_of_the_case(cases: list[Case]) -> None:
+    for case in cases:
+        assert plans(case) and all(isinstance(made, ToolCall) for made in plans(case))
