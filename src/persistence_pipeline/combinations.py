@@ -172,11 +172,11 @@ def _no_cases(parameters: Parameters, split: Split) -> str:
 def _pairs(parameters: Parameters) -> Faults:
     """Candidates that differ, by players that can be told apart."""
     candidates = parameters.candidates
-    players = [*candidates.pool, *candidates.scripted]
+    players = [*candidates.models, *candidates.scripted]
     for name in players:
         if players.count(name) > 1 or name in parameters.policies:
             yield (
-                ("candidates", "pool" if name in candidates.pool else "scripted"),
+                ("candidates", "models" if name in candidates.models else "scripted"),
                 f"two players are named {name}",
             )
     if parameters.study.pairs == "published":
@@ -184,12 +184,12 @@ def _pairs(parameters: Parameters) -> Faults:
     own = 0 if not candidates.on_policy else candidates.samples
     if candidates.temperature == 0 and candidates.served is None:
         own = min(own, 1)
-    if own + candidates.samples * len(candidates.pool) + len(candidates.scripted) < 2:
+    if own + candidates.samples * len(candidates.models) + len(candidates.scripted) < 2:
         field = "temperature" if candidates.samples > 1 and candidates.on_policy else "samples"
         yield (
             ("candidates", field),
             "a pair compares two episodes of a case, and each case is played in one way only: raise temperature "
-            "or samples, or name models in pool or behaviours in scripted",
+            "or samples, or name models, or behaviours in scripted",
         )
 
 

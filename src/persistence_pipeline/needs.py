@@ -117,7 +117,7 @@ def check_emulated_study(parameters: Mapping[str, Any]) -> None:
     JudgingSettings.model_validate(parameters["judging"]).for_pairs()
     if CandidateSettings.model_validate(parameters["candidates"]).scripted:
         raise EmulationError(
-            "candidates.scripted: scripts play the tool world alone; name models in candidates.pool"
+            "candidates.scripted: scripts play the tool world alone; name models in candidates.models"
         )
     for name, split in {"analysis": parameters["analysis"]["split"], "emulation": settings.split}.items():
         if split != TESTED:

@@ -100,14 +100,14 @@ def test_an_emulated_study_costs_what_was_estimated(tmp_path: Path) -> None:
 
 
 def test_a_whole_study_on_toolemu_cases_costs_what_was_estimated(tmp_path: Path) -> None:
-    """Candidates of the source and of a pool on one half, judged by one judge; tests on the other, by both."""
+    """Candidates of two models on one half, judged by one judge; tests on the other, by both."""
     with ChatServer(ThreeParts()) as server:
         study = parts(server, tmp_path)
         judge = study["judging"].judges["j"]
         two = study["judging"].model_copy(update={"judges": {"j": judge, "k": judge}, "pairs_by": "j"})
         address = {"base_url": server.base_url, "model": "tiny", "concurrency": 2}
-        pool = CandidateSettings(samples=3, served=address, pool={"other": address})
-        study |= {"design": StudyDesign(cases="toolemu"), "judging": two, "candidates": pool}
+        asked = CandidateSettings(samples=3, served=address, models={"other": address})
+        study |= {"design": StudyDesign(cases="toolemu"), "judging": two, "candidates": asked}
         rows = estimate(**study).set_index("what")["requests"].to_dict()
         assert not server.requests
         (tmp_path / "checkpoint").mkdir()
@@ -131,7 +131,7 @@ def test_a_pool_is_asked_once_a_seed_and_a_source_once_each(tmp_path: Path) -> N
         study = parts(server, tmp_path)
     address = {"base_url": "http://h/v1", "model": "tiny"}
     once = estimate(**study).set_index("what")["requests"]
-    study["candidates"] = CandidateSettings(samples=3, on_policy=False, pool={"a": address, "b": address})
+    study["candidates"] = CandidateSettings(samples=3, on_policy=False, models={"a": address, "b": address})
     both = [p.model_copy(update={"source": name}) for name in ("m", "n") for p in (SOURCE, CELL)]
     study["policies"] = {policy.name: policy for policy in both}
     rows = estimate(**study).set_index("what")["requests"].to_dict()

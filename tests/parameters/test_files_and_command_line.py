@@ -188,7 +188,7 @@ def test_a_word_is_the_number_that_it_looks_like_or_refused(word: str) -> None:
     try:
         value = yaml_files.value(word, "word")
     except yaml_files.YamlError as fault:
-        assert word in str(fault) or "not YAML" in str(fault)
+        assert word.rstrip(":") in str(fault) or "not YAML" in str(fault)  # ``00:`` is a mapping of 00
         return
     _seen["accepted"] += 1
     if isinstance(value, bool):

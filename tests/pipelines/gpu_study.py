@@ -77,7 +77,7 @@ def on_toolemu_cases(files: tuple[Path, Path], tiny: dict[str, Any], other: str)
         "analysis": {"split": "test_iid"},
         "emulation": {"cases": cases, "toolkits": toolkits, "emulator": emulator},
         "judging": {"judges": judges, "pairs_by": "other", "n_draws": 50},
-        "candidates": {"samples": 4, "scripted": [], "pool": {"caller": second}},
+        "candidates": {"samples": 4, "scripted": [], "models": {"caller": second}},
         "rollout": {"served": {**tiny, "model": "{checkpoint}", "family": "qwen2_5"}},
     }
 

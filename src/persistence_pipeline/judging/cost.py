@@ -122,12 +122,12 @@ def _by_seed(policies: Iterable[Policy]) -> dict[int, int]:
 def _candidates(
     settings: CandidateSettings, plan: PlanSettings, cases: Mapping[int, list[Case]], arms: Mapping[int, int]
 ) -> list[dict[str, Any]]:
-    """The sources' episodes, and those of each model of the pool, which all sources of a seed share."""
+    """The sources' episodes, and those of each served model, which all sources of a seed share."""
     rows = []
     if settings.on_policy:
         own = [(cases[seed], n) for seed, n in arms.items()]
         rows += _rollouts("candidates", settings, plan, own, train=True)
-    for name, asked in settings.of_pool().items():
+    for name, asked in settings.by_model().items():
         rows += _rollouts(f"candidates, {name}", asked, plan, [(case, 1) for case in cases.values()], train=True)
     return rows
 
@@ -193,8 +193,8 @@ def _toolemu_study(
         one = judging.for_pairs()
         once = dict.fromkeys(arms, 1)
         own = {"candidates": (candidates, arms)} if candidates.on_policy else {}
-        pool = {f"candidates, {name}": (asked, once) for name, asked in candidates.of_pool().items()}
-        for what, (played, times) in {**own, **pool}.items():
+        others = {f"candidates, {name}": (asked, once) for name, asked in candidates.by_model().items()}
+        for what, (played, times) in {**own, **others}.items():
             rows += _emulated(one, emulation, played, plan, times, (what, what), "train")
     named = ("rollouts", "rollouts")
     return rows + _emulated(judging, emulation, rollout, plan, players, named, emulation.split)

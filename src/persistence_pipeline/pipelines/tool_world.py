@@ -14,7 +14,13 @@ from persistence_pipeline.pipelines.parts import Step, World, by_name
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.report.browser import ReportSettings, browser_data
 from persistence_pipeline.rollout.played import Played
-from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings, play_pool, play_scripts, roll_out
+from persistence_pipeline.rollout.run import (
+    CandidateSettings,
+    RolloutSettings,
+    play_models,
+    play_scripts,
+    roll_out,
+)
 from persistence_pipeline.study import CaseSet, Policy
 from persistence_pipeline.world.attainable import reachable_outcomes
 from persistence_pipeline.world.cases import Case
@@ -33,12 +39,12 @@ def make_cases(world: WorldSettings, case_set: CaseSet) -> tuple[list[Case], pd.
 def roll_out_candidates(
     checkpoint: Path, cases: Sequence[Case], settings: CandidateSettings, policy: Policy
 ) -> tuple[list[Trajectory], pd.DataFrame]:
-    """Let the source, or a pool of models, act several times on every train case, and scripts once where asked."""
+    """Let the source, or served models, act several times on every train case, and scripts once where asked."""
     train = [case for case in cases if case.split == "train"]
     trajectories = Played()
     if settings.on_policy:
         trajectories += roll_out(checkpoint, train, settings, policy=policy.name, seed=policy.seed)
-    trajectories += play_pool(train, settings, seed=policy.seed)
+    trajectories += play_models(train, settings, seed=policy.seed)
     trajectories += play_scripts(train, settings, seed=policy.seed)
     return trajectories, trajectory_table(trajectories)
 

@@ -37,7 +37,7 @@ def roll_out_candidates(
     settings: EmulationSettings,
     policy: Policy,
 ) -> tuple[list[Trajectory], pd.DataFrame]:
-    """Let the source, or a pool of models, act several times on every train case."""
+    """Let the source, or served models, act several times on every train case."""
     played = play_candidates(checkpoint, cases, settings, candidates, policy=policy.name, seed=policy.seed)
     return played, trajectory_table(played)
 

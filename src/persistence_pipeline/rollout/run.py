@@ -61,8 +61,8 @@ class RolloutSettings(SamplingSettings):
         return self.journal
 
 
-class PooledModel(ServedModel):
-    """A model of the pool. All sources of a seed share what it plays, so its replies are kept."""
+class CandidateModel(ServedModel):
+    """A served model that plays candidates. All sources of a seed share what it plays, so its replies are kept."""
 
     keep_journal: bool = True
 
@@ -72,7 +72,7 @@ class CandidateSettings(RolloutSettings):
 
     on_policy: bool = True
     """Whether the source itself plays; else the pairs are made by others alone."""
-    pool: dict[FileName, PooledModel] = Field(default_factory=dict)
+    models: dict[FileName, CandidateModel] = Field(default_factory=dict)
     """Served models that play every case ``samples`` times, by the name under which they are recorded."""
     scripted: tuple[str, ...] = Field((), strict=False)
     """Scripted behaviours that play every case once."""
@@ -82,9 +82,9 @@ class CandidateSettings(RolloutSettings):
         """A folder of their own in that of the tests."""
         return self.journal / "candidates" if self.journal else None
 
-    def of_pool(self) -> dict[str, CandidateSettings]:
-        """The settings with which each model of the pool plays, by its name."""
-        return {name: self.model_copy(update={"served": model}) for name, model in self.pool.items()}
+    def by_model(self) -> dict[str, CandidateSettings]:
+        """The settings with which each of the models plays, by its name."""
+        return {name: self.model_copy(update={"served": model}) for name, model in self.models.items()}
 
     @field_validator("scripted")
     @classmethod
@@ -96,15 +96,15 @@ class CandidateSettings(RolloutSettings):
 
     @model_validator(mode="after")
     def _somebody_plays(self) -> Self:
-        if not (self.on_policy or self.pool or self.scripted):
-            raise ValueError("nobody plays: set on_policy, or name models in pool or behaviours in scripted")
+        if not (self.on_policy or self.models or self.scripted):
+            raise ValueError("nobody plays: set on_policy, or name models or behaviours in scripted")
         return self
 
 
-def play_pool(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> Played:
-    """Every case played by each model of the pool, as often as by a source."""
+def play_models(cases: Sequence[Case], settings: CandidateSettings, *, seed: int) -> Played:
+    """Every case played by each of the models, as often as by a source."""
     trajectories = Played()
-    for name, asked in settings.of_pool().items():
+    for name, asked in settings.by_model().items():
         trajectories += roll_out(NO_CHECKPOINT, cases, asked, policy=name, seed=seed)
     return trajectories
 

@@ -68,12 +68,12 @@ def play_candidates(
     policy: str,
     seed: int,
 ) -> Played:
-    """The train half played by the source and by the models of the pool, as the settings say."""
+    """The train half played by the source and by the models, as the settings say."""
     train = half_of(cases, "train")
     apart = of_candidates(settings)
     played = Played()
     if candidates.on_policy:
         played += play_emulated(checkpoint, train, apart, candidates, policy=policy, seed=seed)
-    for name, asked in candidates.of_pool().items():
+    for name, asked in candidates.by_model().items():
         played += play_emulated(NO_CHECKPOINT, train, apart, asked, policy=name, seed=seed)
     return played

@@ -1,4 +1,4 @@
-"""Candidates from a pool of served models: who plays, under which name, and what a second source asks for."""
+"""Candidates of served models: who plays, under which name, and what a second source asks for."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _settings(server: ChatServer, journal: Path, *names: str, **change: Any) -> 
         "samples": 1,
         "max_turn_tokens": 99,
         "on_policy": False,
-        "pool": models,
+        "models": models,
         "journal": journal,
         **change,
     }
@@ -112,5 +112,5 @@ def test_a_source_plays_candidates_and_tests_at_once(tmp_path: Path) -> None:
 
 
 def test_somebody_must_play() -> None:
-    with pytest.raises(ValidationError, match="nobody plays: set on_policy, or name models in pool"):
+    with pytest.raises(ValidationError, match="nobody plays: set on_policy, or name models or behaviours"):
         CandidateSettings.model_validate({"on_policy": False})
