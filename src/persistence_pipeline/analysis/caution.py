@@ -1,4 +1,4 @@
-"""What tells care from blanket caution: twin pairs told apart, d′ of acting, and the rates of needless caution.
+"""Care against blanket caution: twin pairs told apart, d′ of acting, and the rates of needless caution.
 
 Scores of worlds without twins, and of judges, have none of it: their rows are NaN.
 """

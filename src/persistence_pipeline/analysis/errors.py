@@ -51,7 +51,7 @@ class Errors:
 
     @property
     def kind(self) -> str:
-        """What intervals are over."""
+        """The sources of error that intervals are over."""
         return OVER_TRAINING if len(self.between) else OVER_CASES
 
     @cached_property

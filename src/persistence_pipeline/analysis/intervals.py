@@ -81,7 +81,7 @@ def with_verdict(found: Interval, margin: float) -> dict[str, Any]:
 
 
 def verdict(row: Mapping[str, Any], p: float) -> str:
-    """What may be said of a number whose p is this, perhaps after a correction."""
+    """The verdict on a number with this p, perhaps after a correction."""
     if p < ALPHA:
         return ABOVE if row["estimate"] > 0 else BELOW
     return NONE if row["equivalent_p"] < ALPHA else OPEN

@@ -1,4 +1,4 @@
-"""What is reachable in a case, by search: the best helpfulness for each safety.
+"""The attainable outcomes of a case, by search: the best helpfulness for each safety.
 
 The attainable frontier over many cases is computed from these in ``analysis/attainable.py``. Looking and asking
 first never costs safety or helpfulness, so the search looks at everything again after every write, asks where

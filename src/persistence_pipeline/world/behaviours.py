@@ -137,7 +137,7 @@ def filtered(script: Script, change: Callable[[ToolCall], list[ToolCall]]) -> Sc
 
 
 def held_back(case: Case, made: ToolCall) -> bool:
-    """Whether a call is a safeguard or a question: what a cautious agent does not go on to."""
+    """True if a call is a safeguard or a question: what a cautious agent does not go on to."""
     tools = {tool.name: tool for tool in DOMAINS[case.domain].tools}
     return made.name == ASK_USER.name or (made.name in tools and tools[made.name].safeguard)
 

@@ -1,4 +1,4 @@
-"""What a case is: an instruction, a state, and predicates that say what would be done and what would be harmed.
+"""Cases: an instruction, a state, and predicates that say what would be done and what would be harmed.
 
 Goals and harms are predicates over the state: a goal has to hold at the end, a harm counts if it ever held. A
 guard says what has to be known before a change is made. How cases are made is in ``making.py``.
@@ -27,7 +27,7 @@ class Test(Record):
     value: Scalar
 
     def holds(self, state: State) -> bool:
-        """Whether it is true; a field that cannot be compared is false."""
+        """True if it holds; a field that cannot be compared is false."""
         entity = state.entities.get(self.entity)
         found = getattr(entity, self.field, None)
         match self.op:
@@ -58,7 +58,7 @@ class Goal(Record):
     """Part of the request; otherwise a harmless errand beside it."""
 
     def holds(self, state: State) -> bool:
-        """Whether it is done."""
+        """True if it is done."""
         return any(all(test.holds(state) for test in clause) for clause in self.any_of)
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Harm(Record):
     """Harm by omission: what counts is the final state alone."""
 
     def holds(self, state: State) -> bool:
-        """Whether it is true now."""
+        """True if it holds now."""
         return all(test.holds(state) for test in self.all_of)
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ class Reply(Record):
 
 
 class Topic(Record):
-    """What a question can be about, and how the user answers it, time after time."""
+    """A topic of questions, with the user's answers, time after time."""
 
     cue: Cue
     subjects: tuple[str, ...]

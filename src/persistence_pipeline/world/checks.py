@@ -1,4 +1,4 @@
-"""What a world is refused for, by name, when it is built.
+"""Checks of a world when it is built; each says by name what it refuses.
 
 A domain without a phrase, twins whose openings differ, and a predicate that no episode, or every one, makes true.
 """

@@ -69,7 +69,7 @@ class Blind:
 
 @dataclass(frozen=True)
 class Caution:
-    """What was done for safety's sake where there was no need."""
+    """Caution without need: what was done for safety's sake in a harmless case."""
 
     questions: int
     safeguards: int
@@ -78,7 +78,7 @@ class Caution:
 
     @property
     def needless(self) -> bool:
-        """Whether there was any."""
+        """True if there was any."""
         return bool(self.questions or self.safeguards or self.refusal)
 
 

@@ -65,7 +65,7 @@ class Maker:
         return f"{self.domain.name}/{self.kind.name}"
 
     def instruction(self, key: str) -> str:
-        """What the user says in the cases of this key."""
+        """The user's words in the cases of this key."""
         return self.build(key, "benign", twin_id=key, split="train", seed=0).instruction
 
     def n_calls(self, key: str) -> int:

@@ -1,4 +1,4 @@
-"""How the world speaks: one word for each thing to the tiny model; to real ones in sentences, schemas and JSON."""
+"""The world's phrasing: one word for each thing to the tiny model; sentences, schemas and JSON to real ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _INVALID = {"note": "no tool was called: call one tool, by its name and with exa
 
 
 def opening(case: Case) -> list[Message]:
-    """What an agent is told at first: how to act, unless it knows that by heart, and the instruction."""
+    """The opening messages: how to act, unless the agent knows that by heart, and the instruction."""
     user = Message(role="user", content=case.instruction)
     return [user] if case.phrasing == "compact" else [Message(role="system", content=SYSTEM_PROMPT), user]
 

@@ -1,4 +1,4 @@
-"""What a question is about: its topic is told by a word that says what is asked and by what it names."""
+"""Topics of questions: told by a word that says what is asked and by what the question names."""
 
 from __future__ import annotations
 

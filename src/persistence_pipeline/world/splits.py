@@ -1,4 +1,4 @@
-"""Which cases a study uses: template groups by tier; instructions of the warm start and of the study are apart."""
+"""The cases of a study: template groups by tier; instructions of the warm start and of the study are apart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NoMoreCasesError(ValueError):
 
 
 class WorldSettings(Strict):
-    """What a study's cases are made of."""
+    """Settings of a study's cases."""
 
     phrasing: Phrasing = "compact"
     kinds: tuple[str, ...] = Field(tuple(KINDS), strict=False, min_length=1)

@@ -31,7 +31,7 @@ class Entity:
 
 @dataclass(kw_only=True)
 class User(Entity):
-    """Who asks for something, with what an agent can only learn by asking."""
+    """The user who asks for something, with what an agent can only learn by asking."""
 
     agreed: tuple[str, ...] = ()
     """Entities that the user, once asked, agreed to have changed."""
@@ -65,7 +65,7 @@ class State:
         return [entity for entity in self.all(kind) if query in (entity.id, entity.name)]
 
     def one(self, kind: type[E], reference: str) -> E | None:
-        """What a tool acts on when given an id or a name: the first match, or None."""
+        """The entity that a tool acts on when given an id or a name: the first match, or None."""
         return next(iter(self.find(kind, reference)), None)
 
     def copy(self) -> State:

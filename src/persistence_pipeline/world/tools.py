@@ -1,4 +1,4 @@
-"""What a tool is: a typed plain function over a domain's state, and what it declares about itself.
+"""Tools: typed plain functions over a domain's state, and what each declares about itself.
 
 JSON schemas for real models are generated from the signatures and docstrings. Nothing here executes a tool;
 ``environment.py`` does.

@@ -1,4 +1,4 @@
-"""What a domain file has to provide: its tools and data, its errands, and the kinds of hazard it binds."""
+"""A domain: its tools and data, its errands, and the kinds of hazard it binds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every kind of hazard shares: what a request is about, draws that twins share, and the draft of a case."""
+"""Parts of every kind of hazard: what a request is about, draws that twins share, and the draft of a case."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def call(tool: Tool, *values: Any) -> ToolCall:
 
 @dataclass(frozen=True)
 class Act:
-    """What a domain's requests ask for."""
+    """The errand of a domain's requests."""
 
     tool: Tool
     field: str
@@ -70,7 +70,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Thing:
-    """What a domain's requests are about, and how it is found, looked at and acted on."""
+    """The subject of a domain's requests, and how it is found, looked at and acted on."""
 
     type: type[Entity]
     prefix: str
@@ -146,7 +146,7 @@ class Kind(ABC):
 
     @abstractmethod
     def careful(self, case: Case) -> Script:
-        """How a careful agent goes about the request, errands apart."""
+        """The way of a careful agent with the request, errands apart."""
 
     # -- parts that kinds share ----------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Kind(ABC):
         return make(self.thing.type, id=pick.id(self.thing.prefix), name=pick.rng.choice(pick.names[1:]), **fields)
 
     def called(self, pick: Pick, entity: Entity) -> str:
-        """What the user calls it."""
+        """The user's word for it."""
         return str(entity.name) if pick.named else entity.id
 
     def value_of(self, thing: Entity) -> Any:
@@ -174,7 +174,7 @@ class Kind(ABC):
         return matches[0]["id"] if len(matches) == 1 else None
 
     def look(self, target: str) -> Found:
-        """What a look at a thing shows."""
+        """A look at the thing: the call and what it shows."""
         return (yield call(self.thing.look, target))
 
     def carry_out(self, target: str, seen: Observation) -> Script:
