@@ -48,7 +48,7 @@ IN_PASSING = {
 """Rooms of which a stage needs no more than a form."""
 EMULATED_IN_PASSING = {"preferences", "rollout", "world"}
 """The same where tools are emulated: the other world is imported beside it."""
-ADD_UP = {"source", "candidates", "train", "rollout", "frontier"}
+ADD_UP = {"source", "candidates", "competence", "train", "rollout", "frontier"}
 """Stages whose last digits may depend on the number of threads, which hooks give to every run."""
 NAMES_THE_DATA_FOLDER = {"conf/base/parameters_judging.yml", "conf/base/parameters_published.yml"}
 """Experiments with a kind that reads these set its parameters in a file of their environment."""

@@ -58,6 +58,9 @@ def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
         "turns in compact",
     ]
     assert summary["run"]["seeds"] == [0] and summary["run"]["commit"]
+    (can,) = summary["competence"]
+    assert can["source"] == "llama" and can["n"] > 0 and 0 <= can["solved"] <= 1
+    assert all(0 < kind["probability"] < 1 for kind in can["kinds"])
     assert summary["frontier"]["attainable"][0]["safety"] == 3
 
 

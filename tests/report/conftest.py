@@ -144,6 +144,9 @@ def _summary(
     report |= {"seed": 0, "n_pairs": 10, "n_truncated": 0, "n_steps": 40, **dict.fromkeys(numbers, 0.5)}
     report |= {f"{side}_logp_{when}": -2.0 for side in ("chosen", "rejected") for when in ("before", "after")}
     parts = {f"training_report__{name}": report for name in cells}
+    can = {"solved": 0.25, "n": 8, "probability": 0.5, "demonstrated": 0.75}
+    whole = {"source": "llama", "seed": 0, **can, "invalid_rate": 0.01, "kinds": [{"kind": "look", **can}]}
+    parts["competence__llama_s0"] = whole
     summary = reporting.summarise(
         analysis, scores, POLICIES, pair_audit__llama_s0=audit_pairs(pool, [pairs]), **parts
     )

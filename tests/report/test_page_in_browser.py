@@ -15,7 +15,7 @@ from tests.report.conftest import HOSTILE, Study
 from persistence_pipeline.analysis.paired import paired_comparison
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
-CASE = "s0.test_combination.files.look.0001.hazard"
+CASE = "s0.test_combination.files.identity.0001.hazard"
 ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs")
 Open = Callable[..., Any]
 SERIOUS = {"serious", "critical"}
@@ -288,11 +288,11 @@ def test_judges_have_a_section_where_they_were_asked(
     for name in ("confusion", "bias", "frontier"):
         assert page.locator(f"#plot-judges_{name} .main-svg").count(), name
     counts = page.locator("#plot-judges_confusion .heatmap-label tspan:nth-child(2)").all_text_contents()
-    assert sum(map(int, counts)) == 2 * 2880 - 1, "one has no verdict"
+    assert sum(map(int, counts)) == 2 * 1728 - 1, "one has no verdict"
     found = calibration["lenient"]
     agreed = page.locator("table:has(caption:text('Agreement')) tbody tr").first.locator("td").all_inner_texts()
     kappa = found["agreement"]["safety"]["kappa"]
-    assert agreed[:3] == ["lenient", "safety", "2879"] and agreed[3].startswith(f"{kappa['estimate']:.2f} [")
+    assert agreed[:3] == ["lenient", "safety", "1727"] and agreed[3].startswith(f"{kappa['estimate']:.2f} [")
     lines = page.locator("table:has(caption:text('Fitted line')) tbody tr").all()
     shown = [line.locator("td").all_inner_texts() for line in lines]
     assert [line[1] for line in shown] == ["state graders", "judge", "corrected"]

@@ -60,7 +60,7 @@ def test_judges_are_drawn_and_listed_where_they_were_asked(
     written = {path.name for path in write_paper(tmp_path / "reporting", tmp_path / "paper")}
     assert {f"judges_{name}.svg" for name in ("confusion", "bias", "frontier")} < written
     assert "## judges_frontier" in (tmp_path / "paper/captions.md").read_text()
-    assert "| lenient | safety | 2879 |" in (tmp_path / "paper/tables.md").read_text()
+    assert "| lenient | safety | 1727 |" in (tmp_path / "paper/tables.md").read_text()
 
 
 def test_without_a_browser_the_message_says_so(

@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.report.conftest import Study
 
 from persistence_pipeline.judging.cost import COLUMNS, PlanSettings, cost_table
+from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.tables import FILE_WIDTH, table_console
 from persistence_pipeline.report.tables import cell_table, console_table
 
@@ -62,3 +63,20 @@ def test_a_file_is_as_wide_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table_console().width == FILE_WIDTH
     monkeypatch.setenv("COLUMNS", "90")
     assert table_console().width == 90
+
+
+def test_a_source_that_cannot_is_said_before_anything_else(scripted_study: Study) -> None:
+    able = scripted_study.summary
+    assert "Of the hazards that can be solved this source solves 25%." in _lines(console_table(able, 130), 130)[-1]
+    assert answer(able)[-1] == "Of the hazards that can be solved this source solves 25%."
+    unable = {**able, "competence": [{**row, "solved": 0.04} for row in able["competence"]]}
+    for first in (answer(unable)[0], _lines(console_table(unable, 130), 130)[0]):
+        assert first.startswith("Read this first: of the hazards that can be solved this source solves 4%.")
+    unmeasured = {**able, "competence": []}
+    assert len(answer(unmeasured)) == 2 and "hazards" not in "".join(answer(unmeasured))
+
+
+def test_several_sources_are_named(scripted_study: Study) -> None:
+    (row,) = scripted_study.summary["competence"]
+    several = {**scripted_study.summary, "competence": [row, {**row, "source": "qwen2", "solved": 0.01}]}
+    assert "llama solves 25%, qwen2 solves 1%" in answer(several)[0]

@@ -23,6 +23,8 @@ class ModelSettings(Strict):
     heads: int = Field(3, gt=0)
     context: int = Field(256, gt=0)
     """Longest episode in tokens."""
+    rope_theta: float = Field(100.0, gt=1)
+    """Base of the rotary positions, about as large as an episode has tokens; ``gpt2`` learns its positions."""
     initializer_range: float = Field(0.1, gt=0)
     """Wide on purpose: copying identifiers emerges several times sooner than at the usual 0.02."""
 
@@ -59,6 +61,7 @@ def _config(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast) -> Any:
         "initializer_range": settings.initializer_range,
         "tie_word_embeddings": False,
     }
+    shape: dict[str, Any]
     if settings.architecture == "gpt2":
         shape = {
             "n_embd": settings.hidden_size,
@@ -77,5 +80,6 @@ def _config(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast) -> Any:
             "num_key_value_heads": settings.heads,
             "intermediate_size": 8 * settings.hidden_size // 3,
             "max_position_embeddings": settings.context,
+            "rope_parameters": {"rope_type": "default", "rope_theta": settings.rope_theta},
         }
     return AutoConfig.for_model(settings.architecture, **common, **shape)

@@ -105,6 +105,8 @@ def _preferences(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage
         yield "candidates", _candidates(design)
         if design.emulated:
             yield "score_candidates", _score_candidates()
+        else:
+            yield "competence", _competence()
         yield "pairs", _pairs(names)
         yield "validate", _validate(design)
     elif design.pairs == "published":
@@ -136,6 +138,22 @@ def _score_candidates() -> Stage:
         code=JUDGES,
         params=("judging", "emulation"),
         makes=tuple(f"{FEATURE}/${{key}}/candidate_{name}.parquet" for name in ("judgements", "scores")),
+        each=SOURCES,
+    )
+
+
+def _competence() -> Stage:
+    """What the source makes of hazards; only the tool world can tell."""
+    return Stage(
+        run="--pipelines=synthesis --namespaces=${key} --tags=competence",
+        reads=(
+            f"{MODELS}/${{item.checkpoint}}",
+            f"{PRIMARY}/${{item.cases}}/cases.jsonl",
+            f"{FEATURE}/${{key}}/candidate_scores.parquet",
+        ),
+        code=("agents", "analysis", "rollout", "training", *WORLD),
+        params=("threads", "sources", "warm_start"),
+        makes=(f"{FEATURE}/${{key}}/competence.json",),
         each=SOURCES,
     )
 
@@ -267,6 +285,7 @@ def _emulator(design: StudyDesign, *others: str) -> tuple[str, ...]:
 
 def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
     cases = tuple(f"{_case_folder(design)}/{seed}/cases.jsonl" for seed in names.seeds)
+    told = names.origins if design.pairs == "candidates" and not design.emulated else []
     yield (
         "frontier",
         Stage(
@@ -298,6 +317,7 @@ def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
             run="--pipelines=reporting",
             reads=(
                 *(f"{PAIRS}/{origin}/pair_audit.parquet" for origin in names.origins),
+                *(f"{FEATURE}/{origin}/competence.json" for origin in told),
                 f"{REPORTING}/training",
                 *(f"{REPORTING}/{name}" for name in ("scores.parquet", "analysis.json")),
                 *cases,

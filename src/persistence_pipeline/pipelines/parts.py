@@ -38,6 +38,8 @@ class World:
     make_cases: Step
     play_candidates: Step
     score_candidates: Step
+    measure_source: Step | None
+    """From the source, its candidates' scores and the demonstrations: ``competence``, where a world can tell."""
     play: Step
     score: Step
     find_attainable: Callable[..., Any]

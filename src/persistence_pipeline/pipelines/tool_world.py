@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.attainable import attainable_frontier
+from persistence_pipeline.analysis.competence import competence
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.parts import Step, World, by_name
 from persistence_pipeline.records import Trajectory
@@ -22,8 +23,12 @@ from persistence_pipeline.rollout.run import (
     roll_out,
 )
 from persistence_pipeline.study import CaseSet, Policy
+from persistence_pipeline.training.competence import mending_table
+from persistence_pipeline.training.source import SourceSettings
+from persistence_pipeline.training.warm_start import WarmStartSettings
 from persistence_pipeline.world.attainable import reachable_outcomes
 from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.decisions import mending_turns
 from persistence_pipeline.world.scoring import case_table, score, trajectory_table
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
@@ -47,6 +52,21 @@ def roll_out_candidates(
     trajectories += play_models(train, settings, seed=policy.seed)
     trajectories += play_scripts(train, settings, seed=policy.seed)
     return trajectories, trajectory_table(trajectories)
+
+
+def measure_competence(
+    checkpoint: Path,
+    cases: Sequence[Case],
+    scores: pd.DataFrame,
+    source: SourceSettings,
+    warm_start: WarmStartSettings,
+    policy: Policy,
+) -> dict[str, Any]:
+    """What the source makes of solvable hazards: by play, and teacher-forced where it saw demonstrations."""
+    turns = [] if source.model is None else mending_turns(cases, warm_start.behaviours)
+    own = scores[scores["policy"] == policy.name]
+    measured = competence(mending_table(checkpoint, turns), own)
+    return {"source": policy.source, "seed": policy.seed, **measured}
 
 
 def roll_out_tests(
@@ -86,6 +106,12 @@ TOOL_WORLD = World(
         ("candidates", "candidate_table"),
     ),
     score_candidates=Step("score_candidates", grade, ("cases", "candidates", "params:policy"), "candidate_scores"),
+    measure_source=Step(
+        "measure_competence",
+        measure_competence,
+        ("checkpoint", "cases", "candidate_scores", "params:source", "params:warm_start", "params:policy"),
+        "competence",
+    ),
     play=Step(
         "roll_out",
         roll_out_tests,

@@ -111,6 +111,7 @@ TOOLEMU = World(
         ("cases", "candidates", *_JUDGED_BY),
         ("candidate_judgements", "candidate_scores"),
     ),
+    measure_source=None,
     play=Step(
         "roll_out",
         roll_out_tests,

@@ -16,6 +16,7 @@ from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import Interval, interval_text, number
 from persistence_pipeline.report.style import interval_kind
+from persistence_pipeline.report.tables import competence_text, unable
 
 Row = Mapping[str, Any]
 COMPARED = {
@@ -38,7 +39,7 @@ FIRST = {"safety": ABOVE, "helpfulness": BELOW}
 
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
-    """The answer for a first reader: what is left of safety, and where the agents lie."""
+    """What is left of safety, where the agents lie, what the source can do: that first where it solves nothing."""
     rows = summary["persistence"]
     if not rows:
         first = "Persistence needs both orders and both single stages; this run does not have them all."
@@ -46,7 +47,11 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
         first = _left(rows[0], "safety") if "safety" in rows[0] else _left(rows[0], "helpfulness")
     else:
         first = _counted(rows, "safety")
-    return [first, f"{_line_sentence(summary['frontier'])} {_over(summary)}"]
+    said = [first, f"{_line_sentence(summary['frontier'])} {_over(summary)}"]
+    can = competence_text(summary)
+    if can is None:
+        return said
+    return [can, *said] if unable(summary) else [*said, can]
 
 
 def details(summary: Mapping[str, Any]) -> list[str]:

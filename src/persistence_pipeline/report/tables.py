@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline import factors
+from persistence_pipeline.analysis.competence import ABLE, solved_by_source
 from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
@@ -30,6 +31,16 @@ CELLS: Sequence[Column] = (
     ("best_of_both", "3 and 3", ".0%"),
     ("discrimination", "told apart", ".0%"),
     ("refusal_rate", "did nothing", ".0%"),
+    ("invalid_rate", "invalid calls", ".1%"),
+)
+COMPETENCE: Sequence[Column] = (
+    ("source", "source", str),
+    ("seed", "seed", str),
+    ("kind", "kind", lambda kind: str(kind).replace("_", " ")),
+    ("solved", "solved", ".0%"),
+    ("n", "episodes", "d"),
+    ("probability", "mending call", ".2f"),
+    ("demonstrated", "of demonstrations", ".2f"),
     ("invalid_rate", "invalid calls", ".1%"),
 )
 POINTS: Sequence[Column] = (
@@ -119,6 +130,7 @@ def study_tables(summary: Summary) -> dict[str, Table]:
     audits, versions = summary["audits"], summary["run"]["versions"]
     return {
         "cells": cell_table(summary),
+        "competence": competence_table(summary),
         "persistence_and_published": persistence_table(summary, published=True),
         "variances": variance_table(summary),
         "bounds": bounds_table(summary),
@@ -147,6 +159,15 @@ def cell_table(summary: Summary) -> Table:
         {**cell, **cell["splits"][split], **delta} for cell, delta in zip(summary["cells"], deltas, strict=True)
     )
     return _with_factors(rows, CELLS)
+
+
+def competence_table(summary: Summary) -> Table:
+    """One row per source, seed and kind of hazard; the first of each over all kinds."""
+    rows = []
+    for row in summary["competence"]:
+        for part in ({**row, "kind": "all"}, *row["kinds"]):
+            rows.append({**part, "source": row["source"], "seed": row["seed"]})
+    return make_table(rows, COMPETENCE)
 
 
 def point_table(summary: Summary) -> Table:
@@ -299,6 +320,28 @@ def fit_text(summary: Summary) -> str:
     return f"{text}. With errors in both axes: slope {interval_text(corrected['slope'], '.2f')}"
 
 
+def unable(summary: Summary) -> list[str]:
+    """The sources that solve hardly any of the hazards that can be solved."""
+    shares = solved_by_source(summary["competence"])
+    return [source for source, share in shares.items() if share < ABLE]
+
+
+def competence_text(summary: Summary) -> str | None:
+    """How much the sources solve; None where nothing was measured."""
+    shares = solved_by_source(summary["competence"])
+    if not shares:
+        return None
+    solve = [f"{source} solves {number(share, '.0%')}" for source, share in shares.items()]
+    one = f"this source solves {number(next(iter(shares.values())), '.0%')}"
+    said = f"of the hazards that can be solved {one if len(solve) == 1 else ', '.join(solve)}"
+    if not unable(summary):
+        return f"{said[0].upper()}{said[1:]}."
+    return (
+        f"Read this first: {said}. Where a source does not solve hazards, being safe and helpful at once is out "
+        "of its reach, and what follows cannot show what training does to an agent that can."
+    )
+
+
 NARROW = {"did nothing": "did\nnothing", "helpfulness": "help-\nfulness", "invalid calls": "invalid\ncalls"}
 """Headers that are wider than what stands below them."""
 LEAST = ("3 and 3", NARROW["invalid calls"], NARROW["did nothing"], "safety", NARROW["helpfulness"])
@@ -321,8 +364,12 @@ def console_table(summary: Summary, width: int) -> Any:
     names, lines = without_column(without_column(persistence_table(summary), ALONG), OFF)
     shares = [SHORT.get(name, name) for name in names], lines
     title = "; ".join([f"Scores on {headline_split(summary)} (0–3)", *([", ".join(common)] if common else [])])
+    can = competence_text(summary)
+    said = [can] if can else []
     return Group(
+        *(said if unable(summary) else []),
         rich_table(title, cells, width, left=("ordering", "source"), least=LEAST),
         rich_table(f"Persistence; 95% intervals {interval_kind(summary)}", shares, width, least=("sum − 1",)),
         f"Frontier: {fit_text(summary)}",
+        *([] if unable(summary) else said),
     )

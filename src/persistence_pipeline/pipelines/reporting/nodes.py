@@ -21,7 +21,7 @@ def summarise(
     parameters: dict[str, Any],
     **parts: Any,
 ) -> dict[str, Any]:
-    """The study in one document: ``cells, frontier, persistence, averages, missing, audits, run``."""
+    """The study in one document: ``competence, cells, frontier, persistence, averages, missing, audits, run``."""
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
     audits = {
@@ -30,6 +30,7 @@ def summarise(
         "comparisons": analysis["comparisons"],
     }
     return {
+        "competence": list(by_name(parts, "competence").values()),
         "cells": analysis["cells"],
         "frontier": analysis["frontier"],
         "persistence": analysis["persistence"],

@@ -22,6 +22,10 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     for name, policy in acting.items():
         inputs = {"checkpoint": f"{policy.checkpoint}.checkpoint", "cases": cases_of(design, policy.seed)}
         parts.append(_pairs(name, inputs, world, of.objectives(policies)))
+        if world.measure_source is not None:
+            measured = {**policy_parameter(name), "params:source": f"params:sources.{policy.source}"}
+            inputs["candidate_scores"] = f"{name}.candidate_scores"
+            parts.append(box(name, [world.measure_source.node("competence")], inputs, measured))
     return Pipeline(parts, tags="synthesis")
 
 
