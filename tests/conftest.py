@@ -17,7 +17,9 @@ from tiny import SPECIAL, TEMPLATE, WORDS
 LONG = ("dvc", "pipelines", "faults", "runners", "rollout", "docs", "published", "gpu", "report")
 """Folders whose tests take more than a minute of CPU time, the longest first."""
 
-settings.register_profile("project", deadline=None)  # a busy machine is no fault of the code
+# The same inputs every time, so that what passes here passes elsewhere; `make fuzz` draws others. And no deadline:
+# a busy machine is no fault of the code.
+settings.register_profile("project", deadline=None, derandomize="FUZZ_EXAMPLES" not in os.environ)
 settings.load_profile("project")
 
 
