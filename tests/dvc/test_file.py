@@ -120,7 +120,7 @@ def test_a_file_of_an_earlier_version_is_refused_and_a_remark_in_it_is_not(tmp_p
     study.path.write_text((ROOT / "dvc.yaml").read_text().replace("stages:", "stages:  # all of them"))
     require_fit(study)
     document = yaml.safe_load(study.path.read_text())
-    del document["vars"][1]["study"]
+    del document["vars"][2]
     study.path.write_text(yaml.safe_dump(document, sort_keys=False))
     with pytest.raises(SystemExit, match=r"it now has study; `kedro cells"):
         require_fit(study)

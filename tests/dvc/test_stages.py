@@ -44,9 +44,10 @@ IN_PASSING = {
     "train": {"world"},  # the form of calls
     "candidates": {"preferences"},  # the form of exported turns
     "rollout": {"preferences"},
+    "published": {"analysis", "rollout", "world"},  # the usual margin, the list of stop reasons
 }
 """Rooms of which a stage needs no more than a form."""
-EMULATED_IN_PASSING = {"preferences", "rollout", "world"}
+EMULATED_IN_PASSING = {"analysis", "preferences", "rollout", "world"}
 """The same where tools are emulated: the other world is imported beside it."""
 ADD_UP = {"source", "candidates", "competence", "train", "rollout", "frontier"}
 """Stages whose last digits may depend on the number of threads, which hooks give to every run."""

@@ -21,6 +21,8 @@ from persistence_pipeline.study.spec import TABLE
 
 HEADER = "# Written by `make cells`, which overwrites it. docs/reproducibility.md says what reruns when."
 PACKAGE_FOLDER = "src/persistence_pipeline"
+SHORT = 100
+"""Characters up to which a list stands on one line."""
 
 
 def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
@@ -44,13 +46,12 @@ def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
     )
     files = ParameterFiles(study, design, {"training": names.objectives, "sources": names.sources})
     lines = [HEADER, "vars:", f"  - {study.named(study.table) if study.at_root else TABLE}"]
-    head = {"env": study.env, "data": _scalar(data), "code": PACKAGE_FOLDER}
-    lines += [f"  {'- ' if key == 'env' else '  '}{key}: {value}" for key, value in head.items()]
+    lines.append(f"  - {{env: {study.env}, data: {_scalar(data)}, code: {PACKAGE_FOLDER}}}")
     kind = ", ".join(
         f"{key}: {_scalar(value) if isinstance(value, str) else json.dumps(value)}"
         for key, value in design.written().items()
     )
-    lines += [f"    study: {{{kind}}}", "", "stages:"]
+    lines += [f"  - study: {{{kind}}}", "", "stages:"]
     for name, stage in stages(design, names).items():
         one = _lines(stage, files.by_file(stage.params), study.at_root)
         lines += [f"  {name}:", *(f"    {line}" for line in one), ""]
@@ -74,9 +75,13 @@ def _lines(stage: Stage, params: Mapping[str, Sequence[str]], at_root: bool) -> 
 
 
 def _block(part: str, entries: Sequence[str]) -> list[str]:
-    if part == "outs" and len(entries) == 1:
-        return [f"outs:{_flow(entries)}"]
-    return [f"{part}:", *(f"  - {entry}" for entry in entries)] if entries else []
+    """A list of a stage; on one line where that is short."""
+    if not entries:
+        return []
+    line = f"{part}: [{{{entries[0]}}}]" if part == "params" else f"{part}:{_flow(entries)}"
+    if len(line) <= SHORT and (part != "params" or len(entries) == 1):
+        return [line]
+    return [f"{part}:", *(f"  - {entry}" for entry in entries)]
 
 
 def _flow(entries: Iterable[str]) -> str:

@@ -284,8 +284,8 @@ def _emulator(design: StudyDesign, *others: str) -> tuple[str, ...]:
 
 
 def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
-    cases = tuple(f"{_case_folder(design)}/{seed}/cases.jsonl" for seed in names.seeds)
-    told = names.origins if design.pairs == "candidates" and not design.emulated else []
+    cases = (_case_folder(design),)
+    told = (FEATURE,) if design.pairs == "candidates" and not design.emulated else ()
     yield (
         "frontier",
         Stage(
@@ -316,8 +316,8 @@ def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
         Stage(
             run="--pipelines=reporting",
             reads=(
-                *(f"{PAIRS}/{origin}/pair_audit.parquet" for origin in names.origins),
-                *(f"{FEATURE}/{origin}/competence.json" for origin in told),
+                PAIRS,
+                *told,
                 f"{REPORTING}/training",
                 *(f"{REPORTING}/{name}" for name in ("scores.parquet", "analysis.json")),
                 *cases,
