@@ -45,6 +45,7 @@ IN_PASSING = {
     "candidates": {"preferences"},  # the form of exported turns
     "rollout": {"preferences"},
     "published": {"analysis", "rollout", "world"},  # the usual margin, the list of stop reasons
+    "take_pairs": {"analysis", "rollout", "world"},
 }
 """Rooms of which a stage needs no more than a form."""
 EMULATED_IN_PASSING = {"analysis", "preferences", "rollout", "world"}
