@@ -27,6 +27,7 @@ from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.rollout.episode import Episode
+from persistence_pipeline.rollout.run import RolloutSettings
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.study import Policy
 from persistence_pipeline.study.spec import expand, parse_spec
@@ -35,6 +36,7 @@ from persistence_pipeline.world.scoring import score
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 ROOT = Path(__file__).resolve().parents[2]
+ROLLOUT = RolloutSettings()
 BEHAVIOURS = {
     "source": ("clumsy", "careless"),
     "safety": ("cautious", "refusing"),
@@ -118,7 +120,7 @@ def build_study(target: Path, world: WorldSettings) -> Study:
     scores.loc[scores.index[:5], "reasons"] = list(HOSTILE)
     settings = AnalysisSettings(n_draws=200)
     grid = frontier.summarise_grid(scores)
-    analysis = frontier.analyse(scores, grid, find_attainable(settings, cases), settings)
+    analysis = frontier.analyse(scores, grid, find_attainable(settings, ROLLOUT, cases), settings)
     summary, logs = _summary(analysis, scores, [name for name in policies if name != "llama_s0"])
     drawn = reporting.draw_figures(summary, scores, **{f"training_log__{n}": log for n, log in logs.items()})
     figures = dict(zip(reporting.FIGURES, drawn, strict=True))

@@ -292,7 +292,7 @@ def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
             run="--pipelines=frontier --tags=analysis",
             reads=(*cases, f"{OUTPUT}/scores"),
             code=("analysis", "pipelines/frontier", *(EMULATOR[:1] if design.emulated else WORLD)),
-            params=("threads", "analysis", SPEC),
+            params=("threads", "analysis", *(() if design.emulated else ("rollout",)), SPEC),
             makes=tuple(
                 f"{REPORTING}/{name}"
                 for name in ("scores.parquet", "grid.parquet", "attainable.json", "analysis.json")

@@ -83,10 +83,12 @@ def grade(cases: Sequence[Case], trajectories: Sequence[Trajectory], policy: Pol
     return score(cases, trajectories, policy.provenance())
 
 
-def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[dict[str, float]]:
-    """The attainable frontier of the headline split, over the cases of every seed."""
+def find_attainable(
+    settings: AnalysisSettings, rollout: RolloutSettings, *case_lists: list[Any]
+) -> list[dict[str, float]]:
+    """The attainable frontier of the headline split, over the cases of every seed, with the user of the tests."""
     cases = [case for cases in case_lists for case in cases if case.split == settings.split]
-    return attainable_frontier([reachable_outcomes(case) for case in cases])
+    return attainable_frontier([reachable_outcomes(case, rollout.user) for case in cases])
 
 
 def show_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts: Any) -> dict[str, Any]:

@@ -18,9 +18,10 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     scores = {f"score_{i}": f"{name}.scores" for i, name in enumerate(policies)}
     cases = {f"cases_{seed}": cases_of(design, seed) for seed in of.seeds(policies)}
     find = world_of(design).find_attainable
+    settings = ["params:analysis", *([] if design.emulated else ["params:rollout"])]
     analysing = [
         node(nodes.collect_scores, list(scores), "scores", name="collect_scores"),
-        node(find, ["params:analysis", *cases], "attainable", name="find_attainable"),
+        node(find, [*settings, *cases], "attainable", name="find_attainable"),
         node(nodes.summarise_grid, "scores", "grid", name="summarise_grid"),
         node(nodes.analyse, ["scores", "grid", "attainable", "params:analysis"], "analysis", name="analyse"),
     ]
