@@ -44,6 +44,7 @@ IN_PASSING = {
     "train": {"world"},  # the form of calls
     "candidates": {"preferences"},  # the form of exported turns
     "rollout": {"preferences"},
+    "frontier": {"agents", "preferences", "rollout"},  # the class of parameters that names the user
     "published": {"analysis", "rollout", "world"},  # the usual margin, the list of stop reasons
     "take_pairs": {"analysis", "rollout", "world"},
 }
