@@ -43,7 +43,7 @@ def test_side_by_side_reproduces_everything(reproduced: Project) -> None:
     said = (reproduced.root.parent / "parallel.txt").read_text()
     assert f"{SAFETY}: done" in said and "report.html" in said
     lock = yaml.safe_load((reproduced.root / "dvc.lock").read_text())
-    assert len(lock["stages"]) == 16
+    assert len(lock["stages"]) == 17
     assert (reproduced.root / "data/08_reporting/report.html").is_file()
 
 
@@ -65,12 +65,12 @@ def test_metrics_are_shown_and_compared(reproduced: Project) -> None:
 def test_a_changed_module_concerns_only_the_stages_that_depend_on_its_folder(reproduced: Project) -> None:
     source = reproduced.root / "src/persistence_pipeline"
     for module, expected in {
-        "world/grading.py": {"cases", "source", *PLAYED, "score", "frontier", "report"},
-        "rollout/run.py": {"source", *PLAYED},
-        "training/dpo.py": {"source", "train"},
+        "world/grading.py": {"cases", "source", "competence", *PLAYED, "score", "frontier", "report"},
+        "rollout/run.py": {"source", "competence", *PLAYED},
+        "training/dpo.py": {"source", "competence", "train"},
         "preferences/pairing.py": {"pairs"},
-        "pipelines/tool_world.py": {"cases", *PLAYED, "score", "frontier", "report"},
-        "analysis/headline.py": {"frontier", "metrics", "report"},
+        "pipelines/tool_world.py": {"cases", "competence", *PLAYED, "score", "frontier", "report"},
+        "analysis/headline.py": {"competence", "frontier", "metrics", "report"},
         "dvc/stages.py": set(),
         "records.py": set(),
     }.items():
