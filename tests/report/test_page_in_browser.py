@@ -98,10 +98,10 @@ def test_it_opens_at_once_and_is_small(open_page: Open, scripted_study: Study) -
 def test_the_first_screen_holds_answer_frontier_and_persistence(open_page: Open) -> None:
     page = open_page()
     figure = "#plot-frontier .main-svg >> nth=0"
-    for selector in (".answer >> nth=0", ".answer >> nth=1", figure, "table.intervals"):
+    for selector in (*(f".answer >> nth={n}" for n in range(3)), figure, "table.intervals"):
         box = page.locator(selector).bounding_box()
         assert box and box["y"] + box["height"] <= 800, selector
-    assert page.locator(".answer").count() == 2
+    assert page.locator(".answer").count() == 3
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
