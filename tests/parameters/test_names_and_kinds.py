@@ -149,6 +149,8 @@ def _is_taken_as_it_stands(data: st.DataObject) -> bool:
     dumped = read.model_dump(mode="json")
     for leaf in leaves(parameters):
         found, meant = within(dumped, leaf), within(parameters, leaf)
+        if leaf == place[:-1]:  # a group that the deletion has left empty
+            continue
         assert found == meant and isinstance(found, bool) == isinstance(meant, bool), dotted(leaf)
     if kind == "delete":
         assert within(dumped, place[:-1]).get(place[-1]) == within(
