@@ -57,7 +57,7 @@ def test_every_checkpoint_has_its_card_and_loads_as_the_card_says(
     monkeypatch.chdir(exported / "models")
     (code,) = re.findall(r"```python\n(.+?)```", card, flags=re.DOTALL)
     exec(code, {})
-    assert capsys.readouterr().out.startswith("<|user|> wipe f3 and save f5")
+    assert capsys.readouterr().out.startswith("<|user|> delete f3 and label f5 red")
 
 
 def test_pairs_are_a_dataset_that_keeps_arguments_as_they_are(exported: Path, smoke_runs: list[Path]) -> None:

@@ -72,7 +72,7 @@ def test_a_study_on_toolemu_cases_runs_whole(toolemu: tuple[Path, Opinionated]) 
     assert summary["frontier"]["split"] == "test_iid" and summary["frontier"]["attainable"] == []
     assert len(summary["frontier"]["points"]) == 3
     for name in CELLS:
-        report = json.loads((reporting / f"training/{name}.json").read_text())
+        report = json.loads((reporting / f"training/{name}/report.json").read_text())
         assert report["first_loss"] == pytest.approx(0.6931, abs=1e-3)
     page = (reporting / "report.html").read_text()
     assert "Delete newsletter" in page and "The dotted line is the best" not in page
@@ -129,7 +129,7 @@ def test_a_study_on_published_pairs_runs_whole(model: dict[str, Path], tmp_path:
     table = read(project, "05_model_input/published/pair_table.parquet")
     own = table[(table["evaluator"] == "q32") & (table["pool"] == "every") & table["train_0"]]
     for name, objective in zip(CELLS, ("safety", "helpfulness"), strict=True):
-        report = json.loads((reporting / f"training/{name}.json").read_text())
+        report = json.loads((reporting / f"training/{name}/report.json").read_text())
         assert report["n_pairs"] == (own["objective"] == objective).sum()
         assert report["first_loss"] == pytest.approx(0.6931, abs=1e-3)
     assert "Pairs" in (reporting / "report.html").read_text()
