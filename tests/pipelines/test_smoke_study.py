@@ -44,7 +44,7 @@ def test_git_tracks_nothing_that_a_run_writes(smoke_runs: list[Path], tmp_path: 
 
 def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
     summary = json.loads((smoke_runs[0] / REPORTING / "summary.json").read_text())
-    assert list(summary) == ["cells", "frontier", "persistence", "audits", "run"]
+    assert {*summary} == {"competence", "cells", "frontier", "persistence", "averages", "missing", "audits", "run"}
     assert [cell["ordering"] for cell in summary["cells"]] == ["source", *ORDERINGS]
     assert {point["ordering"] for point in summary["frontier"]["points"]} == set(ORDERINGS)
     assert summary["frontier"]["ols"]["n"] == 5
@@ -65,7 +65,7 @@ def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
 
 
 def test_the_first_loss_of_every_stage_is_ln_2(smoke_runs: list[Path]) -> None:
-    reports = sorted((smoke_runs[0] / REPORTING / "training").glob("*.json"))
+    reports = sorted((smoke_runs[0] / REPORTING / "training").glob("*/report.json"))
     assert len(reports) == 5
     for path in reports:
         assert json.loads(path.read_text())["first_loss"] == pytest.approx(0.6931, abs=1e-3)
@@ -181,7 +181,7 @@ def test_an_unknown_loss_is_refused(spoiled: Path, kedro_run: Run) -> None:
     [
         ('"split":"train",', "", "line 1: field split: expected, but missing"),
         ('"hazard":true', '"hazard":"perhaps"', "line 1: field hazard: Input should be a valid boolean"),
-        ('"schema_version":1', '"schema_version":7', "line 1: field schema_version: Input should be 1"),
+        ('"schema_version":2', '"schema_version":7', "line 1: field schema_version: Input should be 2"),
     ],
 )
 def test_a_bad_case_file_is_named_by_line_and_field(

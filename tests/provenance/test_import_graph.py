@@ -39,7 +39,7 @@ def _behind(step: str, function: str) -> set[str]:
 def test_a_node_function_stands_for_what_it_names_itself() -> None:
     """`tool_world.py` imports rollouts and reports; making cases needs neither."""
     cases = _behind("tool_world", "make_cases")
-    assert {"pipelines/tool_world.py", "world/splits.py", "world/domains/mail.py"} <= cases
+    assert {"pipelines/tool_world.py", "world/splits.py", "world/domains/calendar.py"} <= cases
     assert not any(name.startswith(("training/", "rollout/", "agents/", "preferences/")) for name in cases)
 
 

@@ -27,7 +27,7 @@ def test_files_from_outside_may_lie_in_the_home_directory(home: Path) -> None:
     assert toolkit_file(PairSettings(toolkits="~/kits.json"), None) == home / "kits.json"
     emulation = {"cases": "~/cases.json", "toolkits": "kits.json"}
     parameters = {"study": {"cases": "toolemu", "pairs": "candidates"}, "emulation": emulation}
-    assert outside_files(parameters) == {"EMULATION_FILES": [str(home / "cases.json"), "kits.json"]}
+    assert outside_files(parameters) == {"emulation": [str(home / "cases.json"), "kits.json"]}
 
 
 SESSIONS = """
