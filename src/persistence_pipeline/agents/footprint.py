@@ -188,8 +188,8 @@ def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
     - ``cache``: of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each
       row the rest, whose buffers grow by a quarter; one layer's old ones are held while they do.
     - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): drawn in float64 (``rollout/engine/sampling.py``).
-    - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones; and of each beginning, which of
-      its tokens may see which: a flag and a summand of each pair.
+    - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones; and of each beginning,
+      which of its tokens may see which: a flag and a summand of each pair.
     """
     own = size.rows * (size.longest - size.shared)
     held = size.beginnings * size.shared + own * GROWN * (1 + 1 / (2 * shape.layers))
