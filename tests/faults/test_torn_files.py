@@ -187,12 +187,12 @@ def test_a_flipped_byte_in_the_data_of_a_table_is_noticed(tmp_path: Path) -> Non
 def test_a_damaged_table_stops_the_run_that_reads_it(spoiled: Path, kedro_run: Run) -> None:
     path = spoiled / f"data/smoke/07_model_output/scores/{CELL}.parquet"
     data = bytearray(path.read_bytes())
-    data[60] ^= 1
+    data[len(data) // 4] ^= 1  # in the pages of a column
     path.write_bytes(bytes(data))
     before = hashes(spoiled)
     done = kedro_run(spoiled, "--nodes=study.collect_scores")
     assert done.returncode == 1 and "Traceback" not in done.stdout
-    assert "scores.parquet" in done.stdout and "checksum" in done.stdout
+    assert f"scores/{CELL}.parquet" in "".join(done.stdout.split())
     assert hashes(spoiled) == before
 
 
