@@ -30,12 +30,12 @@ KILLS: list[tuple[str, str, dict[str, str], str]] = [
     ),
     ("training.progress:Progress.save:1", "SIGKILL", {"LC_ALL": "tr_TR.UTF-8"}, "llama.warm_start_source"),
     ("datasets._atomic:_fsync:5", "SIGKILL", {}, "while the source's checkpoint is moved to its place"),
-    (f"{TURN}:60", "SIGTERM", {"TZ": "America/St_Johns"}, "llama_s0.roll_out_candidates"),
-    (f"{TURN}:120", "SIGKILL", {}, "llama_s0.roll_out_candidates"),
+    (f"{TURN}:400", "SIGTERM", {"TZ": "America/St_Johns"}, "llama_s0.roll_out"),
+    (f"{TURN}:900", "SIGKILL", {}, "llama_s0.roll_out"),
     (f"{STAGE}:6", "SIGKILL", ASCII, ".train_cell"),
     (f"{STAGE}:9", "SIGTERM", {}, ".train_cell"),
     (f"{TURN}:60", "SIGKILL", {}, ".roll_out"),
-    (f"{TURN}:90", "SIGTERM", {}, ".roll_out_"),
+    (f"{TURN}:90", "SIGTERM", {}, ".roll_out"),
 ]
 FAKED = {"SIGTERM": "1970-01-02 03:04:05", "SIGKILL": "2100-12-31 23:59:50"}
 
