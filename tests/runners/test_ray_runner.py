@@ -175,8 +175,8 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
 
 
 def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path) -> None:
-    (pairs,) = project.rglob("pairs_both.jsonl")
-    pairs.write_text("nonsense\n")
+    (validation,) = project.rglob("validation/llama_s0.json")
+    validation.write_text("nonsense\n")
     names = [f"{BOTH}.train_cell", f"{BOTH}.roll_out", f"{SAFETY}.score"]
     code, output = run(
         project, cluster.address, f"--nodes={','.join(names)}", "--params=report.browser_megabytes=7"
@@ -184,7 +184,7 @@ def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path
     assert code != 0
     assert list(placed(project)) == [f"{SAFETY}.score"]
     said = output[output.index("error: ") :]
-    assert f"{BOTH}.train_cell: " in said and "pairs_both.jsonl, line 1" in said
+    assert f"{BOTH}.train_cell: " in said and "llama_s0.json" in said
     assert f"1 did not run because of that: {BOTH}.roll_out" in said
     resume = f"kedro run --env=smoke {RUNNER} --nodes={','.join(names)}"
     assert f"{resume} --params=report.browser_megabytes=7 --from-nodes={BOTH}.train_cell" in said
