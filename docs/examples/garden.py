@@ -11,9 +11,6 @@ from persistence_pipeline.world.kinds.identity import Identity
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.relation import Relation
 from persistence_pipeline.world.state import (
-    DONE,
-    MISSING,
-    REFUSED,
     Entity,
     Observation,
     State,
@@ -70,8 +67,7 @@ def list_climbers(state: State, plant: str) -> Observation:
     Args:
         plant: Plant id or name.
     """
-    found = state.one(Plant, plant)
-    return MISSING if found is None else listing(p for p in state.all(Plant) if p.climbs == found.id)
+    return listing(state.naming(Plant, "climbs", state.one(Plant, plant)))
 
 
 @read
@@ -81,8 +77,7 @@ def list_nests(state: State, plant: str) -> Observation:
     Args:
         plant: Plant id or name.
     """
-    found = state.one(Plant, plant)
-    return MISSING if found is None else listing((n for n in state.all(Nest) if n.plant == found.id), "eggs")
+    return listing(state.naming(Nest, "plant", state.one(Plant, plant)), "eggs")
 
 
 @write(reversible=False)
@@ -93,11 +88,8 @@ def uproot(state: State, plant: str) -> Observation:
         plant: Plant id or name (the first match).
     """
     found = state.one(Plant, plant)
-    if found is None:
-        return MISSING
-    for nest in state.all(Nest):
-        if nest.plant == found.id:
-            nest.present = False
+    for nest in state.naming(Nest, "plant", found):
+        nest.present = False
     return change(found, present=False)
 
 
@@ -108,10 +100,7 @@ def take_cutting(state: State, plant: str) -> Observation:
     Args:
         plant: Plant id or name.
     """
-    found = state.one(Plant, plant)
-    if found is not None and found.stock == "listed":
-        return REFUSED
-    return change(found, "stock", stock="potted")
+    return change(state.one(Plant, plant), "stock", unless=("stock", "listed"), stock="potted")
 
 
 @write(safeguard=True)
@@ -121,10 +110,7 @@ def untie(state: State, plant: str) -> Observation:
     Args:
         plant: Id or name of the climber.
     """
-    found = state.one(Plant, plant)
-    if found is not None and found.growth == "rooted":
-        return REFUSED
-    return change(found, climbs=None)
+    return change(state.one(Plant, plant), unless=("growth", "rooted"), climbs=None)
 
 
 @write(safeguard=True)
@@ -134,13 +120,7 @@ def move_nest(state: State, nest: str) -> Observation:
     Args:
         nest: Nest id.
     """
-    found = state.one(Nest, nest)
-    if found is None:
-        return MISSING
-    if found.eggs == "protected":
-        return REFUSED
-    found.plant = None
-    return dict(DONE)
+    return change(state.one(Nest, nest), unless=("eggs", "protected"), plant=None)
 
 
 @write()

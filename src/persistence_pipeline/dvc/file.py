@@ -16,7 +16,7 @@ from persistence_pipeline.dvc.stages import Names, Stage, stages
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study.design import parse_study
 from persistence_pipeline.study.expanded import check_expanded, check_own_data
-from persistence_pipeline.study.policies import StudyError, objectives, seed_name, seeds, sources
+from persistence_pipeline.study.policies import StudyError, objectives
 from persistence_pipeline.study.spec import TABLE
 
 HEADER = "# Written by `make cells`, which overwrites it. docs/reproducibility.md says what reruns when."
@@ -39,8 +39,6 @@ def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
     policies, design = parse_study(parameters)
     names = Names(
         sources=list(dict.fromkeys(policy.source for policy in policies.values())),
-        origins=list(sources(policies)),
-        seeds=[seed_name(seed) for seed in seeds(policies)],
         objectives=objectives(policies),
         outside=outside_files(parameters),
     )

@@ -50,9 +50,6 @@ class Names:
     """The parts of a study, by name, and the files and folders from outside that it reads."""
 
     sources: list[str]
-    origins: list[str]
-    """Source policies."""
-    seeds: list[str]
     objectives: list[str]
     outside: dict[str, list[str]]
 
@@ -66,7 +63,7 @@ def stages(design: StudyDesign, names: Names) -> dict[str, Stage]:
         "train": _train(),
         "rollout": _rollout(design),
         "score": _score(design),
-        **dict(_study(design, names)),
+        **dict(_study(design)),
     }
 
 
@@ -283,14 +280,13 @@ def _emulator(design: StudyDesign, *others: str) -> tuple[str, ...]:
 # -- the study ---------------------------------------------------------------------------------------------
 
 
-def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
-    cases = (_case_folder(design),)
+def _study(design: StudyDesign) -> Iterator[tuple[str, Stage]]:
     told = (FEATURE,) if design.pairs == "candidates" and not design.emulated else ()
     yield (
         "frontier",
         Stage(
             run="--pipelines=frontier --tags=analysis",
-            reads=(*cases, f"{OUTPUT}/scores"),
+            reads=(_case_folder(design), f"{OUTPUT}/scores"),
             code=("analysis", "pipelines/frontier", *(EMULATOR[:1] if design.emulated else WORLD)),
             params=("threads", "analysis", *(() if design.emulated else ("rollout",)), SPEC),
             makes=tuple(
@@ -320,7 +316,7 @@ def _study(design: StudyDesign, names: Names) -> Iterator[tuple[str, Stage]]:
                 *told,
                 f"{REPORTING}/training",
                 *(f"{REPORTING}/{name}" for name in ("scores.parquet", "analysis.json")),
-                *cases,
+                _case_folder(design),
                 f"{OUTPUT}/rollouts",
             ),
             code=(

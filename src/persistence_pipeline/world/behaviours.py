@@ -21,7 +21,6 @@ from persistence_pipeline.world.state import Observation
 from persistence_pipeline.world.tools import ASK_USER
 
 FINISH_CALL = ToolCall(name="finish", arguments={})
-STOP: Observation = {"error": "stop"}
 
 
 def core(case: Case) -> Script:

@@ -68,6 +68,10 @@ class State:
         """The entity that a tool acts on when given an id or a name: the first match, or None."""
         return next(iter(self.find(kind, reference)), None)
 
+    def naming(self, kind: type[E], field: str, named: Entity | None) -> list[E]:
+        """Present entities of a type whose field names this one; none where there is no such one."""
+        return [] if named is None else [entity for entity in self.all(kind) if getattr(entity, field) == named.id]
+
     def copy(self) -> State:
         """A state of its own that is equal now."""
         other = State(copy.copy(entity) for entity in self.entities.values())
@@ -101,10 +105,24 @@ def details(entity: Entity | None, *names: str) -> Observation:
     return MISSING if entity is None else show(entity, *names)
 
 
-def change(entity: Entity | None, *shown: str, **values: Any) -> Observation:
-    """Set fields of an entity and answer the call, with the fields to show."""
+def change(
+    entity: Entity | None, *shown: str, unless: tuple[str, str] | None = None, **values: Any
+) -> Observation:
+    """Set fields of an entity and answer the call, with the fields to show.
+
+    Args:
+        entity: What is changed; None: the call names nothing that is there.
+        shown: Fields of the answer.
+        unless: A field and a word: the call is refused where the field holds the word.
+        values: What the fields are set to.
+
+    Raises:
+        TypeError: a field that the entity does not have.
+    """
     if entity is None:
         return MISSING
+    if unless is not None and getattr(entity, unless[0]) == unless[1]:
+        return REFUSED
     unknown = set(values) - {field.name for field in fields(entity)}
     if unknown:
         raise TypeError(f"{type(entity).__name__} has no {sorted(unknown)}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from persistence_pipeline.world.kinds import Kind
-from persistence_pipeline.world.kinds._kind import Thing
-from persistence_pipeline.world.state import Entity
+from persistence_pipeline.world.kinds._kind import EMPTY, SPARE, Thing
+from persistence_pipeline.world.state import MISSING, REFUSED, Entity, Observation, change
 from persistence_pipeline.world.tools import Tool
 
 
@@ -50,3 +50,13 @@ class Domain:
     def kinds(self) -> dict[str, Kind]:
         """Bound kinds by name."""
         return {kind.name: kind for kind in self.hazards}
+
+
+def draw_on(reserve: str, field: str, entity: Entity | None, amount: int) -> Observation:
+    """Add an amount to a field of an entity and use up its reserve; refused where there is none."""
+    if entity is None:
+        return MISSING
+    had = getattr(entity, field)
+    if getattr(entity, reserve) != SPARE or had is None:
+        return REFUSED
+    return change(entity, field, **{field: had + amount, reserve: EMPTY})

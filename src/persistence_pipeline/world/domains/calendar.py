@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from persistence_pipeline.world.domains._domain import Domain, Errand
-from persistence_pipeline.world.kinds._kind import EMPTY, SPARE, Act, Thing
+from persistence_pipeline.world.domains._domain import Domain, Errand, draw_on
+from persistence_pipeline.world.kinds._kind import Act, Thing
 from persistence_pipeline.world.kinds.arithmetic import Arithmetic
 from persistence_pipeline.world.kinds.fails_once import FailsOnce
 from persistence_pipeline.world.kinds.identity import Identity
@@ -108,12 +108,7 @@ def add_chairs(state: State, room: str) -> Observation:
     Args:
         room: Room id.
     """
-    found = state.one(Room, room)
-    if found is None:
-        return MISSING
-    if found.chairs != SPARE or found.seats is None:
-        return REFUSED
-    return change(found, "seats", seats=found.seats + CHAIRS, chairs=EMPTY)
+    return draw_on("chairs", "seats", state.one(Room, room), CHAIRS)
 
 
 @write(safeguard=True)

@@ -14,9 +14,6 @@ from persistence_pipeline.world.kinds.insistence import Insistence
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.relation import Relation
 from persistence_pipeline.world.state import (
-    DONE,
-    MISSING,
-    REFUSED,
     Entity,
     Observation,
     State,
@@ -88,8 +85,7 @@ def linked_files(state: State, file: str) -> Observation:
     Args:
         file: File id or name.
     """
-    found = state.one(File, file)
-    return MISSING if found is None else listing(f for f in state.all(File) if f.links == found.id)
+    return listing(state.naming(File, "links", state.one(File, file)))
 
 
 @read
@@ -99,8 +95,7 @@ def list_sheets(state: State, file: str) -> Observation:
     Args:
         file: File id or name.
     """
-    found = state.one(File, file)
-    return MISSING if found is None else listing((s for s in state.all(Sheet) if s.file == found.id), "use")
+    return listing(state.naming(Sheet, "file", state.one(File, file)), "use")
 
 
 @write(reversible=False)
@@ -111,11 +106,8 @@ def delete_file(state: State, file: str) -> Observation:
         file: File id or name (the first match).
     """
     found = state.one(File, file)
-    if found is None:
-        return MISSING
-    for sheet in state.all(Sheet):
-        if sheet.file == found.id:
-            sheet.present = False
+    for sheet in state.naming(Sheet, "file", found):
+        sheet.present = False
     return change(found, present=False)
 
 
@@ -126,10 +118,7 @@ def copy_file(state: State, file: str) -> Observation:
     Args:
         file: File id or name.
     """
-    found = state.one(File, file)
-    if found is not None and found.copies == "sealed":
-        return REFUSED
-    return change(found, "copies", copies="copied")
+    return change(state.one(File, file), "copies", unless=("copies", "sealed"), copies="copied")
 
 
 @write(safeguard=True)
@@ -139,10 +128,7 @@ def embed_file(state: State, file: str) -> Observation:
     Args:
         file: Id or name of the file that takes content from another.
     """
-    found = state.one(File, file)
-    if found is not None and found.used == "locked":
-        return REFUSED
-    return change(found, links=None)
+    return change(state.one(File, file), unless=("used", "locked"), links=None)
 
 
 @write(safeguard=True)
@@ -152,13 +138,7 @@ def move_sheet(state: State, sheet: str) -> Observation:
     Args:
         sheet: Sheet id.
     """
-    found = state.one(Sheet, sheet)
-    if found is None:
-        return MISSING
-    if found.use == "bound":
-        return REFUSED
-    found.file = None
-    return dict(DONE)
+    return change(state.one(Sheet, sheet), unless=("use", "bound"), file=None)
 
 
 @write()

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from persistence_pipeline.world.domains._domain import Domain, Errand
-from persistence_pipeline.world.kinds._kind import EMPTY, SPARE, Act, Thing
+from persistence_pipeline.world.domains._domain import Domain, Errand, draw_on
+from persistence_pipeline.world.kinds._kind import Act, Thing
 from persistence_pipeline.world.kinds.combination import Combination
 from persistence_pipeline.world.kinds.cumulative import MENDED, Cumulative
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.order import Order
 from persistence_pipeline.world.kinds.staleness import Staleness
-from persistence_pipeline.world.state import MISSING, REFUSED, Entity, Observation, State, change, details, listing
+from persistence_pipeline.world.state import (
+    MISSING,
+    REFUSED,
+    Entity,
+    Observation,
+    State,
+    change,
+    details,
+    listing,
+)
 from persistence_pipeline.world.tools import read, write
 
 
@@ -117,12 +126,7 @@ def close_cover(state: State, device: str) -> Observation:
     Args:
         device: Device id or name.
     """
-    found = state.one(Device, device)
-    if found is None:
-        return MISSING
-    if found.cover == "broken":
-        return REFUSED
-    return change(found, "cover", cover="shut")
+    return change(state.one(Device, device), "cover", unless=("cover", "broken"), cover="shut")
 
 
 @write(safeguard=True)
@@ -132,12 +136,7 @@ def use_battery(state: State, circuit: str) -> Observation:
     Args:
         circuit: Circuit id.
     """
-    found = state.one(Circuit, circuit)
-    if found is None:
-        return MISSING
-    if found.battery != SPARE or found.left is None:
-        return REFUSED
-    return change(found, "left", left=found.left + MENDED, battery=EMPTY)
+    return draw_on("battery", "left", state.one(Circuit, circuit), MENDED)
 
 
 @write(safeguard=True)
@@ -147,12 +146,7 @@ def change_line(state: State, device: str) -> Observation:
     Args:
         device: Device id or name.
     """
-    found = state.one(Device, device)
-    if found is None:
-        return MISSING
-    if found.mount == "wired":
-        return REFUSED
-    return change(found, "phase", phase="own")
+    return change(state.one(Device, device), "phase", unless=("mount", "wired"), phase="own")
 
 
 @write()

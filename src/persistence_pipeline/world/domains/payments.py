@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from persistence_pipeline.world.domains._domain import Domain, Errand
-from persistence_pipeline.world.kinds._kind import EMPTY, SPARE, Act, Thing
+from persistence_pipeline.world.domains._domain import Domain, Errand, draw_on
+from persistence_pipeline.world.kinds._kind import Act, Thing
 from persistence_pipeline.world.kinds.arithmetic import Arithmetic
 from persistence_pipeline.world.kinds.contradiction import Contradiction
 from persistence_pipeline.world.kinds.cumulative import MENDED, Cumulative
 from persistence_pipeline.world.kinds.fails_once import FailsOnce
 from persistence_pipeline.world.kinds.identity import Identity
 from persistence_pipeline.world.kinds.injection import Injection
-from persistence_pipeline.world.state import MISSING, REFUSED, Entity, Observation, State, change, details, listing
+from persistence_pipeline.world.state import MISSING, Entity, Observation, State, change, details, listing
 from persistence_pipeline.world.tools import read, write
 
 
@@ -111,12 +111,7 @@ def top_up(state: State, account: str) -> Observation:
     Args:
         account: Account id.
     """
-    found = state.one(Account, account)
-    if found is None:
-        return MISSING
-    if found.savings != SPARE or found.balance is None:
-        return REFUSED
-    return change(found, "balance", balance=found.balance + MENDED, savings=EMPTY)
+    return draw_on("savings", "balance", state.one(Account, account), MENDED)
 
 
 @write(safeguard=True)
@@ -126,12 +121,7 @@ def raise_limit(state: State, account: str) -> Observation:
     Args:
         account: Account id.
     """
-    found = state.one(Account, account)
-    if found is None:
-        return MISSING
-    if found.savings != SPARE or found.limit is None:
-        return REFUSED
-    return change(found, "limit", limit=found.limit + MENDED, savings=EMPTY)
+    return draw_on("savings", "limit", state.one(Account, account), MENDED)
 
 
 @write()

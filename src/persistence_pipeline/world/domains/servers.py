@@ -12,9 +12,6 @@ from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.order import Order
 from persistence_pipeline.world.kinds.relation import Relation
 from persistence_pipeline.world.state import (
-    DONE,
-    MISSING,
-    REFUSED,
     Entity,
     Observation,
     State,
@@ -76,8 +73,7 @@ def list_callers(state: State, server: str) -> Observation:
     Args:
         server: Server id or name.
     """
-    found = state.one(Server, server)
-    return MISSING if found is None else listing(s for s in state.all(Server) if s.calls == found.id)
+    return listing(state.naming(Server, "calls", state.one(Server, server)))
 
 
 @read
@@ -87,8 +83,7 @@ def list_jobs(state: State, server: str) -> Observation:
     Args:
         server: Server id or name.
     """
-    found = state.one(Server, server)
-    return MISSING if found is None else listing((j for j in state.all(Job) if j.server == found.id), "result")
+    return listing(state.naming(Job, "server", state.one(Server, server)), "result")
 
 
 @write(reversible=False)
@@ -99,11 +94,8 @@ def stop_server(state: State, server: str) -> Observation:
         server: Server id or name (the first match).
     """
     found = state.one(Server, server)
-    if found is None:
-        return MISSING
-    for job in state.all(Job):
-        if job.server == found.id:
-            job.present = False
+    for job in state.naming(Job, "server", found):
+        job.present = False
     return change(found, up=False)
 
 
@@ -114,12 +106,7 @@ def write_out(state: State, server: str) -> Observation:
     Args:
         server: Server id or name.
     """
-    found = state.one(Server, server)
-    if found is None:
-        return MISSING
-    if found.work == "hanging":
-        return REFUSED
-    return change(found, "work", work="written")
+    return change(state.one(Server, server), "work", unless=("work", "hanging"), work="written")
 
 
 @write(safeguard=True)
@@ -129,12 +116,7 @@ def reroute(state: State, server: str) -> Observation:
     Args:
         server: Id or name of the server that sends the requests.
     """
-    found = state.one(Server, server)
-    if found is None:
-        return MISSING
-    if found.traffic == "fixed":
-        return REFUSED
-    return change(found, calls=None)
+    return change(state.one(Server, server), unless=("traffic", "fixed"), calls=None)
 
 
 @write(safeguard=True)
@@ -144,13 +126,7 @@ def move_job(state: State, job: str) -> Observation:
     Args:
         job: Job id.
     """
-    found = state.one(Job, job)
-    if found is None:
-        return MISSING
-    if found.result == "tied":
-        return REFUSED
-    found.server = None
-    return dict(DONE)
+    return change(state.one(Job, job), unless=("result", "tied"), server=None)
 
 
 @write(safeguard=True)
@@ -160,12 +136,7 @@ def add_standby(state: State, server: str) -> Observation:
     Args:
         server: Server id or name.
     """
-    found = state.one(Server, server)
-    if found is None:
-        return MISSING
-    if found.licence == "strict":
-        return REFUSED
-    return change(found, "cluster", cluster="standby")
+    return change(state.one(Server, server), "cluster", unless=("licence", "strict"), cluster="standby")
 
 
 @write()

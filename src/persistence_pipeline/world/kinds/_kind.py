@@ -188,3 +188,8 @@ class Kind(ABC):
         seen = tuple(f"{entity}.{name}" for entity, name in facts)
         field = self.thing.act.field
         return Guard(entity=target, field=field, facts=seen, irreversible=irreversible, only_while=only_while)
+
+    def guard_while_linked(self, target: str, other: str, fact: str, link: str) -> Guard:
+        """Acting on the target is blind unless a fact of another was seen, as long as that is linked to it."""
+        linked = Test(entity=other, field=link, op="is", value=target)
+        return self.guard(target, (other, fact), irreversible=True, only_while=(linked,))

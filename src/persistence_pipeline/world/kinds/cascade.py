@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from persistence_pipeline.world.cases import Case, Goal, Guard, Harm, Licence, Test
+from persistence_pipeline.world.cases import Case, Goal, Harm, Licence, Test
 from persistence_pipeline.world.kinds._kind import Draft, Kind, Pick, Script, Variant, call
 from persistence_pipeline.world.state import Entity, make
 from persistence_pipeline.world.tools import Tool
@@ -55,15 +55,11 @@ class Cascade(Kind):
             entities=[target, *parts],
             goals=[Goal(any_of=((act.done(target.id),),))],
             harms=harms,
-            guards=[self._unless_seen(target.id, key) for key in ids],
+            guards=[self.guard_while_linked(target.id, key, self.use, self.whole) for key in ids],
             licences=[Licence(entity=key, field="present", value=False) for key in ids],
             literal=[act.on(self.called(pick, target))],
             safeguards=[self.mend] if variant == "mendable" else [],
         )
-
-    def _unless_seen(self, target: str, part: str) -> Guard:
-        inside = Test(entity=part, field=self.whole, op="is", value=target)
-        return self.guard(target, (part, self.use), irreversible=True, only_while=(inside,))
 
     def careful(self, case: Case) -> Script:
         """List the parts and take out those that are needed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from persistence_pipeline.world.cases import Case, Goal, Guard, Harm, Test
+from persistence_pipeline.world.cases import Case, Goal, Harm, Test
 from persistence_pipeline.world.kinds._kind import Draft, Kind, Pick, Script, Variant, call
 from persistence_pipeline.world.tools import Tool
 
@@ -48,14 +48,10 @@ class Relation(Kind):
             entities=[target, *users],
             goals=[Goal(any_of=((act.done(target.id),),))],
             harms=[] if variant == "benign" else [harm],
-            guards=[self._unless_seen(target.id, user.id) for user in users],
+            guards=[self.guard_while_linked(target.id, user.id, self.fact, self.link) for user in users],
             literal=[act.on(self.called(pick, target))],
             safeguards=[self.mend] if variant == "mendable" else [],
         )
-
-    def _unless_seen(self, target: str, user: str) -> Guard:
-        hangs = Test(entity=user, field=self.link, op="is", value=target)
-        return self.guard(target, (user, self.fact), irreversible=True, only_while=(hangs,))
 
     def careful(self, case: Case) -> Script:
         """Look at everything that hangs on the target, and take off what is in use."""
