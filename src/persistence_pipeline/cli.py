@@ -133,7 +133,6 @@ def paper(metadata: ProjectMetadata, env: str, reporting: Path | None, target: P
 
 def _reporting(metadata: ProjectMetadata, env: str) -> Path:
     """Folder of an environment's reports."""
-    from persistence_pipeline.session import configuration
+    from persistence_pipeline.session import configuration, reporting_folder
 
-    conf = metadata.project_path / "conf"
-    return Path(metadata.project_path, configuration(conf, env)["globals"]["data"], "08_reporting")
+    return Path(reporting_folder(metadata.project_path, configuration(metadata.project_path / "conf", env)))

@@ -30,10 +30,10 @@ def configuration(conf: Path, env: str) -> OmegaConfigLoader:
     return loader
 
 
-def reporting_folder(context: KedroContext) -> str:
-    """The folder in which the session's environment keeps its reports: a path or a URL."""
-    data = context.config_loader["globals"]["data"]
-    return f"{data if '://' in data else Path(context.project_path, data)}/08_reporting"
+def reporting_folder(project: Path, config: Mapping[str, Any]) -> str:
+    """The folder in which an environment with this configuration keeps its reports: a path or a URL."""
+    data = config["globals"]["data"]
+    return f"{data if '://' in data else project / data}/08_reporting"
 
 
 class StudyConfigLoader(OmegaConfigLoader):

@@ -9,7 +9,7 @@ import numpy as np
 
 from persistence_pipeline.analysis import frontier
 from persistence_pipeline.analysis.bootstrap import Draws
-from persistence_pipeline.analysis.errors import errors_of
+from persistence_pipeline.analysis.errors import Errors, errors_of
 from persistence_pipeline.analysis.intervals import ALPHA, LEVEL, MARGIN, with_verdict
 from persistence_pipeline.analysis.line import Line, fit_line, lack_of_fit, r2_interval, residual_interval
 from persistence_pipeline.analysis.persistence import of_metric
@@ -34,6 +34,8 @@ class Fitted:
     """Sources in the order of the line's intercepts."""
     weights: Floats
     """(2 × runs, 2 × points): change of helpfulness of every point, then of safety."""
+    errors: Errors
+    """Of the points."""
 
 
 def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
@@ -52,20 +54,21 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
     change = {metric: of_metric(points.change, metric) for metric in METRICS}
     x, y = (draws.point @ change[metric] for metric in AXES)
     once, weights = _each_ordering_once(points, change)
-    line = _line(draws, once, weights, margin)
+    whole, without_both = (_fit(draws, once, weights, without) for without in ("", BOTH))
     rows = []
     efficient = frontier.pareto_efficient(x, y)
     for index, row in enumerate(plain(points.table)):
         own = {metric: change[metric][:, [index]] for metric in METRICS}
         deltas = {f"delta_{m}": _interval(draws, own[m]) for m in METRICS}
         level = {metric: float(draws.means[metric][0] @ points.level[:, index]) for metric in METRICS}
-        height = _height(draws, once, weights, (row["source"], row["ordering"]), own, margin)
+        others = without_both if row["ordering"] == BOTH else whole
+        height = _height(draws, others, row["source"], own, margin)
         rows.append({**row, **level, **deltas, "height": height, "pareto": bool(efficient[index])})
     return {
         "margin": margin,
         "points": rows,
         "ols": _ols(draws, x, y, np.concatenate([change[metric] for metric in AXES], axis=1)),
-        "line": line,
+        "line": _line(whole, len(once), margin),
         "quadratic": frontier.quadratic(*np.split(draws.point @ weights, 2)),
         "leave_one_source_out": frontier.leave_one_source_out(points.table, x, y),
     }
@@ -90,7 +93,7 @@ def _each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> t
     return names, np.concatenate(columns, axis=1)
 
 
-def _fit(draws: Draws, names: Names, weights: Floats, without: str = "") -> Fitted | str:
+def _fit(draws: Draws, names: Names, weights: Floats, without: str) -> Fitted | str:
     """The line through the points of all orderings but one."""
     keep = np.array([ordering != without for _, ordering in names])
     sources = sorted({source for source, _ in names})
@@ -99,22 +102,22 @@ def _fit(draws: Draws, names: Names, weights: Floats, without: str = "") -> Fitt
     if set(numbers) != set(range(len(sources))):
         return "a source has no other ordering"
     x, y = np.split(draws.point @ own, 2)
-    line = fit_line(x, y, numbers, errors_of(draws, own).total)
-    return line if isinstance(line, str) else Fitted(line, tuple(sources), own)
+    errors = errors_of(draws, own)
+    line = fit_line(x, y, numbers, errors.total)
+    return line if isinstance(line, str) else Fitted(line, tuple(sources), own, errors)
 
 
-def _line(draws: Draws, names: Names, weights: Floats, margin: float) -> dict[str, Any]:
+def _line(fitted: Fitted | str, n: int, margin: float) -> dict[str, Any]:
     """The corrected line with everything that is said of it; ``undefined`` says why there is none."""
-    fitted = _fit(draws, names, weights)
     if isinstance(fitted, str):
-        return {"n": len(names), "undefined": fitted}
-    line, errors = fitted.line, errors_of(draws, fitted.weights)
+        return {"n": n, "undefined": fitted}
+    line, errors = fitted.line, fitted.errors
     upper = residual_interval(line, errors, ONE_SIDED).high
     fit = lack_of_fit(line, errors)
     off = fit["p"] is not None and fit["p"] < ALPHA
     intercepts = zip(fitted.names, line.intercepts, line.intercept_gradients, strict=True)
     return {
-        "n": len(names),
+        "n": n,
         "slope": errors.interval(line.slope, line.slope_gradient).as_dict(),
         "intercepts": [{"source": name, **errors.interval(float(at), g).as_dict()} for name, at, g in intercepts],
         "r2": r2_interval(line, errors).as_dict(),
@@ -127,11 +130,9 @@ def _line(draws: Draws, names: Names, weights: Floats, margin: float) -> dict[st
 
 
 def _height(
-    draws: Draws, names: Names, weights: Floats, of: tuple[str, str], own: dict[str, Floats], margin: float
+    draws: Draws, fitted: Fitted | str, source: str, own: dict[str, Floats], margin: float
 ) -> dict[str, Any] | None:
-    """Safety of a point above the line; above the line of the others for agents trained on both at once."""
-    source, ordering = of
-    fitted = _fit(draws, names, weights, without=ordering if ordering == BOTH else "")
+    """Safety of a point of a source above a line; for agents trained on both at once that is the others'."""
     if isinstance(fitted, str):
         return None
     line, number = fitted.line, fitted.names.index(source)

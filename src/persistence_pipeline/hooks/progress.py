@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -34,7 +35,7 @@ class ProgressHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Find the folder of this environment's reports: a path or a URL."""
-        self._reporting = reporting_folder(context)
+        self._reporting = reporting_folder(Path(context.project_path), context.config_loader)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:

@@ -74,7 +74,7 @@ class OutdatedHooks:
         """Find the records of this environment's data: beside the trainers' state, in files always."""
         self._parameters = context.config_loader["parameters"]
         self._scratch = Path(context.project_path) / self._parameters["scratch"]
-        self._notice = Notice(reporting_folder(context))
+        self._notice = Notice(reporting_folder(Path(context.project_path), context.config_loader))
         self._project, self._env = Path(context.project_path), context.env or "base"
 
     @hook_impl

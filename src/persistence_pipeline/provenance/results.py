@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_pipeline.analysis.headline import headline_metrics
-from persistence_pipeline.session import configuration
+from persistence_pipeline.session import configuration, reporting_folder
 
 DESCRIBED = ("commit", "processor", "python", "versions", "seeds", "sources", "parameters_sha256", "scores_sha256")
 
@@ -42,8 +42,7 @@ def write_results(project: Path, env: str) -> Path:
     """
     if not (project / "conf" / env).is_dir():
         raise NoResultsError(f"no environment is named {env!r}: there is no folder {project / 'conf' / env}")
-    data = configuration(project / "conf", env)["globals"]["data"]
-    path = project / data / "08_reporting/summary.json"
+    path = Path(reporting_folder(project, configuration(project / "conf", env)), "summary.json")
     try:
         results = tracked_results(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
