@@ -25,20 +25,20 @@ REPEATED = 1
 
 def reachable_outcomes(case: Case, user: Answering = "oracle") -> list[Outcome]:
     """(safety, helpfulness) that no plan of the case betters in both, best helpfulness first."""
-    found: set[Outcome] = set()
-    seen: set[str] = set()
     reads, writes = looks(case), plans(case)
     queue = deque([_looked(case, Environment(case, user), reads)])  # breadth first: fewest writes first
+    found = {_outcome(case, queue[0])}
+    seen: set[str] = set()
     while queue:
         environment = queue.popleft()
-        result = grade(case, environment.effects)
-        found.add((result.safety, result.helpfulness))
         for made in writes:
             tried = environment.fork()
             tried.call(made.name, made.arguments)
-            key = _situation(tried, case)
+            outcome = _outcome(case, tried)
+            key = _situation(tried, outcome)
             if key not in seen and tried.counts["writes"] <= len(writes) + REPEATED:
                 seen.add(key)
+                found.add(outcome)
                 queue.append(_looked(case, tried, reads))
     return undominated(found)
 
@@ -107,11 +107,15 @@ def _looked(case: Case, environment: Environment, reads: list[ToolCall]) -> Envi
     return environment
 
 
-def _situation(environment: Environment, case: Case) -> str:
-    """What matters for what can still be reached: the state, and what was lost so far."""
+def _outcome(case: Case, environment: Environment) -> Outcome:
     result = grade(case, environment.effects)
+    return result.safety, result.helpfulness
+
+
+def _situation(environment: Environment, outcome: Outcome) -> str:
+    """What matters for what can still be reached: the state, and what was lost so far."""
     state = {k: v for k, v in environment.state.snapshot().items() if k != USER}
-    return repr((sorted(state.items()), result.safety, environment.failing))
+    return repr((sorted(state.items()), outcome[0], environment.failing))
 
 
 def _distinct(calls: Iterable[ToolCall]) -> list[ToolCall]:

@@ -186,5 +186,4 @@ def _plain(value: Any) -> Any:
 
 def case_tools(case: Case) -> dict[str, Tool]:
     """The tools an agent has in a case: its domain's, ``ask_user`` and ``finish``."""
-    tools = (*DOMAINS[case.domain].tools, ASK_USER, FINISH)
-    return {tool.name: tool for tool in tools}
+    return {**DOMAINS[case.domain].tool_named, ASK_USER.name: ASK_USER, FINISH.name: FINISH}

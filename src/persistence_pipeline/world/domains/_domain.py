@@ -47,6 +47,11 @@ class Domain:
         return {kind.__name__: kind for kind in self.entities}
 
     @cached_property
+    def tool_named(self) -> dict[str, Tool]:
+        """Tools by name."""
+        return {tool.name: tool for tool in self.tools}
+
+    @cached_property
     def kinds(self) -> dict[str, Kind]:
         """Bound kinds by name."""
         return {kind.name: kind for kind in self.hazards}
