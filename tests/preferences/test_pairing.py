@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persistence_pipeline.preferences.audit import audit_pairs
-from persistence_pipeline.preferences.export import split_prompt, to_openai, to_trl
+from persistence_pipeline.preferences.export import openai_messages, split_prompt, to_trl
 from persistence_pipeline.preferences.pairing import NoPairsError, pair_candidates, texts_of
 from persistence_pipeline.records import Message, Sampled, ToolCall, Trajectory
 
@@ -154,7 +154,7 @@ def test_export_refuses_what_does_not_belong_together() -> None:
 
 
 def test_openai_messages_link_calls_and_answers() -> None:
-    rendered = to_openai(trajectory("a", ["look", "act"]))
+    rendered = openai_messages(trajectory("a", ["look", "act"]).messages)
     calls = [m["tool_calls"][0] for m in rendered if "tool_calls" in m]
     answers = [m["tool_call_id"] for m in rendered if m["role"] == "tool"]
     assert [c["id"] for c in calls] == answers and len(set(answers)) == 2

@@ -57,8 +57,3 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
     wrapped.chat_template = chat_template()
     return wrapped
-
-
-def world_texts(conversations: Iterable[Iterable[str]]) -> Iterable[str]:
-    """Message contents of conversations, one text each."""
-    return (" ".join(conversation) for conversation in conversations)

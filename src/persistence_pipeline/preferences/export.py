@@ -52,11 +52,6 @@ def split_prompt(messages: tuple[Message, ...]) -> tuple[tuple[Message, ...], tu
     return messages[:start], messages[start:]
 
 
-def to_openai(trajectory: Trajectory) -> list[dict[str, Any]]:
-    """Messages of a trajectory in the OpenAI chat format."""
-    return openai_messages(trajectory.messages)
-
-
 def openai_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages in the OpenAI chat format: arguments are JSON strings, calls and answers share ids.
 
