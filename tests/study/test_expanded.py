@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,20 @@ def test_expanding_says_what_it_did(conf: Path) -> None:
     assert _expand(conf, "base", *changes).startswith(said)
     (conf / "base/parameters_policies.json").write_text('{"policies": {')  # cut off
     assert "6 policies, 6 added" in _expand(conf, "base")
+
+
+@pytest.mark.parametrize(
+    ("study", "changes", "refused"),
+    [
+        (MINE, ("factors.lr=[0.1]",), "study.yml --set factors.lr=[0.1]: factors.lr: no such name; did you mean"),
+        (MINE.replace("[0.1]", "[0.1, 0.1]"), (), "study.yml: factors.beta names 0.1 twice"),
+        (MINE.replace("gpt2", "gpt3"), (), "study.yml: policy gpt3_s0: unknown source 'gpt3'; known"),
+    ],
+)
+def test_a_refusal_names_the_spec(conf: Path, study: str, changes: Sequence[str], refused: str) -> None:
+    _add(conf, "mine", study=study)
+    with pytest.raises(StudyError, match=re.escape(f"conf/mine/{refused}")):
+        _expand(conf, "mine", *changes)
 
 
 def _data(conf: Path, env: str) -> str:

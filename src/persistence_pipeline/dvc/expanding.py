@@ -9,8 +9,8 @@ from pathlib import Path
 from persistence_pipeline.dvc.command import StudyDvc
 from persistence_pipeline.dvc.file import render
 from persistence_pipeline.session import configuration
-from persistence_pipeline.study.expanded import difference, expansion, read_table
-from persistence_pipeline.study.spec import TABLE, check_settings
+from persistence_pipeline.study.expanded import difference, expansion, read_table, told_as
+from persistence_pipeline.study.spec import TABLE, check_settings, refused_as
 from persistence_pipeline.training.settings import StageConfig
 
 
@@ -36,7 +36,8 @@ def _expand(conf: Path, env: str, changes: Sequence[str]) -> str:
     table = conf / env / TABLE
     if not read_table(table):
         table.unlink(missing_ok=True)  # no table, so it may not stand in the way of the new one
-    check_settings(now.spec, StageConfig)
+    with refused_as(told_as(conf, env, changes)):
+        check_settings(now.spec, StageConfig)
     study, config = StudyDvc(conf.parent, env), configuration(conf, env)
     policies = {name: policy.model_dump() for name, policy in now.policies.items()}
     stages = render(study, {**config["parameters"], "policies": policies}, str(config["globals"]["data"]))

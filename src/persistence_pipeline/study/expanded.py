@@ -13,7 +13,15 @@ import yaml
 
 from persistence_pipeline import yaml_files
 from persistence_pipeline.study.policies import Policy, StudyError
-from persistence_pipeline.study.spec import TABLE, StudySpec, expand, load_spec, parse_spec, render_policies
+from persistence_pipeline.study.spec import (
+    TABLE,
+    StudySpec,
+    expand,
+    load_spec,
+    parse_spec,
+    refused_as,
+    render_policies,
+)
 
 SPEC = "study.yml"
 DEFAULT_STUDY = ("base", "local")
@@ -50,9 +58,18 @@ def expansion(conf: Path, env: str, changes: Sequence[str] = ()) -> Expansion:
             f"move the spec to an environment of its own, conf/NAME/{SPEC}, and run with --env=NAME"
         )
     spec = _changed(load_spec(conf / env / SPEC), changes)
-    policies = _expand(spec, conf, env)
-    base = policies if env == "base" else _expand(load_spec(conf / "base" / SPEC), conf, "base")
+    with refused_as(told_as(conf, env, changes)):
+        policies = _expand(spec, conf, env)
+    if env == "base":
+        return Expansion(spec, policies, policies)
+    with refused_as(told_as(conf, "base")):
+        base = _expand(load_spec(conf / "base" / SPEC), conf, "base")
     return Expansion(spec, policies, base)
+
+
+def told_as(conf: Path, env: str, changes: Sequence[str] = ()) -> str:
+    """The name of a spec for messages, with what was to be changed in it."""
+    return f"{conf.name}/{env}/{SPEC}{''.join(f' --set {change}' for change in changes)}"
 
 
 def check_expanded(conf: Path, env: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -113,7 +114,7 @@ def check_settings(spec: StudySpec, stage: type[BaseModel]) -> None:
                     raise SettingError((name,), "follows from seeds and orderings")
                 parse_part(stage, tuple(name.split(".")), level)
             except SettingError as refused:
-                raise StudyError(f"study spec: factors.{refused}") from None
+                raise StudyError(f"factors.{refused}") from None
 
 
 def _check_levels(spec: StudySpec) -> None:
@@ -122,10 +123,10 @@ def _check_levels(spec: StudySpec) -> None:
     for factor, levels in lists.items():
         for level in levels:
             if levels.count(level) > 1:
-                raise StudyError(f"study spec: {factor} names {level!r} twice, so two policies would share a name")
+                raise StudyError(f"{factor} names {level!r} twice, so two policies would share a name")
     for source in spec.sources:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", source):
-            raise StudyError(f"study spec: source {source!r}: a name is made of letters, digits, _ and -")
+            raise StudyError(f"source {source!r}: a name is made of letters, digits, _ and -")
 
 
 def _add(
@@ -202,6 +203,19 @@ def load_spec(path: Path) -> StudySpec:
     except yaml_files.YamlError as fault:
         raise StudyError(str(fault)) from None
     return parse_spec(fields, str(path))
+
+
+@contextmanager
+def refused_as(where: str) -> Iterator[None]:
+    """Lets refusals inside begin with where the spec comes from.
+
+    Raises:
+        StudyError: what was refused inside.
+    """
+    try:
+        yield
+    except StudyError as refused:
+        raise StudyError(f"{where}: {refused}") from None
 
 
 def parse_spec(fields: object, where: str) -> StudySpec:
