@@ -45,17 +45,19 @@ def _stage_rows(repeats: int) -> list[Row]:
 def _steps_row(pairs: Sequence[PreferencePair], config: StageConfig, parent: Path, repeats: int) -> Row:
     """The steps alone: both sides are loaded and have scored the reference before the clock starts."""
     from persistence_pipeline.training import dpo
+    from persistence_pipeline.training.launch import StageJob
     from persistence_pipeline.training.scratch import StageScratch
 
     tokenizer = dpo._load_tokenizer(parent)
     rows, _ = encode_pairs(pairs, tokenizer, config.max_length, config.rendered_turns)
+    job = StageJob(rows=rows, counts={}, parent=parent, source=parent, config=config, seed=config.seed)
     losses: dict[str, list[float]] = {}
     sides: dict[str, Any] = {}
 
     def prepare() -> None:
         shutil.rmtree(materials.WORK / "stage", ignore_errors=True)
         state = StageScratch(materials.WORK / "stage")
-        sides["ours"] = dpo._make_trainer(rows, tokenizer, parent, parent, config, state)
+        sides["ours"] = dpo._make_trainer(job, tokenizer, state)
         sides["theirs"] = HandLoop(rows, tokenizer, parent, config)
 
     def train() -> None:
@@ -220,29 +222,29 @@ class HandLoop:
 def _warm_start_row(repeats: int) -> Row:
     from persistence_pipeline.agents.models import ModelSettings, build_model
     from persistence_pipeline.agents.tokenizer import train_tokenizer
-    from persistence_pipeline.agents.transcript import encode_conversations
+    from persistence_pipeline.training import cloning
     from persistence_pipeline.training import warm_start as module
-    from persistence_pipeline.world.splits import all_groups, warm_start_cases
+    from persistence_pipeline.world.splits import warm_start_cases
     from persistence_pipeline.world.vocabulary import vocabulary
 
-    settings = materials.warm_start_settings(steps=WARM_STEPS)
+    settings, world = materials.warm_start_settings(steps=WARM_STEPS), materials.world()
     shape = ModelSettings.model_validate(materials.parameters()["sources"]["llama"]["model"])
-    demonstrations = module.demonstrate(
-        warm_start_cases(materials.world(), settings.twins_per_group, 0), settings.behaviours, 0
+    demonstrations = cloning.demonstrate(
+        warm_start_cases(world, settings.twins_per_group, 0), settings.behaviours, 0
     )
-    tokenizer = train_tokenizer(module._texts(demonstrations, vocabulary(all_groups())))
-    encoded = encode_conversations(tokenizer, [t.messages for t in demonstrations])
-    pad = int(tokenizer.pad_token_id)
+    tokenizer = train_tokenizer(module._texts(demonstrations, vocabulary(world.all_groups())))
+    encoded = cloning.encode_demonstrations(tokenizer, demonstrations)
     losses: dict[str, list[float]] = {}
 
     def ours() -> None:
         saved = materials.WORK / "warm" / "progress.safetensors"
         saved.unlink(missing_ok=True)
-        log = module._fit(build_model(shape, tokenizer, 0), encoded, settings, pad, saved)
+        model = build_model(shape, tokenizer, 0)
+        log = cloning.fit(model, module._optimisers(model, settings), encoded, settings, saved)
         losses["ours"] = [row["loss"] for row in log]
 
     def theirs() -> None:
-        losses["theirs"] = _bare_loop(build_model(shape, tokenizer, 0), encoded, settings, pad)
+        losses["theirs"] = _bare_loop(build_model(shape, tokenizer, 0), encoded, settings)
 
     row = overhead(
         "warm_start",
@@ -261,24 +263,25 @@ def _warm_start_row(repeats: int) -> Row:
     return row
 
 
-def _bare_loop(model: Any, encoded: Any, settings: Any, pad: int) -> list[float]:
-    """Forward, backward, clip, step: nothing else is timed that ours does not do."""
+def _bare_loop(model: Any, encoded: Any, settings: Any) -> list[float]:
+    """Forward, backward, clip, step, with the logits of all tokens: nothing else is timed."""
     import torch
 
+    from persistence_pipeline.training import cloning
     from persistence_pipeline.training import warm_start as module
+    from persistence_pipeline.training.encoding import pad_right
 
-    batches = [
-        module._padded([encoded[i] for i in indices], pad)
-        for indices in module._batches([len(ids) for ids, _ in encoded], settings)
-    ]
+    batches = []
+    for indices in cloning.batches_of([len(ids) for ids, _ in encoded], settings):
+        rows = [encoded[i] for i in indices]
+        labels = [[t if own else -100 for t, own in zip(*row, strict=True)] for row in rows]
+        batches.append((pad_right([ids for ids, _ in rows], 0), pad_right(labels, -100)))
     optimisers = module._optimisers(model, settings)
     schedules = [torch.optim.lr_scheduler.CosineAnnealingLR(o, settings.steps) for o in optimisers]
     losses = []
     for ids, labels in batches:
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=module.IGNORED
-        )
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
         for optimiser, schedule in zip(optimisers, schedules, strict=True):

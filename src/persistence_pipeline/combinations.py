@@ -131,10 +131,14 @@ def _sources(parameters: Parameters) -> Faults:
                     f"an episode of {longest} takes {needed[longest]} tokens, and there is room for {room_for}: "
                     "give the model more, or leave that kind out of world.kinds",
                 )
-    n_twins = parameters.warm_start.twins_per_group
     fewest = min(room(group, study=False) for group in parameters.world.all_groups())
-    if n_twins > fewest:
-        yield ("warm_start", "twins_per_group"), f"{n_twins} twin pairs, of which there are {fewest}"
+    asked: dict[Place, int] = {("warm_start",): parameters.warm_start.twins_per_group}
+    for source, settings in parameters.sources.items():
+        if settings.warm_start is not None:
+            asked["sources", source, "warm_start"] = settings.warm_start.twins_per_group
+    for place, n_twins in asked.items():
+        if n_twins > fewest:
+            yield (*place, "twins_per_group"), f"{n_twins} twin pairs, of which there are {fewest}"
 
 
 def _plays_itself(parameters: Parameters) -> bool:

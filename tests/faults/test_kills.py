@@ -23,7 +23,7 @@ ISLAND = {"TZ": "Pacific/Kiritimati"}
 KILLS: list[tuple[str, str, dict[str, str], str]] = [
     # the call that the process dies in, how, the environment it runs in, what it was doing
     (
-        "training.warm_start:_padded:150",
+        "training.cloning:_backward:150",
         "SIGTERM",
         ASCII | {"TZ": "Pacific/Kiritimati"},
         "llama.warm_start_source",

@@ -21,7 +21,7 @@ import pandas as pd
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import PreferencePair
-from persistence_pipeline.training.encoding import Row, encode_pairs
+from persistence_pipeline.training.encoding import encode_pairs
 from persistence_pipeline.training.errors import StageError, memory_advice
 from persistence_pipeline.training.launch import (
     StageJob,
@@ -30,7 +30,14 @@ from persistence_pipeline.training.launch import (
     launch_stage,
     read_launch,
 )
-from persistence_pipeline.training.models import load_model, loading_dtype, on_cpu, stage_seed, with_adapters
+from persistence_pipeline.training.models import (
+    check_context,
+    load_model,
+    loading_dtype,
+    on_cpu,
+    stage_seed,
+    with_adapters,
+)
 from persistence_pipeline.training.saving import save_checkpoint, whole_model
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.training.settings import FACTORS, LoraSettings, StageConfig
@@ -198,7 +205,7 @@ def _make_trainer(job: StageJob, tokenizer: PreTrainedTokenizerBase, state: Stag
     set_seed(job.seed)
     arguments = _arguments(job, state.trainer)
     policy = load_model(job.parent, config)
-    _check_context(job.rows, policy)
+    check_context(max(row["length"] for row in job.rows), policy, "lower max_length to it")
     arguments.use_cache = bool(policy.config.use_cache)  # goes into the saved config; training itself never caches
     trainer = StagedDPOTrainer(
         model=with_adapters(policy, config.lora, job.seed),
@@ -213,15 +220,6 @@ def _make_trainer(job: StageJob, tokenizer: PreTrainedTokenizerBase, state: Stag
     trainer.add_callback(LossWatch(lambda step, loss: _check_loss(step, loss, config)))
     trainer.add_callback(ProgressBar(f"DPO {state.name}"))
     return trainer
-
-
-def _check_context(rows: list[Row], model: PreTrainedModel) -> None:
-    context = getattr(model.config, "max_position_embeddings", None)
-    longest = max(row["length"] for row in rows)
-    if context is not None and longest > context:
-        raise ValueError(
-            f"a trajectory has {longest} tokens, the model's context {context}: lower max_length to it"
-        )
 
 
 def _reference(parent: Path, source: Path, config: StageConfig) -> PreTrainedModel | None:
@@ -323,7 +321,7 @@ def _save(trainer: StagedDPOTrainer, job: StageJob, tokenizer: PreTrainedTokeniz
     config = job.config
     model = whole_model(trainer, lambda: with_adapters(load_model(job.parent, config), config.lora, job.seed))
     if trainer.accelerator.is_main_process:
-        save_checkpoint(model, tokenizer, config, checkpoint)
+        save_checkpoint(model, tokenizer, config.dtype, checkpoint)
         check_moved(job.parent, checkpoint, config)
     trainer.accelerator.wait_for_everyone()
 

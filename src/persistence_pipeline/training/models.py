@@ -43,6 +43,25 @@ def on_cpu(config: StageConfig) -> bool:
     return False
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has arithmetic for bfloat16: others multiply float32 several times faster."""
+    import torch
+
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+def check_context(longest: int, model: PreTrainedModel, advice: str) -> None:
+    """See that the model can read so many tokens; ``advice`` says what to do where it cannot.
+
+    Raises:
+        ValueError: its context is shorter.
+    """
+    context = getattr(model.config, "max_position_embeddings", None)
+    if context is not None and longest > context:
+        raise ValueError(f"a trajectory has {longest} tokens, the model's context {context}: {advice}")
+
+
 def load_model(checkpoint: Path, config: StageConfig) -> PreTrainedModel:
     """The model of a checkpoint without dropout: log-probabilities must not be noisy."""
     import torch

@@ -36,7 +36,7 @@ class Progress:
         """Replace the saved state by the present one; ``log`` has a row for each step done."""
         from safetensors.torch import save_file
 
-        tensors = {f"model/{name}": tensor for name, tensor in self._model.state_dict().items()}
+        tensors = {f"model/{name}": tensor.detach() for name, tensor in self._trained().items()}
         for number, optimiser in enumerate(self._optimisers):
             for index, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"optimiser/{number}/{index}/{key}": tensor for key, tensor in state.items()}
@@ -55,13 +55,17 @@ class Progress:
         with safe_open(self._path, framework="pt") as file:
             scalars = json.loads(file.metadata()["scalars"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        self._model.load_state_dict(_below("model/", tensors))
+        for name, tensor in _below("model/", tensors).items():
+            self._trained()[name].data.copy_(tensor)
         for number, (optimiser, schedule) in enumerate(zip(self._optimisers, self._schedules, strict=True)):
             self._restore_optimiser(optimiser, _below(f"optimiser/{number}/", tensors))
             schedule.load_state_dict(scalars["schedules"][number])
             for group, rate in zip(optimiser.param_groups, schedule.get_last_lr(), strict=True):
                 group["lr"] = rate
         return list(scalars["log"])
+
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
+        return {name: weights for name, weights in self._model.named_parameters() if weights.requires_grad}
 
     @staticmethod
     def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:

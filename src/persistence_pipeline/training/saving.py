@@ -7,22 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from persistence_pipeline.training.settings import StageConfig
-
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from persistence_pipeline.training.trainer import StagedDPOTrainer
 
 
-def save_checkpoint(model: Any, tokenizer: PreTrainedTokenizerBase, config: StageConfig, target: Path) -> None:
-    """Save a model in the stage's type, adapters merged, and its tokenizer; what was at ``target`` is replaced."""
+def save_checkpoint(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: str, target: Path) -> None:
+    """Save a model in ``dtype``, adapters merged, and its tokenizer; what was at ``target`` is replaced."""
     import torch
+    from peft import PeftModel
 
     shutil.rmtree(target, ignore_errors=True)
-    if config.lora is not None:
-        model = merge_adapters(model, config.dtype)
-    model.to(getattr(torch, config.dtype))
+    if isinstance(model, PeftModel):
+        model = merge_adapters(model, dtype)
+    model.to(getattr(torch, dtype))
     model.model_tags = None
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
