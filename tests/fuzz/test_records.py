@@ -171,8 +171,10 @@ def test_reads_and_faults_change_nothing_and_effects_say_what_changed(tried: Tri
         assert not changed or len(world.effects) > n_effects
         if tool is None or tool.kind in ("read", "stop") or observation.get("error") in ("invalid", "missing"):
             assert not changed
-        for change in [change for effect in world.effects[n_effects:] for change in effect.changes]:
-            assert change.before != change.after
-            assert str(getattr(world.state.entities[change.entity], change.field)) in _as_text(change.after)
+        changes = [change for effect in world.effects[n_effects:] for change in effect.changes]
+        assert all(change.before != change.after for change in changes)
+        last = {(change.entity, change.field): change.after for change in changes}  # a call's, then an event's
+        for (entity, field), after in last.items():
+            assert str(getattr(world.state.entities[entity], field)) in _as_text(after)
     assert set(world.state.entities) == {entity["id"] for entity in case.entities}
     grade(case, world.effects)
