@@ -136,9 +136,9 @@ def _sources(parameters: Parameters) -> Faults:
     for source, settings in parameters.sources.items():
         if settings.warm_start is not None:
             asked["sources", source, "warm_start"] = settings.warm_start.twins_per_group
-    for place, n_twins in asked.items():
+    for group, n_twins in asked.items():
         if n_twins > fewest:
-            yield (*place, "twins_per_group"), f"{n_twins} twin pairs, of which there are {fewest}"
+            yield (*group, "twins_per_group"), f"{n_twins} twin pairs, of which there are {fewest}"
 
 
 def _plays_itself(parameters: Parameters) -> bool:
