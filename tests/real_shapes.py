@@ -12,7 +12,17 @@ FURTHER_TOKENS = {
     "qwen3": ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"),
     "llama3_1": ("<|begin_of_text|>", "<|eom_id|>", "<|python_tag|>", "<|finetune_right_pad_id|>"),
     "phi4": (),
+    "smollm2": ("<repo_name>", "<file_sep>", "<empty_output>"),
+    "chatml": (),
 }
+CHATML_TEMPLATE = (
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + "
+    "'\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SMOLLM2_TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, "
+    "trained by Hugging Face<|im_end|>\n' }}{% endif %}" + CHATML_TEMPLATE
+)
 PHI4_TEMPLATE = (
     "{% for message in messages %}{% if (message['role'] == 'system') %}{{'<|im_start|>system<|im_sep|>' + "
     "message['content'] + '<|im_end|>'}}{% elif (message['role'] == 'user') %}{{'<|im_start|>user<|im_sep|>' + "
@@ -28,33 +38,39 @@ def native_template(family: str) -> str:
     """The chat template that the family's models come with."""
     import trl
 
-    if family == "phi4":
-        return PHI4_TEMPLATE
+    without_tools = {"phi4": PHI4_TEMPLATE, "chatml": CHATML_TEMPLATE, "smollm2": SMOLLM2_TEMPLATE}
+    if family in without_tools:
+        return without_tools[family]
     return (Path(trl.__file__).parent / "chat_templates" / f"{family}.jinja").read_text(encoding="utf-8")
 
 
 def bpe_tokenizer(family: str, texts: Iterable[str] = (), size: int = 700) -> Any:
     """A byte-level tokenizer trained on ``texts``, with the template that the family's models bring."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     from persistence_pipeline.agents.families import MODEL_FAMILIES
 
     control = ("<|endoftext|>", *MODEL_FAMILIES[family].control_tokens, *FURTHER_TOKENS[family])
+    wrapped = byte_level(control, texts, size, bos="<|begin_of_text|>" if family == "llama3_1" else None)
+    wrapped.chat_template = native_template(family)
+    return wrapped
+
+
+def byte_level(control: Iterable[str], texts: Iterable[str] = (), size: int = 700, bos: str | None = None) -> Any:
+    """A byte-level tokenizer trained on ``texts``; the first of its special tokens ends a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = list(dict.fromkeys(control))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=list(dict.fromkeys(control)),
+        special_tokens=special,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    bos = "<|begin_of_text|>" if family == "llama3_1" else None
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token="<|endoftext|>")
-    wrapped.chat_template = native_template(family)
-    return wrapped
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=special[0])
 
 
 def tiny_model(architecture: str, tokenizer: Any, context: int = 8192, hidden: int = 32, seed: int = 0) -> Any:

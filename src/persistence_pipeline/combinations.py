@@ -105,8 +105,10 @@ def _sources(parameters: Parameters) -> Faults:
         settings, place = parameters.sources[source], ("sources", source)
         if settings.pretrained is not None:
             named = settings.pretrained.model
-            if named.startswith(("/", "./", "../", "~")) and not Path(named).expanduser().is_dir():
-                yield (*place, "pretrained", "model"), f"there is no directory {named}"
+            local = named.startswith(("/", "./", "../", "~")) or named.endswith(".gguf")
+            if local and not Path(named).expanduser().exists():
+                kind = "file" if named.endswith(".gguf") else "directory"
+                yield (*place, "pretrained", "model"), f"there is no {kind} {named}"
         elif parameters.study.pairs == "published" or (parameters.study.emulated and _plays_itself(parameters)):
             yield (
                 (*place, "model"),

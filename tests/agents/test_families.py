@@ -35,6 +35,7 @@ SEEN = Message(role="tool", name="file_info", content='{"copies": "single", "mea
 ACT = Message(role="assistant", tool_calls=(ToolCall(name="delete_file", arguments={"file": "f1"}),))
 SAID = Message(role="assistant", content="Done.")
 SYSTEM = Message(role="system", content="You act through tools.")
+KNOW_NO_TOOLS = ("phi4", "chatml", "smollm2")
 CONVERSATIONS = [
     [USER],
     [SYSTEM, USER, SAID],
@@ -66,21 +67,24 @@ def _render(tokenizer: Any, messages: list[Message], **options: Any) -> str:
     return str(tokenizer.apply_chat_template(shaped, tokenize=False, enable_thinking=False, **options))
 
 
-def _flat(messages: list[Message], tools: Any, ours: Any) -> list[Message]:
-    """Phi-4 knows no tools: what our template makes of them, as plain messages."""
+def _flat(messages: list[Message], tools: Any, ours: Any, family: ModelFamily) -> list[dict[str, str]]:
+    """Some models know no tools: what our template makes of them, as plain messages."""
     system, *rest = messages if messages[0].role == "system" else [Message(role="system"), *messages]
     opened = _render(ours, [system, USER] if system.content else [USER], tools=tools) if tools else None
-    text = re.search(r"<\|im_sep\|>(.*?)<\|im_end\|>", opened, re.DOTALL)[1] if opened else system.content
-    flat = [Message(role="system", content=text)] if tools or system.content else []
+    text = (
+        re.search(r"system(?:<\|im_sep\|>|\n)(.*?)<\|im_end\|>", opened, re.DOTALL)[1]
+        if opened
+        else system.content
+    )
+    flat = [{"role": "system", "content": text}] if tools or system.content else []
     for message in rest:
-        content = message.content
-        if message.role == "tool":
-            flat.append(Message(role="user", content=f"<tool_response>\n{content}\n</tool_response>"))
-            continue
+        role, content = message.role, message.content
+        if role == "tool" and family.name == "phi4":
+            role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
         for call in message.tool_calls:
             body = json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
-            content = f"<tool_call>\n{body}\n</tool_call>"
-        flat.append(Message(role=message.role, content=content))
+            content = f"<tool_call>\n{body}\n</tool_call>" if family.calls.tagged else body
+        flat.append({"role": role, "content": content})
     return flat
 
 
@@ -91,8 +95,14 @@ def test_it_writes_what_the_native_template_writes(
     family: ModelFamily, native: Any, ours: Any, messages: list[Message], tools: Any, prompt: bool
 ) -> None:
     mine = _render(ours, messages, tools=tools, add_generation_prompt=prompt)
-    given = _flat(messages, tools, ours) if family.name == "phi4" else messages
-    theirs = _render(native, given, tools=None if family.name == "phi4" else tools, add_generation_prompt=prompt)
+    if family.name in KNOW_NO_TOOLS:
+        plain = _flat(messages, tools, ours, family)
+        theirs = native.apply_chat_template(plain, tokenize=False, add_generation_prompt=prompt)
+    else:
+        theirs = _render(native, messages, tools=tools, add_generation_prompt=prompt)
+    if family.name == "smollm2" and not tools and messages[0].role != "system":
+        # SmolLM2's own template has a system message of its own where there is none.
+        theirs = re.sub(r"<\|im_start\|>system.*?<\|im_end\|>\n", "", theirs, count=1, flags=re.DOTALL)
     if family.name == "qwen3" and len(messages) > 1:
         # Qwen3's own template drops the empty thought from all but the last turns; ours keeps it before each.
         empty = "<think>\n\n</think>\n\n"
@@ -101,11 +111,14 @@ def test_it_writes_what_the_native_template_writes(
     assert mine == theirs
 
 
-def test_tools_are_there_and_arguments_are_encoded_once(ours: Any) -> None:
+def test_tools_are_there_and_arguments_are_encoded_once(family: ModelFamily, ours: Any) -> None:
     text = _render(ours, CONVERSATIONS[2], tools=TOOLS)
     for tool in TOOLS:
-        assert f'"name": "{tool["function"]["name"]}"' in text
-        assert tool["function"]["description"] in text
+        name, parameters = tool["function"]["name"], tool["function"]["parameters"]["properties"]
+        if family.tools == "signatures":
+            assert f"{name}({', '.join(parameters)})" in text and tool["function"]["description"] not in text
+        else:
+            assert f'"name": "{name}"' in text and tool["function"]["description"] in text
     assert '{"file": "draft \\"ü\\".txt", "n": 3}' in text
 
 
@@ -116,7 +129,7 @@ def test_the_mask_covers_exactly_what_the_agent_wrote(family: ModelFamily, ours:
     written = ours.decode([i for i, m in zip(ids, mask, strict=True) if m])
     turns = written.split(family.end)
     assert turns.pop() == ""
-    assert [turn if "{" not in turn else family.parse(turn) for turn in turns] == [
+    assert [turn if "{" not in turn else family.calls.parse(turn) for turn in turns] == [
         ("", m.tool_calls[0]) if m.tool_calls else m.content for m in messages if m.role == "assistant"
     ]
 
@@ -158,13 +171,13 @@ CALLS = st.builds(
 def test_parse_inverts_render(family: ModelFamily, ours: Any, call: ToolCall, said: str) -> None:
     """But for control tokens, which rendering breaks up."""
     (call,) = made_safe(Message(role="assistant", content="", tool_calls=(call,))).tool_calls
-    text = said if family.tagged else ""
+    text = said if family.calls.tagged else ""
     shaped = to_template_messages([USER, Message(role="assistant", content=text, tool_calls=(call,))], ours)
     before = ours.apply_chat_template(shaped[:1], tokenize=False, add_generation_prompt=True)
     turn = ours.apply_chat_template(shaped, tokenize=False).removeprefix(before).rstrip("\n")
     turn = turn.removesuffix(family.end)
-    assert family.parse(turn) == (text, call)
-    assert family.call_has_ended(turn)
+    assert family.calls.parse(turn) == (text, call)
+    assert family.calls.has_ended(turn)
     assert ours.decode(ours(turn, add_special_tokens=False)["input_ids"]) == turn
 
 
@@ -172,7 +185,7 @@ def test_parse_inverts_render(family: ModelFamily, ours: Any, call: ToolCall, sa
 @given(st.text(alphabet='{}[]":,ab <>/tool_cal\n', max_size=60))
 def test_parsing_is_total(family: ModelFamily, turn: str) -> None:
     try:
-        family.parse(turn)
+        family.calls.parse(turn)
     except ParseError:
         return
 
@@ -192,27 +205,28 @@ def test_parsing_is_total(family: ModelFamily, turn: str) -> None:
     ],
 )
 def test_what_is_not_one_call_is_refused(family: ModelFamily, call: str) -> None:
-    written = call.replace("KEY", family.arguments)
-    good = f'{{"name": "x", "{family.arguments}": {{}}}}'
-    wrap = "<tool_call>\n{}\n</tool_call>".format if family.tagged else str
-    assert family.parse(wrap(good)) == ("", ToolCall(name="x"))
+    written = call.replace("KEY", family.calls.arguments)
+    good = f'{{"name": "x", "{family.calls.arguments}": {{}}}}'
+    wrap = "<tool_call>\n{}\n</tool_call>".format if family.calls.tagged else str
+    assert family.calls.parse(wrap(good)) == ("", ToolCall(name="x"))
     for turn in (wrap(written), wrap(good) + " and", wrap(good) + wrap(good)):
         with pytest.raises(ParseError):
-            family.parse(turn)
+            family.calls.parse(turn)
 
 
 # -- which family ----------------------------------------------------------------------------------
 
 
 def test_the_family_is_found_and_recorded(family: ModelFamily, native: Any, ours: Any) -> None:
-    assert find_family(family.model_types[0], native) == family
+    if family.model_types:
+        assert find_family(family.model_types[0], native) == family
     assert recorded_family(native) is None
     assert recorded_family(ours) == family
     assert ours.eos_token == family.end and ours.pad_token is not None
 
 
 def test_a_model_of_no_family_gets_a_clear_error(tiny_tokenizer: Any) -> None:
-    with pytest.raises(TemplateError, match=r"add a family: a chat template with \{% generation %\} markers"):
+    with pytest.raises(TemplateError, match=r"or a file that describes its own, .* \{% generation %\} markers"):
         find_family("llama", tiny_tokenizer)
     with pytest.raises(TemplateError, match=r"family phi4 needs <\|im_start\|>, <\|im_end\|>, <\|im_sep\|>"):
         use_family(copy.deepcopy(tiny_tokenizer), MODEL_FAMILIES["phi4"])

@@ -14,9 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzzing import examples
+from persistence_pipeline.agents.calls import parse_arguments
 from persistence_pipeline.agents.chat import break_up
 from persistence_pipeline.agents.compact import END, SPECIAL_TOKENS, ParseError, parse_call
-from persistence_pipeline.agents.families import CONTROL_TOKENS, MODEL_FAMILIES, parse_arguments
+from persistence_pipeline.agents.families import MODEL_FAMILIES, control_pattern
 from persistence_pipeline.judging.parsing import LEVELS, read_verdict
 from persistence_pipeline.llm_client import ChatReply
 from persistence_pipeline.llm_client.answers import json_object
@@ -72,11 +73,11 @@ def test_a_compact_turn_is_a_call_that_fits_its_tool_or_a_fault(tried: Tried, te
 def test_a_turn_of_a_family_is_a_call_or_a_fault(tried: Tried, name: str, text: str) -> None:
     tried()
     family = MODEL_FAMILIES[name]
-    for question in (family.attempts_call, family.call_has_ended, family.up_to_first_call):
+    for question in (family.calls.attempted, family.calls.has_ended, family.calls.up_to_first):
         question(text)  # total
-    broken = break_up(text, CONTROL_TOKENS)
-    assert break_up(broken, CONTROL_TOKENS) == broken
-    for parse in (family.parse, parse_arguments):
+    broken = break_up(text, control_pattern())
+    assert break_up(broken, control_pattern()) == broken
+    for parse in (family.calls.parse, parse_arguments):
         with suppress(ParseError):
             parse(text)
 
@@ -115,7 +116,7 @@ def test_a_rendered_call_parses_as_itself(
     ]
     assert texts[1].startswith(texts[0])
     written = texts[1][len(texts[0]) :].removesuffix("\n").removesuffix(family.end)
-    parsed = family.parse(written)[1]
+    parsed = family.calls.parse(written)[1]
     spelt = json.dumps(arguments, ensure_ascii=False)
     assert parsed.name == call.name
     assert parsed == call or break_up(spelt, control_tokens(tokenizer)) != spelt, (

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from chat_server import ChatServer
 from fuzzing import examples
+from persistence_pipeline.agents.calls import parse_arguments
 from persistence_pipeline.agents.compact import ParseError, parse_call
-from persistence_pipeline.agents.families import MODEL_FAMILIES, parse_arguments, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
 from persistence_pipeline.datasets import JsonLinesDataset
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.rollout.dialect import dialect_of
@@ -116,8 +117,8 @@ def calls(draw: st.DrawFn, arguments: str | None = "arguments") -> str:
 def turns(draw: st.DrawFn, name: str) -> str:
     """A turn of a family: a call as the family marks it, now and then behind text."""
     family = MODEL_FAMILIES[name]
-    written = draw(calls(family.arguments))
-    if family.tagged:
+    written = draw(calls(family.calls.arguments))
+    if family.calls.tagged:
         gap = draw(st.sampled_from(["\n", "\n", "", " \n"]))
         written = f"<tool_call>{gap}{written}{gap}</tool_call>"
     return draw(st.sampled_from(["", "", "\n", "I look.\n", "\u00e9\n\n", "half \ud83d\n"])) + written
@@ -158,7 +159,7 @@ def test_turns_of_a_family(tried: Tried, tmp_path: Path, capsys: pytest.CaptureF
         tried()
         counts["tried"] += 1
         try:
-            said, call = family.parse(text)
+            said, call = family.calls.parse(text)
         except ParseError:
             said, call = text, None
         counts["accepted"] += call is not None

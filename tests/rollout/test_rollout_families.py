@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from persistence_pipeline.agents.chat import TemplateError
-from persistence_pipeline.agents.families import MODEL_FAMILIES, use_family
+from persistence_pipeline.agents.families import MODEL_FAMILIES, recorded_family, use_family
 from persistence_pipeline.agents.transcript import encode_conversation
 from persistence_pipeline.records import Message, ToolCall, Trajectory
 from persistence_pipeline.rollout.batched import BatchedPolicy, SamplingSettings
@@ -141,7 +141,8 @@ def test_episodes_do_not_depend_on_how_they_are_read(tokenizer: Any, monkeypatch
 
 def test_the_turn_ends_with_its_call(tokenizer: Any) -> None:
     """What would follow, such as an observation that the agent makes up, is never asked for."""
-    family = MODEL_FAMILIES[tokenizer.chat_template.split()[2]]
+    family = recorded_family(tokenizer)
+    assert family is not None
     dialect = FamilyDialect(tokenizer, family)
     call = Message(role="assistant", tool_calls=(ToolCall(name="finish"),))
     ids, mask = encode_conversation(tokenizer, [Message(role="user", content="x"), call])

@@ -166,7 +166,7 @@ def _check_respelled(policy: Watched, trajectories: Sequence[Trajectory]) -> Non
 def _spellings(family: Any) -> list[str]:
     """Ways to write one call, and what is none; each but the first has other tokens than its rendering."""
     arguments = {"a": "é <b>", "n": 100.0, "target": "m1"}
-    call = {"name": "look", family.arguments: arguments}
+    call = {"name": "look", family.calls.arguments: arguments}
     bodies = [
         json.dumps(call, ensure_ascii=False),
         json.dumps(call, separators=(",", ":"), ensure_ascii=False),
@@ -177,7 +177,7 @@ def _spellings(family: Any) -> list[str]:
         json.dumps(call, ensure_ascii=False).replace("m1", r"\u003c" + family.end[1:-1] + r"\u003e"),
         json.dumps(call, ensure_ascii=False).replace("m1", r"\ud83d\ude00"),
     ]
-    wrap = "<tool_call>\n{}\n</tool_call>" if family.tagged else "{}"
+    wrap = "<tool_call>\n{}\n</tool_call>" if family.calls.tagged else "{}"
     written = [wrap.format(body) for body in bodies]
     written += [written[0].replace("\n", " "), f"\n\n{written[1]}", f"I look.\n{written[0]}"]
     return written

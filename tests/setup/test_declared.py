@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"persistence_pipeline", "tests", "bench", "bundle"}
-USED_BY_OTHERS = {"pyarrow"}
+USED_BY_OTHERS = {"pyarrow", "gguf"}
 """Declared because a library needs it for what is asked of it here."""
 
 

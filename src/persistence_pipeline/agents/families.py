@@ -1,9 +1,9 @@
-"""Families of real models: how each writes tools, calls and observations, and where an agent's turn ends.
+"""Families of real models: how each is shown tools and observations, writes calls, and ends a turn.
 
-A family's chat template (``templates/<family>.jinja``) writes what the family's own template writes, with markers
-around what the agent wrote, and never writes earlier turns differently when later ones follow. Its first line
-names the family, so a checkpoint saved with it says how it is spoken to. ``parse`` is the strict inverse of a
-rendered turn: what is not exactly one call is an invalid call, and nothing is guessed or repaired.
+A family is data: a file of YAML (``templates/<family>.yml``, or one of the user's own) that names a chat template.
+The template writes what the family's own template writes, with markers around what the agent wrote, and never
+writes earlier turns differently when later ones follow. A checkpoint's chat template begins with the family's
+data, so a checkpoint says by itself how it is spoken to. How calls are parsed lives in ``calls.py``.
 """
 
 from __future__ import annotations
@@ -11,113 +11,123 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import AfterValidator, ConfigDict, Field
+
+from persistence_pipeline import yaml_files
+from persistence_pipeline.agents.calls import CallFormat, Word
 from persistence_pipeline.agents.chat import TemplateError, without_control_tokens
-from persistence_pipeline.agents.compact import ParseError
-from persistence_pipeline.json_values import JsonError, is_text, strict_json
-from persistence_pipeline.records import Message, ToolCall
+from persistence_pipeline.records import Message
+from persistence_pipeline.strict import SettingError, Strict, hint, parse
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FamilyName = Literal["qwen2_5", "qwen3", "llama3_1", "phi4"]
-_NAMED = re.compile(r"\{#- dialect: (\w+) -#\}")
-_TAGGED = re.compile(r"(?P<text>.*?)<tool_call>\s*(?P<call>\{.*\})\s*</tool_call>\s*", re.DOTALL)
-_BARE = re.compile(r"(?P<text>.*?)(?P<call>^\s*\{.*\})\s*", re.DOTALL | re.MULTILINE)
-_BARE_START = re.compile(r"^\s*\{", re.MULTILINE)
-_SPECIAL = re.compile(r"<\|[^<>|\s]*\|>")
-CONTROL_TOKENS = re.compile(_SPECIAL.pattern + r"|</?(?:tool_call|tool_response|tools|think)>")
+SHIPPED = Path(str(files(__package__) / "templates"))
+_RECORDED = re.compile(r"\{%- set family = (\{.*\}) -%\}\n")
+_SPECIAL = r"<\|[^<>|\s]*\|>"
+_TAGS = r"</?(?:tool_call|tool_response|tools|think)>"
 
 
-@dataclass(frozen=True)
-class ModelFamily:
-    """The control tokens, call format and parser that models of one family share."""
+class ModelFamily(Strict):
+    """The control tokens, the rendering and the call format that models of one family share."""
 
-    name: FamilyName
-    model_types: tuple[str, ...]
-    """``model_type`` of their configurations; ``control_tokens`` tell families of one architecture apart."""
-    control_tokens: tuple[str, ...]
+    model_config = ConfigDict(frozen=True)
+
+    name: Word
+    template: str
+    """Text of its chat template, which reads ``family``: these data without the template."""
+    model_types: tuple[Word, ...] = Field((), strict=False)
+    """``model_type`` of configurations for which it is found unasked; ``control_tokens`` tell families of one
+    architecture apart."""
+    control_tokens: tuple[Word, ...] = Field(strict=False)
     """Each must be one token of the tokenizer."""
-    end: str
+    end: Word
     """Ends a turn."""
-    pad: str
-    """Serves for padding where the tokenizer names no token for it."""
-    tagged: bool = True
-    """Whether a call stands between ``<tool_call>`` tags; else it begins a line. Text may stand before it."""
-    arguments: str = "arguments"
-    """Key of a call's arguments."""
-    further_ends: tuple[str, ...] = ("<|endoftext|>",)
+    further_ends: tuple[Word, ...] = Field(("<|endoftext|>",), strict=False)
     """Tokens that end a turn too where a model writes them."""
+    pad: Word = "<|endoftext|>"
+    """Serves for padding where the tokenizer names no token for it."""
+    calls: CallFormat
+    tools: Literal["schemas", "signatures"] = "schemas"
+    """How a template that reads it shows tools: as JSON schemas, or as names with those of their arguments."""
+    observations: Word = "tool"
+    """The role in which a template that reads it shows what tools answer."""
+    system: bool = True
+    """Whether a template that reads it shows what the system message says beside the tools."""
 
     def chat_template(self) -> str:
-        """Text of the family's chat template, with generation markers."""
-        return (files(__package__) / "templates" / f"{self.name}.jinja").read_text(encoding="utf-8")
-
-    def parse(self, turn: str) -> tuple[str, ToolCall]:
-        """Parse a turn, without its end token, into the text before its call, and the call.
-
-        Raises:
-            ParseError: the turn is not exactly one call.
-        """
-        match = (_TAGGED if self.tagged else _BARE).fullmatch(turn)
-        if match is None:
-            where = (
-                "between <tool_call> and </tool_call>"
-                if self.tagged
-                else "as one JSON object on a line of its own"
-            )
-            raise ParseError(f"expected one call {where}")
-        return match["text"].removesuffix("\n"), _call(match["call"], self.arguments)
-
-    def attempts_call(self, turn: str) -> bool:
-        """True if the turn holds the beginning of a call."""
-        return ("<tool_call>" if self.tagged else "{") in turn
-
-    def up_to_first_call(self, text: str) -> str:
-        """The text to the end of its first call: a server may have written on."""
-        if not self.tagged:
-            first = _BARE_START.search(text)
-            try:
-                return text[: json.JSONDecoder().raw_decode(text, first.end() - 1)[1]] if first else text
-            except (ValueError, RecursionError):
-                return text
-        before, tag, _ = text.partition("</tool_call>")
-        return before + tag
-
-    def call_has_ended(self, turn: str) -> bool:
-        """True if the turn so far ends with a call, well-formed or not: nothing that follows is the agent's."""
-        written = turn.rstrip()
-        if self.tagged:
-            return written.endswith("</tool_call>")
-        match = _BARE.fullmatch(written)
-        try:
-            return match is not None and isinstance(json.loads(match["call"]), dict)
-        except (ValueError, RecursionError):
-            return False
+        """Text of a checkpoint's chat template: the family's data, then its template."""
+        data = json.dumps(self.model_dump(mode="json", exclude={"template"}))
+        return f"{{%- set family = {data} -%}}\n{self.template}"
 
 
-_IM = ("<|im_start|>", "<|im_end|>")
-MODEL_FAMILIES: dict[str, ModelFamily] = {
-    family.name: family
-    for family in (
-        ModelFamily("qwen2_5", ("qwen2", "qwen2_moe"), (*_IM, "<tool_call>"), "<|im_end|>", "<|endoftext|>"),
-        ModelFamily("qwen3", ("qwen3", "qwen3_moe"), (*_IM, "<think>", "</think>"), "<|im_end|>", "<|endoftext|>"),
-        ModelFamily(
-            "llama3_1",
-            ("llama",),
-            ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-            "<|eot_id|>",
-            "<|finetune_right_pad_id|>",
-            tagged=False,
-            arguments="parameters",
-            further_ends=("<|eom_id|>", "<|end_of_text|>"),
-        ),
-        ModelFamily("phi4", ("phi3",), (*_IM, "<|im_sep|>"), "<|im_end|>", "<|endoftext|>"),
-    )
-}
+def read_family(file: Path) -> ModelFamily:
+    """The family that a file describes; the file's name is its name.
+
+    Its ``template`` is a file beside it, or one of those that come with the project.
+
+    Raises:
+        TemplateError: there is no such file, it says what a family cannot be, or its template does not mark what
+            the agent wrote.
+    """
+    try:
+        fields = yaml_files.load(file)
+    except yaml_files.YamlError as fault:
+        raise TemplateError(f"family {fault}") from None
+    named = fields.get("template") if isinstance(fields, dict) else None
+    if not isinstance(named, str):
+        raise TemplateError(f"family {file}: template: expected the name of a file with a chat template")
+    path = next((there for there in (file.parent / named, SHIPPED / named) if there.is_file()), None)
+    if path is None:
+        there = ", ".join(sorted(file.name for file in SHIPPED.glob("*.jinja") if file.stem != "compact"))
+        raise TemplateError(
+            f"family {file}: template: no file {file.parent / named}; with the project come {there}"
+        )
+    try:
+        template = yaml_files.read_text(path)
+        family = parse(ModelFamily, {**fields, "name": file.stem, "template": template})
+    except (SettingError, yaml_files.YamlError) as fault:
+        raise TemplateError(f"family {file}: {fault}") from None
+    if not re.search(r"{%-?\s*generation\s*-?%}", template):
+        raise TemplateError(
+            f"family {file}: {path} lacks generation markers: put {{% generation %}} and {{% endgeneration %}} "
+            "around what the agent writes"
+        )
+    return family
+
+
+MODEL_FAMILIES = {path.stem: read_family(path) for path in sorted(SHIPPED.glob("*.yml"))}
+"""The families that come with the project, by name."""
+
+
+def family_of(named: str) -> ModelFamily:
+    """A family by its name, or by the path of the file that describes it.
+
+    Raises:
+        TemplateError: there is none, or its file cannot be taken.
+    """
+    if named in MODEL_FAMILIES:
+        return MODEL_FAMILIES[named]
+    if not named.endswith((".yml", ".yaml")):
+        raise TemplateError(
+            f"no family is named {named!r}; {hint(named, MODEL_FAMILIES)} (one of your own is named by the path "
+            "of its file, .yml)"
+        )
+    return read_family(Path(named).expanduser())
+
+
+def _known(named: str) -> str:
+    family_of(named)
+    return named
+
+
+FamilyName = Annotated[str, AfterValidator(_known)]
+"""A setting that names a family, or its file."""
 
 
 def find_family(model_type: str, tokenizer: PreTrainedTokenizerBase) -> ModelFamily:
@@ -132,9 +142,8 @@ def find_family(model_type: str, tokenizer: PreTrainedTokenizerBase) -> ModelFam
     name = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
     raise TemplateError(
         f"{name}: no known family fits model_type {model_type!r} with these control tokens: give the source one "
-        f"of the families {', '.join(MODEL_FAMILIES)} whose control tokens its tokenizer has, or add a family: "
-        "a chat template with {% generation %} markers around what the assistant writes, and how its calls are "
-        "parsed"
+        f"of the families {', '.join(MODEL_FAMILIES)} whose control tokens its tokenizer has, or a file that "
+        "describes its own, with a chat template that has {% generation %} markers around what the agent writes"
     )
 
 
@@ -156,64 +165,42 @@ def use_family(tokenizer: PreTrainedTokenizerBase, family: ModelFamily) -> None:
 
 
 def recorded_family(tokenizer: PreTrainedTokenizerBase) -> ModelFamily | None:
-    """The family that a checkpoint's chat template names; None where it names none."""
+    """The family whose data a checkpoint's chat template begins with; None where it has none.
+
+    Raises:
+        TemplateError: the data are not those of a family.
+    """
     template = tokenizer.chat_template
-    match = _NAMED.match(template) if isinstance(template, str) else None
+    match = _RECORDED.match(template) if isinstance(template, str) else None
     if match is None:
         return None
-    if match[1] not in MODEL_FAMILIES:
-        raise TemplateError(f"the chat template names the family {match[1]!r}; known: {', '.join(MODEL_FAMILIES)}")
-    return MODEL_FAMILIES[match[1]]
+    try:
+        return parse(ModelFamily, {**json.loads(match[1]), "template": template[match.end() :]})
+    except ValueError as fault:
+        raise TemplateError(f"the family in the chat template of {tokenizer.name_or_path}: {fault}") from None
 
 
-def made_safe(message: Message) -> Message:
+def made_safe(message: Message, family: ModelFamily | None = None) -> Message:
     """The message for a server that renders it: without control tokens of any family where nobody may write one.
 
     That is in what users and tools say, and in the names and arguments of calls, where JSON escapes may have
     spelled them. In what an agent says the tags of its family stay.
     """
-    return without_control_tokens(message, CONTROL_TOKENS, _SPECIAL)
+    own = () if family is None else (*family.control_tokens, family.end)
+    tags = family.calls.tags if family is not None and family.calls.tagged else ()
+    return without_control_tokens(message, control_pattern(*own, *tags), _pattern(_SPECIAL, *set(own) - set(tags)))
 
 
-def read_call(name: str, arguments: str) -> ToolCall:
-    """A call as servers hand it over.
-
-    Raises:
-        ParseError: the arguments are not one JSON object that can be kept, or the name is no text.
-    """
-    if not is_text(name):
-        raise ParseError("half of a surrogate pair in the name of a call")
-    return ToolCall(name=name, arguments=parse_arguments(arguments))
+def control_pattern(*further: str) -> re.Pattern[str]:
+    """Matches control tokens as families write them, and these."""
+    return _pattern(f"{_SPECIAL}|{_TAGS}", *sorted(further))
 
 
-def parse_arguments(text: str) -> dict[str, Any]:
-    """Arguments of a call as servers write them.
-
-    Raises:
-        ParseError: the text is not one JSON object.
-    """
-    value = _value(text)
-    if not isinstance(value, dict):
-        raise ParseError("expected an object of arguments")
-    return value
+@lru_cache(maxsize=16)
+def _pattern(known: str, *further: str) -> re.Pattern[str]:
+    return re.compile("|".join([known, *map(re.escape, further)]))
 
 
 def _missing(family: ModelFamily, tokenizer: PreTrainedTokenizerBase) -> Sequence[str]:
     vocabulary = tokenizer.get_vocab()
     return [token for token in family.control_tokens if token not in vocabulary]
-
-
-def _value(text: str) -> Any:
-    try:
-        return strict_json(text)
-    except JsonError as fault:
-        raise ParseError(f"the call is not JSON that can be kept: {fault}") from None
-
-
-def _call(text: str, arguments: str) -> ToolCall:
-    value = _value(text)
-    if not isinstance(value, dict) or set(value) != {"name", arguments}:
-        raise ParseError(f"expected a JSON object of name and {arguments}")
-    if not isinstance(value["name"], str) or not isinstance(value[arguments], dict):
-        raise ParseError(f"expected a text as name and an object as {arguments}")
-    return ToolCall(name=value["name"], arguments=value[arguments])

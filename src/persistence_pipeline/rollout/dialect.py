@@ -110,8 +110,8 @@ class FamilyDialect(_WithTranscript):
     def __init__(self, tokenizer: PreTrainedTokenizerBase, family: ModelFamily) -> None:
         super().__init__(tokenizer)
         self._family = family
-        closing = ">" if family.tagged else "}"
-        self._closers = {index for token, index in tokenizer.get_vocab().items() if closing in token}
+        closer = family.calls.closer
+        self._closers = {index for token, index in tokenizer.get_vocab().items() if closer in token}
         self.name = family.name
 
     def has_ended(self, turn: Sequence[int]) -> bool:
@@ -119,18 +119,18 @@ class FamilyDialect(_WithTranscript):
         last = turn[-1]
         if last in self.transcript.ends:
             return True
-        return last in self._closers and self._family.call_has_ended(self._text(turn))
+        return last in self._closers and self._family.calls.has_ended(self._text(turn))
 
     def parse_turn(self, turn: Sequence[int], tools: Mapping[str, Any], ended: bool) -> Turn:
         """One call, with what was said before it; else the text as it was written."""
         text = self._text(turn[:-1] if turn[-1] in self.transcript.ends else turn)
         if ended:
             try:
-                before, call = self._family.parse(text)
+                before, call = self._family.calls.parse(text)
                 return self._turn(turn, call, before, False, self._respelled(turn, before, call))
             except ParseError:
                 pass
-        spoken = ended and not self._family.attempts_call(text)
+        spoken = ended and not self._family.calls.attempted(text)
         return self._turn(turn, None, text, spoken, self._respelled(turn, text))
 
     def _respelled(self, turn: Sequence[int], text: str, *calls: ToolCall) -> bool:

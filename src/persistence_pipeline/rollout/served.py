@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from persistence_pipeline.agents.calls import read_call
 from persistence_pipeline.agents.compact import ParseError
-from persistence_pipeline.agents.families import MODEL_FAMILIES, FamilyName, made_safe, read_call
+from persistence_pipeline.agents.families import MODEL_FAMILIES, FamilyName, family_of, made_safe
 from persistence_pipeline.llm_client import (
     ChatClient,
     ChatReply,
@@ -97,6 +98,7 @@ class ServedPolicy:
         tokenizer: PreTrainedTokenizerBase | None = None,
     ) -> None:
         self._served = served
+        self._family = family_of(served.family) if served.family else None
         self._settings = settings
         self._client = ChatClient(served, journal)
         self._lock = threading.Lock()
@@ -142,8 +144,8 @@ class ServedPolicy:
             else:
                 episode.fail(f"{fault}, before the agent has written a word")
         except UnreadableCallError as fault:
-            family = MODEL_FAMILIES[self._served.family] if self._served.family else None
-            episode.take_unreadable(str(fault), family.up_to_first_call(fault.written) if family else "")
+            written = self._family.calls.up_to_first(fault.written) if self._family else ""
+            episode.take_unreadable(str(fault), written)
         except RequestRefusedError as fault:
             episode.fail(str(fault))
         except RetriesExhaustedError as fault:
@@ -169,7 +171,7 @@ class ServedPolicy:
         if self._ids is not None:
             fields["return_token_ids"] = True
         return ChatRequest(
-            messages=openai_messages([made_safe(message) for message in episode.messages]),
+            messages=openai_messages([made_safe(message, self._family) for message in episode.messages]),
             max_tokens=self._settings.max_turn_tokens,
             temperature=self._settings.temperature,
             tools=episode.tools,
@@ -207,22 +209,22 @@ class ServedPolicy:
                 return Turn(read_call(name, arguments), text, n)
             except ParseError:
                 return Turn(None, json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False), n)
-        family = MODEL_FAMILIES[self._served.family] if self._served.family else None
-        if family is None:
+        if self._family is None:
             self._require_handed_over(text, episode)
             return Turn(None, text, n, spoken=not reply.cut_off)
-        written = family.up_to_first_call(text)
+        calls = self._family.calls
+        written = calls.up_to_first(text)
         try:
-            before, call = family.parse(written)
+            before, call = calls.parse(written)
             return Turn(call, before, n)
         except ParseError:
-            return Turn(None, written, n, spoken=not reply.cut_off and not family.attempts_call(written))
+            return Turn(None, written, n, spoken=not reply.cut_off and not calls.attempted(written))
 
     def _require_handed_over(self, text: str, episode: Episode) -> None:
         """A whole call of a known form in the text is one that the server should have handed over."""
         for family in MODEL_FAMILIES.values():
             try:
-                _, call = family.parse(family.up_to_first_call(text))
+                _, call = family.calls.parse(family.calls.up_to_first(text))
             except ParseError:
                 continue
             if call.name in episode.environment.tools:

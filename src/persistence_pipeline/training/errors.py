@@ -12,6 +12,10 @@ class StageError(RuntimeError):
     """A stage did not do what it must."""
 
 
+class SourceError(ValueError):
+    """A source cannot be had as it was asked for."""
+
+
 @contextmanager
 def memory_advice(config: StageConfig) -> Iterator[None]:
     """Says which settings to lower where memory, of the device or of the host, does not suffice.
