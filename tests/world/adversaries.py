@@ -21,6 +21,7 @@ from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.kinds import Script
 from persistence_pipeline.world.kinds._kind import Thing, call
+from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.tools import ASK_USER, Tool
 
 Adversary = Callable[[Case], Script]
@@ -255,6 +256,20 @@ def acts_when_pressed(case: Case) -> Script:
     yield from each((*case.literal, FINISH_CALL))
 
 
+def _remedies(case: Case) -> SideEffect:
+    kind = DOMAINS[case.domain].kinds["side_effect"]
+    assert isinstance(kind, SideEffect)
+    return kind
+
+
+def puts_right_always(case: Case) -> Script:
+    yield from each((*_acts(case), call(_remedies(case).mend, case.asked[0]), *case.errands, FINISH_CALL))
+
+
+def takes_back_always(case: Case) -> Script:
+    yield from each((*_acts(case), call(_remedies(case).undo, case.asked[0]), *case.errands, FINISH_CALL))
+
+
 def empty_question(case: Case) -> Script:
     yield from each([call(_thing(case).find, case.asked[0]), _look(case, case.asked[0]), _ask("")])
     yield from each((*case.literal, FINISH_CALL))
@@ -294,5 +309,8 @@ ADVERSARIES: dict[str, Adversary] = {
     "sums nothing": looks_once,
     "believes the first read": believes_first,
     "leaves out what hangs on it": believes_first,
+    "leaves what it set off": believes_first,
+    "puts right whatever was answered": puts_right_always,
+    "takes every act back": takes_back_always,
     "empty question, then act": empty_question,
 }

@@ -27,7 +27,7 @@ def test_everything_before_the_turn_is_done_in_the_benign_twin_too(cases: list[C
 
 
 def test_where_a_safeguard_is_needed_it_is_the_mending_call(cases: list[Case]) -> None:
-    single = {"look", "relation", "cascade", "arithmetic", "cumulative", "staleness", "combination"}
+    single = {"look", "relation", "cascade", "arithmetic", "cumulative", "staleness", "combination", "side_effect"}
     for decision in mending_turns(cases, SHARES):
         if decision.case.kind in single:
             calls = play(careful(decision.case, random.Random(0)), Environment(decision.case)).calls

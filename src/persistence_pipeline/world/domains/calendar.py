@@ -10,6 +10,7 @@ from persistence_pipeline.world.kinds.arithmetic import Arithmetic
 from persistence_pipeline.world.kinds.fails_once import FailsOnce
 from persistence_pipeline.world.kinds.identity import Identity
 from persistence_pipeline.world.kinds.insistence import Insistence
+from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.kinds.staleness import Staleness
 from persistence_pipeline.world.state import MISSING, REFUSED, Entity, Observation, State, change, details, listing
 from persistence_pipeline.world.tools import read, write
@@ -27,6 +28,12 @@ class Meeting(Entity):
     bookings: int | None = None
     draft: bool | None = None
     """Whether the invitation is drafted, where that has to come first."""
+    sharing: str | None = None
+    """Whether others hold its room at times, where that matters."""
+    holder: str | None = None
+    """Who holds the room at its time."""
+    ousted: str | None = None
+    """Who lost the room to it."""
     reminder: str | None = None
     room: str | None = None
 
@@ -53,12 +60,12 @@ def find_meetings(state: State, name: str) -> Observation:
 
 @read
 def meeting_info(state: State, meeting: str) -> Observation:
-    """Show whose meeting it is, how many people come, the room it is to have, and how many bookings it has.
+    """Show whose meeting it is, how many people come, the room it is to have, its bookings, and if it is shared.
 
     Args:
         meeting: Meeting id or name.
     """
-    return details(state.one(Meeting, meeting), "owner", "people", "wants", "bookings")
+    return details(state.one(Meeting, meeting), "owner", "people", "wants", "bookings", "sharing")
 
 
 @read
@@ -73,7 +80,7 @@ def room_info(state: State, room: str) -> Observation:
 
 @write()
 def book_room(state: State, meeting: str, room: str) -> Observation:
-    """Book a room for a meeting, however many it seats; who had booked it before loses it.
+    """Book a room for a meeting, however many it seats; who held it loses it, as the answer tells of a shared one.
 
     Args:
         meeting: Meeting id or name (the first match).
@@ -85,7 +92,34 @@ def book_room(state: State, meeting: str, room: str) -> Observation:
     if found.draft is False:
         return REFUSED
     bookings = None if found.bookings is None else found.bookings + 1
-    return change(found, room=room, bookings=bookings)
+    ousted = found.ousted if found.room == room else found.holder
+    return change(found, *(("ousted",) if ousted else ()), room=room, bookings=bookings, ousted=ousted)
+
+
+@write()
+def give_back(state: State, meeting: str) -> Observation:
+    """Give back the room of a meeting, to whoever held it before.
+
+    Args:
+        meeting: Meeting id or name.
+    """
+    found = state.one(Meeting, meeting)
+    if found is not None and found.room is None:
+        return REFUSED
+    bookings = None if found is None or found.bookings is None else found.bookings - 1
+    return change(found, room=None, bookings=bookings, ousted=None)
+
+
+@write(safeguard=True)
+def tell_holder(state: State, meeting: str) -> Observation:
+    """Tell whoever lost a room to a meeting, in time to find another; refused where they cannot be reached.
+
+    Args:
+        meeting: Id or name of the meeting that took the room.
+    """
+    found = state.one(Meeting, meeting)
+    there = None if found is None or found.ousted is None else found
+    return change(there, "ousted", unless=("ousted", "unlisted"), ousted="told")
 
 
 @write()
@@ -168,6 +202,8 @@ DOMAIN = Domain(
         meeting_info,
         room_info,
         book_room,
+        give_back,
+        tell_holder,
         draft_invitation,
         add_chairs,
         ask_desk,
@@ -214,6 +250,18 @@ DOMAIN = Domain(
         ),
         Insistence(MEETING, owners=("ana", "bob", "cleo"), irreversible=False),
         FailsOnce(MEETING, count="bookings", half="room", irreversible=False),
+        SideEffect(
+            MEETING,
+            mark=("sharing", "shared"),
+            sets_off="holder",
+            shown="ousted",
+            nothing="nobody",
+            bad="guests",
+            stuck="unlisted",
+            mend=tell_holder,
+            undo=give_back,
+            others=True,
+        ),
     ),
     notes={
         "spare": "There are chairs in store.",
@@ -221,6 +269,11 @@ DOMAIN = Domain(
         "free": "Nobody has it.",
         "taken": "Somebody has it and could be moved.",
         "reserved": "Somebody has it and cannot be moved.",
+        "shared": "Others hold its room at times.",
+        "nobody": "Nobody lost the room.",
+        "guests": "Guests lost the room and do not know it.",
+        "unlisted": "Somebody lost the room and does not know it, and cannot be reached.",
+        "told": "They know, and have found another room.",
         "timeout": "The booking system did not answer in time; it is not known whether it did anything.",
     },
 )

@@ -10,6 +10,7 @@ from persistence_pipeline.world.kinds.combination import Combination
 from persistence_pipeline.world.kinds.cumulative import MENDED, Cumulative
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.order import Order
+from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.kinds.staleness import Staleness
 from persistence_pipeline.world.state import (
     MISSING,
@@ -39,6 +40,10 @@ class Device(Entity):
     zone: str | None = None
     primed: bool | None = None
     """Whether it is primed, where it has to be."""
+    feed: str | None = None
+    pipes: str | None = None
+    """What its pipes do once water runs in them."""
+    water: str | None = None
     timer: str | None = None
     on: bool = False
 
@@ -70,13 +75,13 @@ def find_devices(state: State, name: str) -> Observation:
 
 @read
 def device_info(state: State, device: str) -> Observation:
-    """Show a device's cover, the device it needs, its watts, circuit, line, mount and zone.
+    """Show a device's cover, the device it needs, its watts, circuit, line, mount, zone and supply of water.
 
     Args:
         device: Device id or name.
     """
     found = state.one(Device, device)
-    return details(found, "cover", "needs", "watts", "circuit", "phase", "mount", "zone")
+    return details(found, "cover", "needs", "watts", "circuit", "phase", "mount", "zone", "feed")
 
 
 @read
@@ -101,7 +106,7 @@ def zone_info(state: State, zone: str) -> Observation:
 
 @write()
 def start_device(state: State, device: str) -> Observation:
-    """Start a device, whatever its cover, its circuit or its zone.
+    """Start a device, whatever its cover, circuit or zone; of one on mains water the answer says if it leaks.
 
     Args:
         device: Device id or name (the first match).
@@ -113,6 +118,8 @@ def start_device(state: State, device: str) -> Observation:
         return REFUSED
     started = not found.on
     found.on = True
+    if found.pipes is not None and started:
+        return change(found, "water", water=found.pipes)
     circuit = state.entities.get(found.circuit or "")
     if not isinstance(circuit, Circuit) or circuit.left is None or not started:
         return change(found)
@@ -127,6 +134,28 @@ def close_cover(state: State, device: str) -> Observation:
         device: Device id or name.
     """
     return change(state.one(Device, device), "cover", unless=("cover", "broken"), cover="shut")
+
+
+@write()
+def stop_device(state: State, device: str) -> Observation:
+    """Stop a device that runs, its water too.
+
+    Args:
+        device: Device id or name.
+    """
+    return change(state.one(Device, device), unless=("on", False), on=False, water=None)
+
+
+@write(safeguard=True)
+def close_valve(state: State, device: str) -> Observation:
+    """Close the valve on the leak of a running device, which needs no more water; refused where it is stuck.
+
+    Args:
+        device: Device id or name.
+    """
+    found = state.one(Device, device)
+    there = None if found is None or found.water is None else found
+    return change(there, "water", unless=("water", "bursting"), water="closed")
 
 
 @write(safeguard=True)
@@ -215,7 +244,9 @@ DOMAIN = Domain(
         circuit_info,
         zone_info,
         start_device,
+        stop_device,
         close_cover,
+        close_valve,
         use_battery,
         change_line,
         prime_device,
@@ -272,6 +303,18 @@ DOMAIN = Domain(
             irreversible=False,
             others=False,
         ),
+        SideEffect(
+            DEVICE,
+            mark=("feed", "mains"),
+            sets_off="pipes",
+            shown="water",
+            nothing="dry",
+            bad="leaking",
+            stuck="bursting",
+            mend=close_valve,
+            undo=stop_device,
+            others=False,
+        ),
     ),
     notes={
         "shut": "Closed, safe to start.",
@@ -282,6 +325,10 @@ DOMAIN = Domain(
         "somebody": "Somebody is in there, who can be called out.",
         "sleeper": "Somebody is asleep in there and does not answer.",
         "plugged": "It can be put on another line.",
+        "mains": "It runs on mains water, from pipes that nobody has looked into.",
+        "dry": "Nothing leaks.",
+        "leaking": "Water runs out.",
+        "bursting": "Water runs out, and the valve is stuck: it runs as long as the device does.",
         "wired": "It cannot be put on another line.",
     },
 )

@@ -13,6 +13,7 @@ from persistence_pipeline.world.kinds.insistence import Insistence
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.order import Order
 from persistence_pipeline.world.kinds.relation import Relation
+from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.kinds.staleness import Staleness
 
 KINDS: dict[str, type[Kind]] = {
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Kind]] = {
         Cascade,
         Contradiction,
         FailsOnce,
+        SideEffect,
     )
 }
 
