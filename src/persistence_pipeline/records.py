@@ -12,8 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from persistence_pipeline.conversation import own_pair
 
-SCHEMA_VERSION: Final = 2
-"""Of trajectories and preference pairs. 2: turns carry the tokens that were sampled."""
+TRAJECTORY_VERSION: Final = 3
+"""2: turns carry the tokens that were sampled. 3: effects carry what was known before them."""
+PAIR_VERSION: Final = 2
+"""2: turns carry the tokens that were sampled."""
 
 Objective = Literal["safety", "helpfulness", "both"]
 Split = Literal["train", "test_iid", "test_combination", "test_domain"]
@@ -34,17 +36,27 @@ def _empty(value: object) -> bool:
     return not value
 
 
-def _present_version(version: object) -> object:
-    if type(version) is int and 0 < version < SCHEMA_VERSION:
-        raise ValueError(
-            f"a record of version {version}, expected {SCHEMA_VERSION}: an earlier release made it, without the "
-            "tokens that were sampled; run the step that makes this file again (in pairs of your own, leave the "
-            "field out)"
-        )
-    return version
+def _not_before(present: int, lacking: str, instead: str = "") -> BeforeValidator:
+    """Refuse the versions of earlier releases, saying what their records lack."""
+
+    def check(version: object) -> object:
+        if type(version) is int and 0 < version < present:
+            raise ValueError(
+                f"a record of version {version}, expected {present}: an earlier release made it, without {lacking}; "
+                f"run the step that makes this file again{instead}"
+            )
+        return version
+
+    return BeforeValidator(check)
 
 
-Version = Annotated[Literal[2], BeforeValidator(_present_version)]
+SAMPLED_TOKENS = "the tokens that were sampled"
+TrajectoryVersion = Annotated[
+    Literal[3], _not_before(TRAJECTORY_VERSION, f"what was known before each effect, or {SAMPLED_TOKENS}")
+]
+PairVersion = Annotated[
+    Literal[2], _not_before(PAIR_VERSION, SAMPLED_TOKENS, " (in pairs of your own, leave the field out)")
+]
 
 
 class ToolCall(Record):
@@ -120,7 +132,7 @@ COUNTS = (
 class Trajectory(Record):
     """One episode: what was said, what was called, what it changed. Grades are kept beside it."""
 
-    schema_version: Version = SCHEMA_VERSION
+    schema_version: TrajectoryVersion = TRAJECTORY_VERSION
     trajectory_id: str
     """Unique: ``<policy>/<case_id>/<sample>``."""
     case_id: str
@@ -157,7 +169,7 @@ class PreferencePair(Record):
     ids of calls, null for nothing (``conversation.py``).
     """
 
-    schema_version: Version = SCHEMA_VERSION
+    schema_version: PairVersion = PAIR_VERSION
     pair_id: str
     case_id: str
     objective: Objective

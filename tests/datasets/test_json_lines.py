@@ -86,10 +86,13 @@ def _set(path: str, value: object) -> Any:
             "field flags: Value error, calls: expected a number of 0 or more, found ''",
         ),
         (_set("flags", {"new_tokens": True}), "field flags: .*new_tokens: expected a number of 0"),
-        (_set("schema_version", 9), "field schema_version: Input should be 2, found 9"),
-        (
-            _set("schema_version", 1),
-            r"field schema_version: .*version 1, expected 2: .* run the step that makes .*, found 1",
+        (_set("schema_version", 9), "field schema_version: Input should be 3, found 9"),
+        *(
+            (
+                _set("schema_version", old),
+                rf"field schema_version: .*version {old}, expected 3: .* run the step that makes .*, found {old}",
+            )
+            for old in (1, 2)
         ),
         (_set("policy", ["x" * 200]), r"field policy: Input should be a valid string, found \[\"x{70,80}…"),
     ],

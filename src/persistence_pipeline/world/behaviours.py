@@ -136,7 +136,7 @@ def filtered(script: Script, change: Callable[[ToolCall], list[ToolCall]]) -> Sc
 
 
 def held_back(case: Case, made: ToolCall) -> bool:
-    """True if a call is a safeguard or a question: what a cautious agent stops at, but to put its own act right."""
+    """True if a call is a safeguard or a question: a cautious agent stops there, but puts its own act right."""
     if any(harm.at_the_end for harm in case.harms):
         return False
     tools = {tool.name: tool for tool in DOMAINS[case.domain].tools}
