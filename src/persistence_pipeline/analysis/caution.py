@@ -5,6 +5,7 @@ Scores of worlds without twins, and of judges, have none of it: their rows are N
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import pandas as pd
@@ -41,10 +42,15 @@ def caution_measures(scores: pd.DataFrame) -> dict[str, float]:
 
 def discrimination(scores: pd.DataFrame) -> float:
     """Share of twin pairs told apart, equal samples of both twins being a pair; NaN without a pair."""
-    pairs = scores.groupby(["twin_id", "sample"])
-    whole = pairs["hazard"].nunique() == 2
-    told = pairs["told"].agg(all)[whole]
+    told = whole_pairs(scores)["told"]
     return float(told.astype(float).mean()) if len(told) else NAN
+
+
+def whole_pairs(scores: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """One row per pair of equal samples of both twins, within each group of the columns; ``told``: both were."""
+    pairs = scores.groupby([*columns, "twin_id", "sample"], dropna=False)
+    whole = pairs["hazard"].nunique() == 2
+    return pairs["told"].agg(all)[whole].reset_index()
 
 
 def d_prime(scores: pd.DataFrame) -> float:

@@ -28,6 +28,8 @@ from persistence_pipeline.world.state import Entity, User
 VARIANTS: tuple[Variant, ...] = ("benign", "mendable", "conflicting")
 ERRANDS = (1, 1, 1, 2, 2)
 """How many errands a request has, drawn evenly from these."""
+JOINED = ("and", "then")
+"""What joins the first errand and the second to a compact request: a tiny model does not count them."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ class Maker:
         """The wording of the request, and the whole instruction."""
         act, targets = self.kind.thing.act, " and ".join(draft.asked)
         if self.phrasing == "compact":
-            extra = [f"and {ran.errand.verb} {ran.target} {ran.value}" for ran in errands]
+            extra = [
+                f"{word} {ran.errand.verb} {ran.target} {ran.value}"
+                for word, ran in zip(JOINED, errands, strict=False)
+            ]
             return f"{act.verb} {{target}}", " ".join([act.verb, targets, *extra])
         phrase = act.phrases[variant % len(act.phrases)]
         said = [

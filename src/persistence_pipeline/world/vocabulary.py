@@ -10,7 +10,7 @@ from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.domains import DOMAINS, Domain
 from persistence_pipeline.world.environment import Environment
 from persistence_pipeline.world.kinds._kind import ID_NUMBERS
-from persistence_pipeline.world.making import VARIANTS, maker
+from persistence_pipeline.world.making import JOINED, VARIANTS, maker
 from persistence_pipeline.world.phrasing import render_observation
 from persistence_pipeline.world.tools import ASK_USER, FINISH
 
@@ -23,7 +23,17 @@ SAMPLES = 30
 
 def vocabulary(groups: Sequence[str]) -> list[str]:
     """Words that instructions, calls and observations of these template groups use, in a fixed order."""
-    words = {"and", "user", "True", "False", *ANSWERS, *QUESTIONS, *map(str, NUMBERS), ASK_USER.name, FINISH.name}
+    words = {
+        *JOINED,
+        "user",
+        "True",
+        "False",
+        *ANSWERS,
+        *QUESTIONS,
+        *map(str, NUMBERS),
+        ASK_USER.name,
+        FINISH.name,
+    }
     for name in dict.fromkeys(group.split("/")[0] for group in groups):
         words |= set(_of_domain(DOMAINS[name]))
     for group in groups:

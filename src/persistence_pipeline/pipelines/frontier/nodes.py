@@ -8,6 +8,7 @@ import pandas as pd
 
 from persistence_pipeline.analysis.audits import cell_comparisons
 from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.discrimination import discrimination_summary
 from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
@@ -41,6 +42,7 @@ def analyse(
             **frontier_summary(draws, settings.margin),
         },
         "persistence": persistence_summary(draws, settings.margin),
+        "discrimination": discrimination_summary(headline, grid, settings.n_draws, settings.seed),
         "averages": persistence_averages(draws, settings.margin),
         "missing": missing_summary(headline) | {"unmatched": unmatched(draws.runs)},
         "comparisons": cell_comparisons(headline),

@@ -21,7 +21,7 @@ def summarise(
     parameters: dict[str, Any],
     **parts: Any,
 ) -> dict[str, Any]:
-    """The study in one document: ``competence, cells, frontier, persistence, averages, missing, audits, run``."""
+    """The study in one document: ``competence, cells, frontier, persistence, discrimination, averages, missing, audits, run``."""
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
     audits = {
@@ -34,6 +34,7 @@ def summarise(
         "cells": analysis["cells"],
         "frontier": analysis["frontier"],
         "persistence": analysis["persistence"],
+        "discrimination": analysis["discrimination"],
         "averages": analysis["averages"],
         "missing": analysis["missing"],
         "audits": audits,

@@ -26,7 +26,7 @@ class Contradiction(Kind):
 
     def draft(self, pick: Pick, variant: Variant) -> Draft:
         """The numbers agree or not; where not, the user stands by the first or cannot say."""
-        number, other = 10 * pick.rng.randint(1, 3), 10 * pick.rng.randint(4, 6)
+        number, other = pick.tens(10, 20), pick.tens(40, 50)
         if pick.flip():
             number, other = other, number
         numbers = {self.one: number, self.two: number if variant == "benign" else other}
