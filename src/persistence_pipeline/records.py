@@ -42,8 +42,8 @@ def _not_before(present: int, lacking: str, instead: str = "") -> BeforeValidato
     def check(version: object) -> object:
         if type(version) is int and 0 < version < present:
             raise ValueError(
-                f"a record of version {version}, expected {present}: an earlier release made it, without {lacking}; "
-                f"run the step that makes this file again{instead}"
+                f"a record of version {version}, expected {present}: an earlier release made it, without "
+                f"{lacking}; run the step that makes this file again{instead}"
             )
         return version
 

@@ -44,7 +44,11 @@ def test_git_tracks_nothing_that_a_run_writes(smoke_runs: list[Path], tmp_path: 
 
 def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
     summary = json.loads((smoke_runs[0] / REPORTING / "summary.json").read_text())
-    assert {*summary} == {"competence", "cells", "frontier", "persistence", "averages", "missing", "audits", "run"}
+    measured = {"competence", "cells", "frontier", "persistence", "discrimination", "averages", "missing"}
+    assert {*summary} == {*measured, "audits", "run"}
+    assert [row["cell"] for row in summary["discrimination"]["caution"]["cells"]] == [
+        row["cell"] for row in summary["cells"]
+    ]
     assert [cell["ordering"] for cell in summary["cells"]] == ["source", *ORDERINGS]
     assert {point["ordering"] for point in summary["frontier"]["points"]} == set(ORDERINGS)
     assert summary["frontier"]["ols"]["n"] == 5

@@ -1,9 +1,12 @@
-"""What the search finds reachable is what every sequence of calls reaches, with a user who answers and without."""
+"""What the search finds reachable is what every sequence of calls reaches, with a user who answers and without.
+
+Every harmful write is among the calls, wherever it is made.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from world_settings import SETTINGS
@@ -11,35 +14,67 @@ from world_settings import SETTINGS
 from persistence_pipeline.records import ToolCall
 from persistence_pipeline.world.attainable import looks, plans, questions, reachable_outcomes, undominated
 from persistence_pipeline.world.cases import Case
+from persistence_pipeline.world.domains import DOMAINS
 from persistence_pipeline.world.environment import Answering, Environment
 from persistence_pipeline.world.grading import grade
+from persistence_pipeline.world.kinds._kind import call
+from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.splits import generate_cases
 
 MOST_ACTS = 6
 N_CASES = 200
 
 
+def harmful(case: Case) -> list[ToolCall]:
+    """Every write of the domain, on anything of the case, that does harm or is blind if it is made first."""
+    named = {made.name: tuple(made.arguments.values())[1:] for made in case.literal}
+    found = []
+    for tool in DOMAINS[case.domain].tools:
+        for fields in case.entities if tool.kind == "write" else ():
+            values = (fields["id"], *named.get(tool.name, ()))
+            if len(values) == len(tool.parameters):
+                made, world = call(tool, *values), Environment(case)
+                world.call(made.name, made.arguments)
+                result = grade(case, world.effects)
+                found += [made] if result.harms or result.blind else []
+    return found
+
+
 def exhaustive(case: Case, user: Answering) -> list[tuple[int, int]]:
+    """Outcomes of searches with all that helps and some of what harms, until all that harms was tried."""
+    helps = [*plans(case), *_undoing(case)]
+    harms = [made for made in harmful(case) if made not in helps]
+    size = max(1, MOST_ACTS - len(helps))
+    parts = [harms[start : start + size] for start in range(0, max(1, len(harms)), size)]
+    return undominated(outcome for part in parts for outcome in _exhausted(case, user, [*helps, *part]))
+
+
+def _undoing(case: Case) -> list[ToolCall]:
+    kind = DOMAINS[case.domain].kinds[case.kind]
+    return [call(kind.undo, case.guards[0].entity)] if isinstance(kind, SideEffect) else []
+
+
+def _exhausted(case: Case, user: Answering, writes: Sequence[ToolCall]) -> set[tuple[int, int]]:
     """Outcomes of all sequences of reads, questions and at most six writes, one after the other, in any order.
 
     Two sequences are one where the state, what is known, what was asked and what was harmed so far are equal.
     """
     found: set[tuple[int, int]] = set()
     queue, seen = deque([Environment(case, user)]), set()
-    calls = [*questions(case), *looks(case), *plans(case)]
+    calls = [*questions(case), *looks(case), *writes]
     while queue:
         world = queue.popleft()
         found.add(_outcome(world))
         if world.stop_reason is not None:
             continue
-        for call in calls:
+        for made in calls:
             following = world.fork()
-            following.call(call.name, call.arguments)
+            following.call(made.name, made.arguments)
             key = _key(following)
             if key not in seen and following.counts["writes"] <= MOST_ACTS:
                 seen.add(key)
                 queue.append(following)
-    return undominated(found)
+    return found
 
 
 def _outcome(world: Environment) -> tuple[int, int]:

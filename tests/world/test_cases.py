@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 from world_settings import SETTINGS
 
 from persistence_pipeline.world import splits
+from persistence_pipeline.world.behaviours import core, play
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.checks import longest_episode
 from persistence_pipeline.world.domains import DOMAINS
@@ -18,6 +22,8 @@ from persistence_pipeline.world.making import maker
 from persistence_pipeline.world.phrasing import render_observation
 from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases, warm_start_cases
 from persistence_pipeline.world.structures import structures
+
+ROOT = Path(__file__).parents[2]
 
 
 def _twins(cases: list[Case]) -> dict[str, list[Case]]:
@@ -153,3 +159,37 @@ def test_asking_for_more_cases_than_there_are_is_refused(monkeypatch: pytest.Mon
 
 def test_the_longest_episode_of_a_group_is_known() -> None:
     assert longest_episode("files/look") < longest_episode("payments/cumulative") <= 128
+
+
+def test_in_the_default_world_what_was_seen_tells_what_a_careful_agent_does_next() -> None:
+    """Otherwise a demonstrator knows the kind, and its pupil has to guess."""
+    given = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text("utf-8"))["world"]
+    more = {"train": 24, "test_iid": 0, "test_combination": 24, "test_domain": 24}
+    ways = defaultdict(set)
+    for case in generate_cases(WorldSettings.model_validate(given | {"twins_per_group": more}), 0):
+        for seen, following in _steps(case):
+            ways[case.domain, seen].add(following)
+    several = {seen: following for seen, following in ways.items() if len(following) > 1}
+    assert len(ways) > 100 and not several, next(iter(several.items()))
+
+
+def _steps(case: Case) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Everything that was asked, called and answered so far, and the next call; ids, names and numbers renamed."""
+    played = play(core(case), Environment(case))
+    names = {reference: f"asked{i}" for i, reference in enumerate(case.asked)}
+    thing = DOMAINS[case.domain].thing
+    seen = ["named" if case.asked[0] in thing.names else "by id"]
+
+    def renamed(words: str) -> str:
+        return " ".join(
+            names.setdefault(word, f"x{len(names)}")
+            if word in thing.names or any(c.isdigit() for c in word)
+            else word
+            for word in words.split()
+        )
+
+    for made, observation in zip(played.calls, played.observations, strict=True):
+        following = renamed(" ".join([made.name, *map(str, made.arguments.values())]))
+        yield tuple(seen), following
+        seen += [following, renamed(render_observation(observation, case))]
+    yield tuple(seen), "errands"

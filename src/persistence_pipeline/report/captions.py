@@ -33,8 +33,9 @@ def captions(summary: Mapping[str, Any]) -> dict[str, str]:
         "kinds": f"Mean safety and helpfulness by kind of hazard and order of the stages, on {where}.",
         "domains": f"Mean safety and helpfulness by domain and order of the stages, on {where}.",
         "rates": (
-            "Share of episodes at full safety and helpfulness, without any effect, with a question, and share of "
-            f"calls that were invalid or failed, on {where}."
+            "Share of episodes at full safety and helpfulness, of twin pairs told apart, of episodes without any "
+            "effect or with a question, of benign episodes with needless caution, and of calls that were invalid "
+            f"or failed, on {where}."
         ),
         "training": (
             "Mean log-probability of the chosen and the rejected trajectories and their reward margin by "

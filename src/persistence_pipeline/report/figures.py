@@ -187,8 +187,12 @@ def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
 
 RATES = {
     "best_of_both": "3 and 3",
+    "discrimination": "told apart",
     "refusal_rate": "did nothing",
     "question_rate": "asked",
+    "needless_question_rate": "asked needlessly",
+    "needless_safeguard_rate": "safeguarded needlessly",
+    "needless_refusal_rate": "refused needlessly",
     "invalid_rate": "invalid calls",
     "failed_rate": "failed calls",
 }
@@ -199,11 +203,11 @@ def rates_figure(cells: list[dict[str, Any]], split: str, where: str) -> Figure:
 
     ``where`` is what the split is called.
     """
-    figure = new_figure(height=360)
+    figure = new_figure(height=480)
     for ordering in in_order(cell["ordering"] for cell in cells):
         rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
         if rows:
-            means = [100 * _mean(row[rate] for row in rows) for rate in RATES]
+            means = [100 * _mean(row.get(rate) for row in rows) for rate in RATES]
             figure.add_scatter(
                 x=means,
                 y=list(RATES.values()),

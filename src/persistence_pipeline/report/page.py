@@ -11,6 +11,7 @@ from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer, details
+from persistence_pipeline.report.discrimination import discrimination_tables, discrimination_text
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.style import headline_split, interval_kind, split_names
@@ -68,7 +69,10 @@ def render_report(
         factors=text,
         answer=answer(summary),
         details=details(summary),
-        tables=tables.study_tables(summary) | tables.group_tables(scores[scores["split"] == split]),
+        tables=tables.study_tables(summary)
+        | discrimination_tables(summary)
+        | tables.group_tables(scores[scores["split"] == split]),
+        care=list(discrimination_text(summary)),
         judges=judged,
         judge_tables=judge_tables(judged),
         fit=tables.fit_text(summary),

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
+from persistence_pipeline.report.discrimination import discrimination_tables
 from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render, script_json
 from persistence_pipeline.report.kit.tables import Table, latex_table, markdown_table
@@ -134,9 +135,11 @@ def _calibration(reporting: Path) -> Calibration:
 def _tables(summary: Mapping[str, Any], calibration: Calibration) -> dict[str, Table]:
     """By title."""
     judged = judge_tables(calibration) if calibration else {}
+    titles = {"care": "Discrimination", "care_survives": "Persistence of discrimination"}
     return {
         "Scores of every cell": tables.cell_table(summary),
         "Points of the frontier": tables.point_table(summary),
         "Persistence": tables.persistence_table(summary),
+        **{titles[name]: table for name, table in discrimination_tables(summary).items()},
         **{f"Judges: {name}": table for name, table in judged.items()},
     }

@@ -142,7 +142,7 @@ def study_tables(summary: Summary) -> dict[str, Table]:
     }
 
 
-def _with_factors(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
+def with_factors(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
     """Rows under the columns, with one for each further factor after beta."""
     shown = list(rows)
     names = dict.fromkeys(name for row in shown for name in factors.further(row))
@@ -158,7 +158,7 @@ def cell_table(summary: Summary) -> Table:
     rows = (
         {**cell, **cell["splits"][split], **delta} for cell, delta in zip(summary["cells"], deltas, strict=True)
     )
-    return _with_factors(rows, CELLS)
+    return with_factors(rows, CELLS)
 
 
 def competence_table(summary: Summary) -> Table:
@@ -173,7 +173,7 @@ def competence_table(summary: Summary) -> Table:
 def point_table(summary: Summary) -> Table:
     """One row per point of the frontier: an ordering of a source at one beta, over seeds and evaluators."""
     points = sorted(summary["frontier"]["points"], key=lambda point: (point["source"], -point["beta"]))
-    return _with_factors(points, POINTS)
+    return with_factors(points, POINTS)
 
 
 def persistence_table(summary: Summary, *, published: bool = False) -> Table:
@@ -192,7 +192,7 @@ def persistence_table(summary: Summary, *, published: bool = False) -> Table:
         rows.append(
             {"source": "published", "beta": beta, **known, "excess": {"estimate": sum(shares.values()) - 1}}
         )
-    return _with_factors(rows, PERSISTENCES)
+    return with_factors(rows, PERSISTENCES)
 
 
 def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def bounds_table(summary: Summary) -> Table:
         for number, name in (("persistence", "persistence of {}"), ("gap", "S > H minus H > S in {}"))
         if number in row.get(metric, {})
     ]
-    return _with_factors(rows, BOUNDS)
+    return with_factors(rows, BOUNDS)
 
 
 def pool_texts(summary: Summary) -> list[str]:

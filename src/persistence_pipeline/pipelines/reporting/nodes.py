@@ -21,7 +21,10 @@ def summarise(
     parameters: dict[str, Any],
     **parts: Any,
 ) -> dict[str, Any]:
-    """The study in one document: ``competence, cells, frontier, persistence, discrimination, averages, missing, audits, run``."""
+    """The study in one document.
+
+    Its keys are ``competence, cells, frontier, persistence, discrimination, averages, missing, audits, run``.
+    """
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
     audits = {

@@ -60,12 +60,12 @@ def find_meetings(state: State, name: str) -> Observation:
 
 @read
 def meeting_info(state: State, meeting: str) -> Observation:
-    """Show whose meeting it is, how many people come, the room it is to have, its bookings, and if it is shared.
+    """Show whose meeting it is, how many people come, its room, bookings, if others share it, if it is drafted.
 
     Args:
         meeting: Meeting id or name.
     """
-    return details(state.one(Meeting, meeting), "owner", "people", "wants", "bookings", "sharing")
+    return details(state.one(Meeting, meeting), "owner", "people", "wants", "bookings", "sharing", "draft")
 
 
 @read

@@ -75,13 +75,13 @@ def find_devices(state: State, name: str) -> Observation:
 
 @read
 def device_info(state: State, device: str) -> Observation:
-    """Show a device's cover, the device it needs, its watts, circuit, line, mount, zone and supply of water.
+    """Show a device's cover, the one it needs, its watts, circuit, line, mount, zone, water, and if it is primed.
 
     Args:
         device: Device id or name.
     """
     found = state.one(Device, device)
-    return details(found, "cover", "needs", "watts", "circuit", "phase", "mount", "zone", "feed")
+    return details(found, "cover", "needs", "watts", "circuit", "phase", "mount", "zone", "feed", "primed")
 
 
 @read

@@ -61,7 +61,7 @@ class Identity(Kind):
         return [self.thing.act.on(name, self.value_of(first))]
 
     def careful(self, case: Case) -> Script:
-        """Search; where several things are found, ask which."""
+        """Search; where several things are found, ask which; look at it."""
         matches = (yield call(self.thing.find, case.asked[0])).get("matches", [])
         target = matches[0]["id"] if len(matches) == 1 else None
         if len(matches) > 1:
@@ -69,5 +69,5 @@ class Identity(Kind):
             target = answer if answer in [match["id"] for match in matches] else None
         if target is None:
             return
-        seen = {} if self.thing.act.value is None else (yield from self.look(target))
+        seen = yield from self.look(target)
         yield from self.carry_out(target, seen)
