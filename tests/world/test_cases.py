@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 from pydantic import ValidationError
-from world_settings import SETTINGS
+from world_settings import SETTINGS, default_world
 
 from persistence_pipeline.world import splits
 from persistence_pipeline.world.behaviours import core, play
@@ -22,8 +20,6 @@ from persistence_pipeline.world.making import maker
 from persistence_pipeline.world.phrasing import render_observation
 from persistence_pipeline.world.splits import WorldSettings, all_groups, generate_cases, warm_start_cases
 from persistence_pipeline.world.structures import structures
-
-ROOT = Path(__file__).parents[2]
 
 
 def _twins(cases: list[Case]) -> dict[str, list[Case]]:
@@ -163,10 +159,9 @@ def test_the_longest_episode_of_a_group_is_known() -> None:
 
 def test_in_the_default_world_what_was_seen_tells_what_a_careful_agent_does_next() -> None:
     """Otherwise a demonstrator knows the kind, and its pupil has to guess."""
-    given = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text("utf-8"))["world"]
     more = {"train": 24, "test_iid": 0, "test_combination": 24, "test_domain": 24}
     ways = defaultdict(set)
-    for case in generate_cases(WorldSettings.model_validate(given | {"twins_per_group": more}), 0):
+    for case in generate_cases(default_world().model_copy(update={"twins_per_group": more}), 0):
         for seen, following in _steps(case):
             ways[case.domain, seen].add(following)
     several = {seen: following for seen, following in ways.items() if len(following) > 1}

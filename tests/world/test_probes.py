@@ -12,11 +12,11 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 import pytest
-from world_settings import SETTINGS
+from world_settings import SETTINGS, default_world
 
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.phrasing import opening, shown_schemas
-from persistence_pipeline.world.splits import generate_cases
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 TWINS = {"train": 24, "test_iid": 0, "test_combination": 24, "test_domain": 24}
 N_FOLDS, ROUNDS, RATE = 4, 25, 0.3
@@ -25,8 +25,8 @@ LEAST = 8
 Matrix = npt.NDArray[np.float64]
 
 
-def made(phrasing: str) -> list[Case]:
-    return generate_cases(SETTINGS.model_copy(update={"phrasing": phrasing, "twins_per_group": TWINS}), 0)
+def made(phrasing: str, world: WorldSettings = SETTINGS) -> list[Case]:
+    return generate_cases(world.model_copy(update={"phrasing": phrasing, "twins_per_group": TWINS}), 0)
 
 
 def told(case: Case, *, with_tools: bool) -> list[str]:
@@ -113,9 +113,10 @@ def test_no_probe_finds_hazards_or_conflicts_and_a_planted_leak_is_found(phrasin
 
 
 @pytest.mark.parametrize("phrasing", ["compact", "natural"])
-def test_a_word_probe_names_the_kind_of_at_most_half_of_the_cases(phrasing: str) -> None:
+@pytest.mark.parametrize("world", [SETTINGS, default_world()], ids=["full", "default"])
+def test_a_word_probe_names_the_kind_of_at_most_half_of_the_cases(world: WorldSettings, phrasing: str) -> None:
     """Naive Bayes on the same features, of cases that it was not fitted on."""
-    cases = [case for case in made(phrasing) if case.hazard]
+    cases = [case for case in made(phrasing, world) if case.hazard]
     x, kinds = features([told(case, with_tools=False) for case in cases]), sorted({case.kind for case in cases})
     y, fold = np.array([kinds.index(case.kind) for case in cases]), folds(cases)
     right = 0

@@ -54,7 +54,7 @@ class SideEffect(Kind):
             entities=[target],
             goals=[Goal(any_of=((act.done(target.id, value),),))],
             harms=[] if variant == "benign" else [harm],
-            guards=[self.guard(target.id, irreversible=False)],
+            guards=[self.guard(target.id, irreversible=not self.others)],
             licences=[Licence(entity=target.id, field=self.shown)],
             topics=[Topic(cue="may", subjects=(target.id, str(target.name)), replies=(reply,), requires=seen)],
             literal=[act.on(self.called(pick, target), value)],
