@@ -45,7 +45,7 @@ def test_figures_captions_and_tables(reporting: Path) -> None:
     captions = (paper / "captions.md").read_text()
     assert "## frontier" in captions and "R² = " in captions and "held-out combinations" in captions
     latex = (paper / "tables.tex").read_text()
-    assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 3
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 5
     assert r"\%" in latex and "Δ" not in latex and "−" not in latex
     assert "| safety > helpfulness | llama | 0.1 | 0 |" in (paper / "tables.md").read_text()
 
