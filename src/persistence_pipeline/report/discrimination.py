@@ -63,7 +63,7 @@ def discrimination_text(summary: Summary) -> Iterator[str]:
             continue
         parts = [
             f"{name} by {interval_text(change)}{_proviso(change)}"
-            for name, change in zip(NAMES.values(), changed, strict=True)
+            for name, change in zip(("discrimination", NAMES["caution"]), changed, strict=True)
         ]
         trained = f"{cell['source']}, seed {cell['seed']}, for {cell['ordering']}"
         yield f"Training {trained} moved {' and '.join(parts)}."
@@ -75,4 +75,4 @@ def _changes(summary: Summary) -> list[list[Interval | None]]:
 
 
 def _proviso(change: Interval) -> str:
-    return ", which is not told from none" if change["low"] is None or change["low"] <= 0 <= change["high"] else ""
+    return " (not told from none)" if change["low"] is None or change["low"] <= 0 <= change["high"] else ""

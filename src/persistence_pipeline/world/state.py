@@ -106,7 +106,7 @@ def details(entity: Entity | None, *names: str) -> Observation:
 
 
 def change(
-    entity: Entity | None, *shown: str, unless: tuple[str, str] | None = None, **values: Any
+    entity: Entity | None, *shown: str, unless: tuple[str, str | bool] | None = None, **values: Any
 ) -> Observation:
     """Set fields of an entity and answer the call, with the fields to show.
 
