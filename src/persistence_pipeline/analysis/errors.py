@@ -124,8 +124,9 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
         between.append(summed.T @ summed)
         dfs.append(len(summed) - 1.0)
         overlap[np.ix_(own, own)] *= 1 + 1 / dfs[-1]
-    shared = weights.T @ (covariance * np.tile(overlap, (2, 2))) @ weights
-    linked = _without_negative(shared)
+    linked = np.zeros_like(weighted)
+    if draws.linked or (runs.share_cases & (overlap > 0)).any():
+        linked = _without_negative(weights.T @ (covariance * np.tile(overlap, (2, 2))) @ weights)
     return Errors(np.stack(between), np.array(dfs), linked, weighted, noise, len(runs.cases))
 
 

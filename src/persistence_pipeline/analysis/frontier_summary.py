@@ -53,8 +53,8 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
     points = frontier.frontier_points(draws.runs)
     change = {metric: of_metric(points.change, metric) for metric in METRICS}
     x, y = (draws.point @ change[metric] for metric in AXES)
-    once, weights = _each_ordering_once(points, change)
-    whole, without_both = (_fit(draws, once, weights, without) for without in ("", BOTH))
+    once, weights = each_ordering_once(points, change)
+    whole, without_both = (fit_points(draws, once, weights, without) for without in ("", BOTH))
     rows = []
     efficient = frontier.pareto_efficient(x, y)
     for index, row in enumerate(plain(points.table)):
@@ -62,7 +62,7 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         deltas = {f"delta_{m}": _interval(draws, own[m]) for m in METRICS}
         level = {metric: float(draws.means[metric][0] @ points.level[:, index]) for metric in METRICS}
         others = without_both if row["ordering"] == BOTH else whole
-        height = _height(draws, others, row["source"], own, margin)
+        height = height_above(draws, others, row["source"], own, margin)
         rows.append({**row, **level, **deltas, "height": height, "pareto": bool(efficient[index])})
     return {
         "margin": margin,
@@ -84,7 +84,7 @@ Names = list[tuple[str, str]]
 """Source and ordering of every point."""
 
 
-def _each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> tuple[Names, Floats]:
+def each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> tuple[Names, Floats]:
     """Points averaged over betas: their names and their (2 × runs, 2 × points) weights."""
     keys = list(zip(points.table["source"].astype(str), points.table["ordering"].astype(str), strict=True))
     names = sorted(set(keys))
@@ -93,7 +93,7 @@ def _each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> t
     return names, np.concatenate(columns, axis=1)
 
 
-def _fit(draws: Draws, names: Names, weights: Floats, without: str) -> Fitted | str:
+def fit_points(draws: Draws, names: Names, weights: Floats, without: str) -> Fitted | str:
     """The line through the points of all orderings but one."""
     keep = np.array([ordering != without for _, ordering in names])
     sources = sorted({source for source, _ in names})
@@ -129,7 +129,7 @@ def _line(fitted: Fitted | str, n: int, margin: float) -> dict[str, Any]:
     }
 
 
-def _height(
+def height_above(
     draws: Draws, fitted: Fitted | str, source: str, own: dict[str, Floats], margin: float
 ) -> dict[str, Any] | None:
     """Safety of a point of a source above a line; for agents trained on both at once that is the others'."""

@@ -70,8 +70,13 @@ class Runs:
         """Row numbers of the runs with these column values."""
         keep = np.ones(len(self.table), bool)
         for column, value in values.items():
-            keep &= (self.table[column] == value).to_numpy()
+            keep &= self._columns[column] == value
         return np.flatnonzero(keep)
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The table's columns as arrays: runs are looked up by the thousand."""
+        return {column: self.table[column].to_numpy(float if column == "beta" else object) for column in self.table}
 
     @cached_property
     def share_cases(self) -> Marks:
