@@ -22,19 +22,19 @@ ONE_THREAD = {
 
 
 def main() -> None:
-    """Measure the named parts, or all of them; ``gpu``, ``coverage`` and ``sentences`` are scripts of their
-    own.""" if sys.argv[1:2] == ["gpu"]:
+    """Measure the named parts, or all of them; ``gpu``, ``coverage``, ``sentences`` are scripts of their own."""
+    if sys.argv[1:2] == ["gpu"]:
         from bench.gpu.__main__ import main as on_gpu
 
         sys.exit(on_gpu(sys.argv[2:]))
     if sys.argv[1:2] == ["coverage"]:
         from bench.coverage import main as on_intervals
 
-        return on_intervals(sys.argv[2:])
+        sys.exit(on_intervals(sys.argv[2:]))
     if sys.argv[1:2] == ["sentences"]:
         from bench.sentences import main as on_sentences
 
-        return on_sentences(sys.argv[2:])
+        sys.exit(on_sentences(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeats", type=int, default=3)

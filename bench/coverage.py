@@ -86,8 +86,8 @@ def covers(found: dict[str, Any], truth: float) -> bool:
 
 
 def coverage(n_seeds: int, n_cases: int, noise: Noise, on_line: bool, n: int, seed: int) -> dict[str, Any]:
-    """By number, the share of ``n`` studies whose interval holds the truth, of those that have one;
-    ``undefined``.""" truth = levels(on_line)
+    """By number, the share of ``n`` studies whose interval, where there is one, holds the truth; ``undefined``."""
+    truth = levels(on_line)
     runs = template(n_seeds, n_cases)
     measured = Measured(runs, truth)
     hits, known = dict.fromkeys(NUMBERS, 0), dict.fromkeys(NUMBERS, 0)

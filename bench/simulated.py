@@ -41,8 +41,7 @@ class Noise:
 
     size: float
     kind: str = "normal"
-    """``normal``; ``heavy``: t with 3 degrees of freedom; ``unequal``: H>S by ``size``, other arms by a
-    quarter."""
+    """``normal``; ``heavy``: t, 3 degrees of freedom; ``unequal``: H>S by ``size``, others by a quarter."""
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
         """Deviations of runs; the arms are the last axis but one."""
@@ -75,8 +74,8 @@ def template(n_seeds: int, n_cases: int) -> Runs:
 def studies(
     truth: Mapping[str, tuple[float, float]], runs: Runs, noise: Noise, n_cases: int, n: int, seed: int
 ) -> Iterator[Draws]:
-    """``n`` studies. A score is 3 or 0, the roughest there is; its mean is exact, and cases are common to the
-    arms.""" rng = np.random.default_rng(seed)
+    """``n`` studies. A score is 3 or 0, the roughest there is, with the exact mean; arms share the cases."""
+    rng = np.random.default_rng(seed)
     seeds = runs.table["seed"].nunique()
     mean = np.array([truth[arm] for arm in ARMS])
     arms = runs.table["ordering"].map(ARMS.index).to_numpy()

@@ -76,7 +76,8 @@ class Runs:
     @cached_property
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         """The table's columns as arrays: runs are looked up by the thousand."""
-        return {column: self.table[column].to_numpy(float if column == "beta" else object) for column in self.table}
+        kinds = {"beta": float}
+        return {column: self.table[column].to_numpy(kinds.get(column, object)) for column in self.table}
 
     @cached_property
     def share_cases(self) -> Marks:
