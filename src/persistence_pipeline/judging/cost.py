@@ -62,6 +62,14 @@ class PlanSettings(Strict):
     """Written by a server for one request."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """By the id of the model; none for a model that costs nothing."""
+    pilot: str | None = None
+    """``summary.json`` of a finished study with two seeds or more, from which the seeds needed are told."""
+    order_effect: float = Field(0.05, gt=0, le=3)
+    """Points of 3 that S>H and H>S should be told apart by."""
+    persistence_difference: float = Field(0.1, gt=0)
+    """Difference of the two persistences that should be told from zero."""
+    power: float = Field(0.8, gt=0, lt=1)
+    """Probability with which the effect should be seen."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ PARAMETERS = [
 
 
 def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
-    """One node; it needs no data."""
+    """What servers will be asked, and how many seeds a question needs; it needs no data but a pilot's summary."""
     estimating = node(nodes.estimate_cost, PARAMETERS, "estimate", name="estimate_cost")
-    return box("plan", [estimating], tags="plan")
+    counting = node(nodes.plan_seeds, "params:plan", "seeds", name="plan_seeds")
+    return box("plan", [estimating, counting], tags="plan")
