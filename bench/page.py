@@ -16,11 +16,16 @@ def renew(page: Path, results: Mapping[str, Any]) -> None:
     text = page.read_text("utf-8")
     tables = {"machine": _machine, "rows": _rows, "parts": _parts, "scaling": _scaling, "cores": _cores}
     for name, render in tables.items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.DOTALL)
         rendered = render(results)
         if rendered:
-            text = pattern.sub(lambda match, body=rendered: f"{match[1]}{body}\n{match[2]}", text)
+            text = between(text, name, rendered)
     page.write_text(text, encoding="utf-8")
+
+
+def between(page: str, mark: str, body: str) -> str:
+    """The page with this text between its marks."""
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", flags=re.DOTALL)
+    return pattern.sub(lambda match: f"{match[1]}{body}\n{match[2]}", page)
 
 
 def _machine(results: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.runners.settings import RaySettings
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.study import CaseSet, Policy, StudyDesign
+from persistence_pipeline.study.registration import Registration
 from persistence_pipeline.toolemu.settings import EmulationSettings
 from persistence_pipeline.training.settings import TrainingSettings
 from persistence_pipeline.training.source import SourceSettings
@@ -49,6 +50,8 @@ class Parameters(Strict):
     published: PublishedSettings
     published_training: PublishedTraining
     ray: RaySettings | None = None
+    registered: Registration | None = None
+    """What the study was registered to answer; from its spec."""
     seeds: dict[str, CaseSet]
     policies: dict[str, Policy | None]
     """None: a policy of the base environment that this study does not have."""

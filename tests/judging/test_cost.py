@@ -11,7 +11,7 @@ import pytest
 
 from chat_server import ChatServer
 from judging.three_parts import ThreeParts
-from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
+from persistence_pipeline.judging.cost import PlanSettings, asked, estimate
 from persistence_pipeline.judging.emulated import judge_emulated
 from persistence_pipeline.judging.panel import judge_world
 from persistence_pipeline.judging.settings import JudgingSettings
@@ -165,11 +165,9 @@ def test_hours_and_price_follow_from_the_assumptions(tmp_path: Path) -> None:
     assert first["price"] == pytest.approx((2 * first["prompt_tokens"] + 10 * first["completion_tokens"]) / 1e6)
     assert total["what"] == "all" and total["price"] == pytest.approx(rows["price"].iloc[:-1].sum())
     assert total["requests"] == rows["requests"].iloc[:-1].sum()
-    assert {column.header for column in cost_table(rows, study["plan"], 80).columns} >= {
-        "requests",
-        "hours",
-        "price",
-    }
+    planned = {(row.what, row.quantity): row for row in asked(rows)}
+    assert planned["all", "price"].value == total["price"] and planned["all", "hours"].unit == "h"
+    assert planned[f"{first['what']}, tiny", "requests"].value == first["requests"]
 
 
 def test_a_study_without_servers_costs_nothing(tmp_path: Path) -> None:
@@ -183,4 +181,4 @@ def test_a_study_without_servers_costs_nothing(tmp_path: Path) -> None:
     }
     rows = estimate(**study)
     assert isinstance(rows, pd.DataFrame) and rows.empty
-    assert cost_table(rows, study["plan"], 80).row_count == 1
+    assert [(row.quantity, row.value) for row in asked(rows)] == [("requests", 0)]

@@ -101,11 +101,11 @@ def test_checkpoints_play_emulated_cases(spoiled: Path, kedro_run: Run, tmp_path
         )
         planned = kedro_run(spoiled, "--pipelines=plan")
         assert planned.returncode == 0, planned.stdout[-3000:]
-        assert not server.requests and "no request was made" in planned.stdout
+        assert not server.requests and "No request was made" in planned.stdout
         done = kedro_run(spoiled, "--pipelines=emulation")
     assert done.returncode == 0, done.stdout[-3000:]
-    estimated = pd.read_parquet(spoiled / DATA / "08_reporting/plan.parquet").set_index("what")
-    assert estimated.loc["judge noisy, emulated", "requests"] == 2 * 6
+    estimated = pd.read_parquet(spoiled / DATA / "08_reporting/plan.parquet").set_index(["what", "quantity"])
+    assert estimated.loc[("judge noisy, emulated, tiny", "requests"), "value"] == 2 * 6
     assert server.answer.played == {"agent": 2 * 6, "tools": 6, "judge": 2 * 6}
     scores = pd.read_parquet(spoiled / DATA / "08_reporting/emulation/scores.parquet")
     assert scores["cell"].nunique() == 6 and scores["evaluator"].unique() == ["noisy"]

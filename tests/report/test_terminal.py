@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 from tests.report.conftest import Study
 
-from persistence_pipeline.judging.cost import COLUMNS, PlanSettings, cost_table
+from persistence_pipeline.judging.cost import PlanSettings, assumed
+from persistence_pipeline.pipelines.plan.nodes import plan_table
+from persistence_pipeline.planned import Planned
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.tables import FILE_WIDTH, table_console
 from persistence_pipeline.report.tables import cell_table, console_table
@@ -47,15 +49,17 @@ def test_what_differs_between_cells_keeps_its_column(scripted_study: Study) -> N
 
 @pytest.mark.parametrize("width", [80, 130])
 def test_the_plan_fits_the_terminal(width: int) -> None:
-    import pandas as pd
-
-    row = dict(
-        zip(COLUMNS, ("candidates, judged", "Qwen/Qwen3-32B", 123456, 98765432, 1234567, 12.5, 3.25), strict=True)
-    )
-    lines = _lines(cost_table(pd.DataFrame([row]), PlanSettings(), width), width)
+    rows = [
+        Planned("candidates, judged, Qwen/Qwen3-32B", "prompt tokens", 98765432, "tokens"),
+        Planned("candidates, judged, Qwen/Qwen3-32B", "hours", 12.5, "h"),
+        Planned("order effect of 0.05 in helpfulness: llama, state, beta 0.1", "spread", 0.041),
+        Planned("order effect of 0.05 in helpfulness: llama, state, beta 0.1", "to see it", None, "too many"),
+    ]
+    lines = _lines(plan_table(rows, assumed(PlanSettings()), width), width)
     assert max(map(len, lines)) <= width
     (shown,) = [line for line in lines if "98,765,432" in line]
-    assert "Qwen/Qwen3-32B" in shown and "3.25" in shown
+    assert "tokens" in shown and sum("candidates" in line for line in lines) == 1
+    assert any("0.041" in line for line in lines) and any("–" in line and "too many" in line for line in lines)
 
 
 def test_a_file_is_as_wide_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,10 @@ class Errors:
         gradient = np.array([1.0, -numerator / denominator if denominator else 0.0])
         return fieller(numerator, denominator, self.total, self.df(gradient), level)
 
+    def described(self, estimate: float, gradient: Floats) -> dict[str, Any]:
+        """An interval, JSON-ready, with the ``parts`` of its variance."""
+        return {**self.interval(estimate, gradient).as_dict(), "parts": self.parts(gradient)}
+
     def parts(self, gradient: Floats) -> dict[str, float | None]:
         """The variance of a combination, split as far as the design tells.
 

@@ -35,12 +35,12 @@ def frontier_points(runs: Runs) -> Points:
     """
     trained = runs.table[runs.table["ordering"] != SOURCE]
     keys, members, bases = [], [], []
-    columns = ["source", "ordering", "beta", *runs.further]
+    columns, by_key = ["source", "ordering", "beta", *runs.further], _source_runs(runs)
     for _, group in trained.groupby(columns, sort=True):
         first = group.iloc[0]
         keys.append({**{c: first[c] for c in columns}, "n_runs": len(group)})
         members.append(group.index.to_numpy())
-        bases.append(np.array([_source_run(runs, row) for _, row in group.iterrows()]))
+        bases.append(np.array([_source_run(runs, by_key, row) for row in group.index]))
     level = average_over(len(runs.table), members)
     base = np.zeros_like(level)
     for column, rows in enumerate(bases):
@@ -48,14 +48,32 @@ def frontier_points(runs: Runs) -> Points:
     return Points(pd.DataFrame(keys, columns=[*columns, "n_runs"]), level - base, level)
 
 
-def _source_run(runs: Runs, row: pd.Series) -> int:
-    found = runs.index(source=row["source"], ordering=SOURCE, seed=row["seed"], evaluator=row["evaluator"])
+Key = tuple[str, int, str]
+"""Source, seed and evaluator."""
+
+
+def _key(runs: Runs, row: int) -> Key:
+    source, seed, evaluator = (runs.columns[name][row] for name in ("source", "seed", "evaluator"))
+    return str(source), int(seed), str(evaluator)
+
+
+def _source_runs(runs: Runs) -> dict[Key, list[int]]:
+    """Runs of sources."""
+    found: dict[Key, list[int]] = {}
+    for row in runs.index(ordering=SOURCE):
+        found.setdefault(_key(runs, row), []).append(int(row))
+    return found
+
+
+def _source_run(runs: Runs, by_key: dict[Key, list[int]], row: int) -> int:
+    source, seed, evaluator = key = _key(runs, row)
+    found = by_key.get(key, [])
     if len(found) != 1:
         raise ValueError(
-            f"{row['source']} {row['ordering']} seed {row['seed']} evaluator {row['evaluator']}: "
+            f"{source} {runs.columns['ordering'][row]} seed {seed} evaluator {evaluator}: "
             f"expected one run of its source, found {len(found)}"
         )
-    return int(found[0])
+    return found[0]
 
 
 def ols(x: Floats, y: Floats) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from persistence_pipeline.analysis import frontier
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
-from persistence_pipeline.analysis.intervals import ALPHA, LEVEL, MARGIN, with_verdict
+from persistence_pipeline.analysis.intervals import ALPHA, MARGIN, with_verdict
 from persistence_pipeline.analysis.line import Line, fit_line, lack_of_fit, r2_interval, residual_interval
 from persistence_pipeline.analysis.persistence import of_metric
 from persistence_pipeline.analysis.plain import plain
@@ -19,8 +19,6 @@ from persistence_pipeline.records import METRICS
 
 AXES = ("helpfulness", "safety")
 BOTH = "both"
-ONE_SIDED = 2 * LEVEL - 1
-"""Level of the two-sided interval whose upper bound is exceeded in 5%."""
 NEAR, OFF, OPEN = "near", "off", "open"
 """Whether the points lie near one line, do not lie on one, or neither can be said."""
 
@@ -76,8 +74,7 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
 
 def _interval(draws: Draws, weights: Floats) -> dict[str, Any]:
     """Of one linear statistic, with the split of its variance."""
-    errors, one = errors_of(draws, weights), np.ones(1)
-    return {**errors.interval(float((draws.point @ weights)[0]), one).as_dict(), "parts": errors.parts(one)}
+    return errors_of(draws, weights).described(float((draws.point @ weights)[0]), np.ones(1))
 
 
 Names = list[tuple[str, str]]
@@ -93,7 +90,7 @@ def each_ordering_once(points: frontier.Points, change: dict[str, Floats]) -> tu
     return names, np.concatenate(columns, axis=1)
 
 
-def fit_points(draws: Draws, names: Names, weights: Floats, without: str) -> Fitted | str:
+def fit_points(draws: Draws, names: Names, weights: Floats, without: str = "") -> Fitted | str:
     """The line through the points of all orderings but one."""
     keep = np.array([ordering != without for _, ordering in names])
     sources = sorted({source for source, _ in names})
@@ -112,27 +109,34 @@ def _line(fitted: Fitted | str, n: int, margin: float) -> dict[str, Any]:
     if isinstance(fitted, str):
         return {"n": n, "undefined": fitted}
     line, errors = fitted.line, fitted.errors
-    upper = residual_interval(line, errors, ONE_SIDED).high
+    residual = residual_interval(line, errors)
     fit = lack_of_fit(line, errors)
     off = fit["p"] is not None and fit["p"] < ALPHA
     intercepts = zip(fitted.names, line.intercepts, line.intercept_gradients, strict=True)
     return {
         "n": n,
-        "slope": errors.interval(line.slope, line.slope_gradient).as_dict(),
+        "slope": errors.described(line.slope, line.slope_gradient),
         "intercepts": [{"source": name, **errors.interval(float(at), g).as_dict()} for name, at, g in intercepts],
-        "r2": r2_interval(line, errors).as_dict(),
-        "residual_sd": residual_interval(line, errors).as_dict(),
-        "residual_upper": plain(upper),
+        "r2": {**r2_interval(line, errors).as_dict(), "parts": errors.parts(line.r2_gradient)},
+        "residual_sd": residual.as_dict(),
         "lack_of_fit": fit,
         "margin": margin,
-        "verdict": NEAR if upper < margin else OFF if off else OPEN,
+        "verdict": NEAR if residual.high < margin else OFF if off else OPEN,
     }
 
 
 def height_above(
     draws: Draws, fitted: Fitted | str, source: str, own: dict[str, Floats], margin: float
 ) -> dict[str, Any] | None:
-    """Safety of a point of a source above a line; for agents trained on both at once that is the others'."""
+    """Safety of a point above a line; for agents trained on both at once that is the others'.
+
+    Args:
+        draws: Run means.
+        fitted: The line, or why there is none.
+        source: Source of the point.
+        own: By metric, (2 × runs, 1) weights of the point's change.
+        margin: Points of safety below which a height counts as none.
+    """
     if isinstance(fitted, str):
         return None
     line, number = fitted.line, fitted.names.index(source)

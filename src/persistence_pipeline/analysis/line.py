@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from persistence_pipeline.analysis.errors import Errors
-from persistence_pipeline.analysis.intervals import LEVEL, Interval, quantile
+from persistence_pipeline.analysis.intervals import Interval, quantile
 from persistence_pipeline.analysis.runs import Floats
 
 MIN_FREE = 1
@@ -103,19 +103,33 @@ def fit_line(x: Floats, y: Floats, sources: npt.NDArray[np.int64], covariance: F
 
 
 def r2_interval(line: Line, errors: Errors) -> Interval:
-    """Of the corrected R², within 0 to 1."""
-    curved = _second_order(line, errors) / line.square**2
-    found = _with_second_order(line.r2, line.r2_gradient, errors, curved)
-    low, high = (float(np.clip(bound, 0, 1)) for bound in (found.low, found.high))
-    return replace(found, estimate=float(np.clip(line.r2, 0, 1)), low=low, high=high)
+    """Of the corrected R², within 0 to 1; symmetrical in √(1 − R²)."""
+    curved, estimate = _second_order(line, errors) / line.square**2, float(np.clip(line.r2, 0, 1))
+    off = _root_interval(1 - line.r2, line.r2_gradient, errors, curved)
+    if off.reason:
+        return replace(off, estimate=estimate)
+    return replace(off, estimate=estimate, low=max(0.0, 1 - off.high**2), high=1 - off.low**2)
 
 
-def residual_interval(line: Line, errors: Errors, level: float = LEVEL) -> Interval:
+def residual_interval(line: Line, errors: Errors) -> Interval:
     """Of the standard deviation of the points' heights off the line, in points of safety."""
     curved = _second_order(line, errors) / line.free**2
-    found = _with_second_order(line.residual, line.residual_gradient, errors, curved, level)
-    root = [float(max(0.0, value) ** 0.5) if value == value else value for value in (found.low, found.high)]
-    return replace(found, estimate=max(0.0, line.residual) ** 0.5, low=root[0], high=root[1], error=float("nan"))
+    return replace(_root_interval(line.residual, line.residual_gradient, errors, curved), error=float("nan"))
+
+
+def _root_interval(square: float, gradient: Floats, errors: Errors, curved: float) -> Interval:
+    """Of the root of a square whose variance has a part ``curved`` that is known as well as a normal's.
+
+    The error of a mean square grows with it, that of its root does not: symmetrical bounds of the square lie too
+    near its estimate where this is too low. Near zero the step is the root of the square's half width. The error
+    is the square's.
+    """
+    found, root = errors.interval(square, gradient), math.sqrt(max(0.0, square))
+    if found.reason:
+        return replace(found, estimate=root)
+    half = math.hypot(found.error * quantile(found.df), curved**0.5 * quantile(math.inf))
+    step = min(half / (2 * root), math.sqrt(half)) if root else math.sqrt(half)
+    return replace(found, estimate=root, low=max(0.0, root - step), high=root + step)
 
 
 def _second_order(line: Line, errors: Errors) -> float:
@@ -126,17 +140,6 @@ def _second_order(line: Line, errors: Errors) -> float:
     """
     covariance = line.height_gradients @ errors.total @ line.height_gradients.T
     return float((covariance**2).sum())
-
-
-def _with_second_order(
-    estimate: float, gradient: Floats, errors: Errors, curved: float, level: float = LEVEL
-) -> Interval:
-    """An interval whose variance has a part ``curved`` that is known as well as a normal's."""
-    found = errors.interval(estimate, gradient, level)
-    if found.reason:
-        return found
-    half = math.hypot(found.error * quantile(found.df, level), curved**0.5 * quantile(math.inf, level))
-    return replace(found, low=estimate - half, high=estimate + half)
 
 
 def lack_of_fit(line: Line, errors: Errors) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _shares(draws: Draws, source: str, evaluator: str, beta: float, levels: Leve
     if at[0] <= at[1] or at[5] <= at[4]:
         return {}
     numbers = {"excess": excess, "along": along, "height": height, "more": more}
-    return {name: errors.interval(float(f(at)), gradient(f, at)).as_dict() for name, f in numbers.items()}
+    return {name: errors.described(float(f(at)), gradient(f, at)) for name, f in numbers.items()}
 
 
 def gradient(function: Callable[[Floats], float], at: Floats) -> Floats:

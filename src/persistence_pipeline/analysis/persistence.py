@@ -79,7 +79,7 @@ def match(
     for arm in arms:
         keys: dict[str, Any] = {"source": source, "evaluator": evaluator, "ordering": arm}
         found = runs.index(**keys) if arm == SOURCE else runs.index(**keys, beta=beta, **dict(levels))
-        rows[arm] = {int(runs.table["seed"].iloc[row]): row for row in found}
+        rows[arm] = {int(runs.columns["seed"][row]): row for row in found}
     every = sorted(set().union(*rows.values()))
     seeds = [seed for seed in every if all(seed in own for own in rows.values())]
     if not seeds:
@@ -135,9 +135,9 @@ def ratio_of(parts: Floats, errors: Errors, level: float = 0.95) -> dict[str, An
     """The first of two numbers over the second.
 
     Returns:
-        ``estimate, low, high, kind``, ``numerator, denominator`` (what survived and what was gained, each an
-        interval), ``fieller`` (the whole set), ``defined`` (the set is an interval and the gain positive) and
-        ``reason``.
+        ``estimate, low, high, kind``, ``parts`` (of its variance, by linearisation), ``numerator, denominator``
+        (what survived and what was gained, each an interval), ``fieller`` (the whole set), ``defined`` (the set is
+        an interval and the gain positive) and ``reason``.
     """
     top, bottom = (float(value) for value in parts)
     gain = errors.interval(bottom, np.array([0.0, 1.0]), level)
@@ -148,6 +148,7 @@ def ratio_of(parts: Floats, errors: Errors, level: float = 0.95) -> dict[str, An
         "low": found["low"] if defined else None,
         "high": found["high"] if defined else None,
         "kind": errors.kind,
+        "parts": errors.parts(np.array([1.0, -top / bottom]) / bottom) if defined else None,
         "numerator": errors.interval(top, np.array([1.0, 0.0]), level).as_dict(),
         "denominator": gain.as_dict(),
         "fieller": found,

@@ -25,7 +25,7 @@ def power_of_difference(effect: float, spread: float, seeds: int, alpha: float =
 def power_of_equivalence(margin: float, spread: float, seeds: int, alpha: float = ALPHA) -> float:
     """Probability that an effect of zero is shown to be smaller than the margin (two one-sided t tests).
 
-    The tests pass where |t| < margin / error − t(1 − α); the error's distribution is integrated over.
+    The tests pass where the size of t is below margin / error − t(1 − α); the error's distribution is integrated over.
     """
     import numpy as np
     from scipy import stats
@@ -35,6 +35,14 @@ def power_of_equivalence(margin: float, spread: float, seeds: int, alpha: float 
     room = margin - errors * stats.t.ppf(1 - alpha, df)
     inside = 2 * stats.norm.cdf(np.maximum(room, 0) / (spread / math.sqrt(seeds))) - 1
     return float(inside.mean())
+
+
+def highest_spread(spread: float, seeds: int) -> float:
+    """Upper bound, at 95%, of a standard deviation that was measured with this many chains (chi²)."""
+    from scipy import stats
+
+    df = seeds - 1
+    return float(spread * math.sqrt(df / stats.chi2.ppf(ALPHA, df)))
 
 
 def smallest_effect(spread: float, seeds: int, power: float, alpha: float = ALPHA) -> float:

@@ -70,14 +70,14 @@ class Runs:
         """Row numbers of the runs with these column values."""
         keep = np.ones(len(self.table), bool)
         for column, value in values.items():
-            keep &= self._columns[column] == value
+            keep &= self.columns[column] == value
         return np.flatnonzero(keep)
 
     @cached_property
-    def _columns(self) -> dict[str, npt.NDArray[Any]]:
-        """The table's columns as arrays: runs are looked up by the thousand."""
-        kinds = {"beta": float}
-        return {column: self.table[column].to_numpy(kinds.get(column, object)) for column in self.table}
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The table's columns as arrays: runs are looked up by the thousand, and pandas is slow at that."""
+        kinds: dict[str, type] = {"beta": float}
+        return {name: self.table[name].to_numpy(kinds.get(name, object)) for name in map(str, self.table)}
 
     @cached_property
     def share_cases(self) -> Marks:

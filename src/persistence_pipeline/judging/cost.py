@@ -20,6 +20,7 @@ from persistence_pipeline.judging.judge import questions
 from persistence_pipeline.judging.panel import choose_cases
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.llm_client import ChatClient, ServerSettings
+from persistence_pipeline.planned import Planned
 from persistence_pipeline.preferences.export import openai_messages
 from persistence_pipeline.records import Message, Split, ToolCall, Trajectory
 from persistence_pipeline.rollout.episode import Episode
@@ -63,7 +64,7 @@ class PlanSettings(Strict):
     prices: dict[str, Price] = Field(default_factory=dict)
     """By the id of the model; none for a model that costs nothing."""
     pilot: str | None = None
-    """``summary.json`` of a finished study with two seeds or more, from which the seeds needed are told."""
+    """``scores.parquet`` of a finished study with two seeds or more, from which the seeds needed are told."""
     order_effect: float = Field(0.05, gt=0, le=3)
     """Points of 3 that S>H and H>S should be told apart by."""
     persistence_difference: float = Field(0.1, gt=0)
@@ -279,22 +280,26 @@ def _total(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"what": "all", "model": "", **sums, "price": sum(priced) if priced else float("nan")}
 
 
-def cost_table(estimated: pd.DataFrame, plan: PlanSettings, width: int) -> Any:
-    """The estimate for a terminal of this many columns."""
-    from persistence_pipeline.report.kit.tables import rich_table
+UNITS = {"prompt_tokens": "tokens", "completion_tokens": "tokens", "hours": "h", "price": "as in plan.prices"}
 
-    title = "What the study will ask of servers (estimated; no request was made)"
-    assumed = (
-        f"Assumed: {plan.characters_per_token:g} characters a token; tokens written in one answer: agent "
-        f"{plan.agent_tokens}, tools {plan.emulator_tokens}, judge {plan.judge_tokens}; one request is read at "
-        f"{plan.prompt_tokens_per_s:g} and written at {plan.completion_tokens_per_s:g} tokens/s."
-    )
+
+def asked(estimated: pd.DataFrame) -> list[Planned]:
+    """Rows of the plan from an estimate: requests, tokens, hours, and the price where there is one."""
     rows = []
     for row in estimated.to_dict("records"):
-        price = "" if row["price"] != row["price"] else f"{row['price']:,.2f}"
-        counts = (f"{row[name]:,}" for name in COLUMNS[2:5])
-        rows.append([row["what"], row["model"], *counts, f"{row['hours']:.2f}", price])
-    header = [name.replace("_", "\n") for name in COLUMNS]
-    table = rich_table(title, (header, rows or [["nothing asks a server", *[""] * 6]]), width, left=COLUMNS[:2])
-    table.caption, table.caption_justify = assumed, "left"
-    return table
+        what = f"{row['what']}, {row['model']}" if row["model"] else str(row["what"])
+        rows += [
+            Planned(what, name.replace("_", " "), row[name], UNITS.get(name, ""))
+            for name in COLUMNS[2:]
+            if row[name] == row[name]  # not NaN
+        ]
+    return rows or [Planned("servers", "requests", 0)]
+
+
+def assumed(plan: PlanSettings) -> str:
+    """What an estimate assumes, in words."""
+    return (
+        f"No request was made. Assumed: {plan.characters_per_token:g} characters a token; tokens written in one "
+        f"answer: agent {plan.agent_tokens}, tools {plan.emulator_tokens}, judge {plan.judge_tokens}; one request "
+        f"is read at {plan.prompt_tokens_per_s:g} and written at {plan.completion_tokens_per_s:g} tokens/s."
+    )

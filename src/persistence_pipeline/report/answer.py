@@ -47,7 +47,7 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
         first = _left(rows[0], "safety") if "safety" in rows[0] else _left(rows[0], "helpfulness")
     else:
         first = _counted(rows, "safety")
-    said = [first, f"{_line_sentence(summary['frontier'])} {_over(summary)}"]
+    said = [first, f"{_line_sentence(summary['frontier'])} {_over(summary)}", *_registered(summary["registered"])]
     can = competence_text(summary)
     if can is None:
         return said
@@ -268,3 +268,15 @@ def _over(summary: Mapping[str, Any]) -> str:
     kind = interval_kind(summary)
     warned = "; training again may give another answer" if kind == OVER_CASES else ""
     return f"Intervals are {kind}{warned}."
+
+
+def _registered(block: Row | None) -> list[str]:
+    """What was registered, the number that came out, and what was run otherwise."""
+    if block is None:
+        return []
+    seeds = ", ".join(map(str, block["seeds"]))
+    was = f"{block['outcome']}, margin {block['margin']:g}, seeds {seeds} (SHA-256 {block['sha256'][:12]})"
+    found = "; ".join(interval_text(number) for number in block["found"]) or "none"
+    otherwise = "; ".join(block["departures"])
+    as_run = f"Run otherwise than registered: {otherwise}" if otherwise else "Run as registered"
+    return [f"Registered: {was}. Found: {found}. {as_run}."]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -202,19 +202,28 @@ def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
 
 def variance_table(summary: Summary) -> Table:
     """Parts of the error of each headline number, as standard errors; what cannot be told is a dash."""
-    named = [
-        (f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"])
-        for point in summary["frontier"]["points"]
-        for metric in METRICS
-    ]
-    for row in summary["persistence"]:
-        order = row.get("order") or {}
-        named += [(f"S > H minus H > S in {m}, {_place(row)}", order[m]) for m in METRICS if m in order]
     rows = [
         {**found, "what": what, "value": found, **{key: _root(part) for key, part in found["parts"].items()}}
-        for what, found in named
+        for what, found in headline_numbers(summary)
+        if found.get("parts")
     ]
     return make_table(rows, VARIANCES)
+
+
+def headline_numbers(summary: Summary) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Names of the headline numbers, and what is known of each."""
+    for point in summary["frontier"]["points"]:
+        for metric in METRICS:
+            yield f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"]
+    line = summary["frontier"]["line"]
+    for name, words in {"slope": "slope of the line", "r2": "R² of the line"}.items():
+        yield words, line.get(name) or {}
+    for row in summary["persistence"]:
+        order, place = row.get("order") or {}, _place(row)
+        for metric in METRICS:
+            yield f"persistence of {metric}, {place}", row.get(metric) or {}
+            yield f"S > H minus H > S in {metric}, {place}", order.get(metric) or {}
+        yield f"persistence of safety less that of helpfulness, {place}", order.get("more") or {}
 
 
 def _root(variance: float | None) -> float | None:

@@ -26,6 +26,7 @@ from persistence_pipeline.study.policies import (
     sources_first,
     stage_tables,
 )
+from persistence_pipeline.study.registration import Registration
 
 TABLE = "parameters_policies.json"
 """Name of the table of policies; JSON because DVC reads it once for every stage."""
@@ -45,6 +46,8 @@ class StudySpec(Strict):
     """Settings of the stages by name: a list varies in the study, a single value is that of all its stages."""
     conflict_share: float | None = Field(None, ge=0, le=1)
     """Share of conflicting cases among the hazard cases; none: that of the world's settings."""
+    registered: Registration | None = None
+    """What was registered before the run; its hash stands in the report, and what was run otherwise."""
     extra: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Single policies beside the product, by name; what their ordering implies may be left out."""
 
@@ -242,6 +245,7 @@ def tables(policies: Mapping[str, Policy], spec: StudySpec, base: Iterable[str] 
         "seeds": {
             seed_name(seed): {"seed": seed, "conflict_share": spec.conflict_share} for seed in seeds(policies)
         },
+        "registered": None if spec.registered is None else spec.registered.model_dump(),
         "policies": {**{name: None for name in base if name not in policies}, **own},
         "stages": stage_tables(policies),
     }
@@ -251,7 +255,8 @@ def render_policies(policies: Mapping[str, Policy], spec: StudySpec, base: Itera
     """The tables as JSON, a row a line."""
     found = tables(policies, spec, base)
     stages = {kind: _rows(rows, 2) for kind, rows in found.pop("stages").items()}
-    parts = {**{name: _rows(table, 1) for name, table in found.items()}, "stages": _group(stages, 1)}
+    registered = {"registered": json.dumps(found.pop("registered"))}
+    parts = registered | {name: _rows(table, 1) for name, table in found.items()} | {"stages": _group(stages, 1)}
     return _group(parts, 0) + "\n"
 
 

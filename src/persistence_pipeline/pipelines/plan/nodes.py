@@ -1,64 +1,94 @@
-"""The nodes that estimate; they ask no server."""
+"""The node that plans; it asks no server."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from persistence_pipeline.analysis.planning import COLUMNS, PlanningError, plan_rows
-
-from persistence_pipeline.judging.cost import PlanSettings, cost_table, estimate
+from persistence_pipeline.analysis.bootstrap import draw_means
+from persistence_pipeline.analysis.headline import graded_on
+from persistence_pipeline.analysis.planning import PlanningError, questions
+from persistence_pipeline.analysis.settings import AnalysisSettings
+from persistence_pipeline.analysis.summary import persistence_summary
+from persistence_pipeline.judging.cost import PlanSettings, asked, assumed, estimate
 from persistence_pipeline.judging.settings import JudgingSettings
+from persistence_pipeline.planned import Planned
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
+from persistence_pipeline.strict import SettingError
 from persistence_pipeline.study import StudyDesign, parse_policies
 from persistence_pipeline.toolemu.settings import EmulationSettings
 from persistence_pipeline.world.splits import WorldSettings
 
+LEFT = ("of", "quantity", "unit")
 
-def estimate_cost(
+
+def plan_study(
     world: WorldSettings,
     candidates: CandidateSettings,
     rollout: RolloutSettings,
     judging: JudgingSettings,
     emulation: EmulationSettings,
+    analysis: AnalysisSettings,
     plan: PlanSettings,
     policies: dict[str, Any],
     design: StudyDesign,
 ) -> pd.DataFrame:
-    """Requests, tokens, time and price of every part that asks a server; printed as a table."""
+    """What the study will take, and what it could see: one table, ``what, quantity, value, unit``; printed.
+
+    A further kind of row is a function that returns ``Planned`` rows, and a line in the list below.
+    """
+    own = parse_policies(policies)
+    rows = [
+        *asked(estimate(world, candidates, rollout, judging, emulation, plan, own, design)),
+        *seeds(plan, analysis),
+    ]
+    _show(rows, assumed(plan))
+    return pd.DataFrame(rows, columns=list(Planned._fields)).astype({"value": float})
+
+
+def seeds(plan: PlanSettings, analysis: AnalysisSettings) -> list[Planned]:
+    """Seeds and cases that the questions of ``plan`` need, from its pilot; none without a pilot.
+
+    Raises:
+        SettingError: the pilot cannot be read, or cannot say.
+    """
+    if plan.pilot is None:
+        return []
+    try:
+        scores = graded_on(pd.read_parquet(Path(plan.pilot).expanduser()), analysis.split)
+        found = persistence_summary(draw_means(scores, analysis.n_draws, analysis.seed), analysis.margin)
+        return questions(found, plan.order_effect, plan.persistence_difference, plan.power)
+    except (OSError, KeyError, ValueError) as error:
+        kind = "" if isinstance(error, PlanningError) else "not the scores.parquet of a study: "
+        raise SettingError(("plan", "pilot"), f"{plan.pilot}: {kind}{error}") from None
+
+
+def _show(rows: Sequence[Planned], caption: str) -> None:
     from persistence_pipeline.report.kit.tables import table_console
 
-    estimated = estimate(world, candidates, rollout, judging, emulation, plan, parse_policies(policies), design)
     console = table_console()
-    console.print(cost_table(estimated, plan, console.width))
-    return estimated
+    console.print(plan_table(rows, caption, console.width))
 
 
-def plan_seeds(plan: PlanSettings) -> pd.DataFrame:
-    """Seeds and cases that the questions of ``plan`` need, from its pilot; printed. Empty without a pilot."""
-    from persistence_pipeline.report.kit.tables import make_table, rich_table, table_console
-    from persistence_pipeline.strict import SettingError
+def plan_table(rows: Sequence[Planned], caption: str, width: int) -> Any:
+    """The plan for a terminal of this many columns; what a row is of stands once."""
+    from persistence_pipeline.report.kit.tables import rich_table
 
-    if plan.pilot is None:
-        return pd.DataFrame(columns=list(COLUMNS))
-    try:
-        summary = json.loads(Path(plan.pilot).read_text("utf-8"))
-        rows = plan_rows(summary, plan.order_effect, plan.persistence_difference, plan.power)
-    except (OSError, ValueError, KeyError) as error:
-        kind = "no summary.json of a study: " if not isinstance(error, PlanningError) else ""
-        raise SettingError(("plan", "pilot"), f"{plan.pilot}: {kind}{error}") from None
-    console = table_console()
-    formats = {
-        "spread": ".3f",
-        "effect": ".2f",
-        "seen_with_the_pilots_seeds": ".3f",
-        "seeds": "d",
-        "seeds_to_exclude": "d",
-    }
-    columns = [(name, name.replace("_", "\n"), formats.get(name, str)) for name in COLUMNS]
-    title = f"Chains (seeds) for a power of {plan.power:g}, from {plan.pilot}"
-    console.print(rich_table(title, make_table(rows, columns), console.width, left=("what", "of")))
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seeds": "Int64", "seeds_to_exclude": "Int64"})
+    header, shown, before = ["of", "quantity", "value", "unit"], [], ""
+    for row in rows:
+        shown.append(["" if row.what == before else row.what, row.quantity, _written(row.value), row.unit])
+        before = row.what
+    table = rich_table("What the study will take, and what it could see", (header, shown), width, left=LEFT)
+    table.caption, table.caption_justify = caption, "left"
+    return table
+
+
+def _written(value: float | None) -> str:
+    """Counts whole, with commas; other numbers with three digits."""
+    from persistence_pipeline.report.kit.text import number
+
+    whole = value is not None and value == int(value)
+    return number(value, ",.0f" if whole else ",.2f" if value is not None and value >= 1 else ".3f")

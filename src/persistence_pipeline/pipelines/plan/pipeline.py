@@ -1,4 +1,4 @@
-"""An estimate of what a study will ask of servers, before it asks."""
+"""What a study will take and what it could see, before it is run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from persistence_pipeline.pipelines.parts import box
 from persistence_pipeline.pipelines.plan import nodes
 from persistence_pipeline.study import Policy, StudyDesign
 
-PARAMETERS = [
-    f"params:{name}"
-    for name in ("world", "candidates", "rollout", "judging", "emulation", "plan", "policies", "study")
-]
+GROUPS = ("world", "candidates", "rollout", "judging", "emulation", "analysis", "plan", "policies", "study")
 
 
 def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:
-    """What servers will be asked, and how many seeds a question needs; it needs no data but a pilot's summary."""
-    estimating = node(nodes.estimate_cost, PARAMETERS, "estimate", name="estimate_cost")
-    counting = node(nodes.plan_seeds, "params:plan", "seeds", name="plan_seeds")
-    return box("plan", [estimating, counting], tags="plan")
+    """One node; it needs no data but, where ``plan.pilot`` names one, a pilot's scores."""
+    planning = node(nodes.plan_study, [f"params:{name}" for name in GROUPS], "table", name="plan_study")
+    return box("plan", [planning], tags="plan")

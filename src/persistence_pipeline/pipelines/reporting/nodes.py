@@ -11,6 +11,7 @@ from persistence_pipeline.pipelines.parts import by_name
 from persistence_pipeline.report.cards import model_cards
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
+from persistence_pipeline.study.registration import described
 
 FIGURES = ("frontier", "persistence", "kinds", "domains", "rates", "training")
 
@@ -23,7 +24,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The study in one document.
 
-    Its keys are ``competence, cells, frontier, persistence, discrimination, averages, missing, audits, run``.
+    Its keys are ``competence, cells, frontier, persistence, discrimination, averages, missing, audits, registered,
+    run``.
     """
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
@@ -32,6 +34,7 @@ def summarise(
         "training": [{"cell": cell, **report} for cell, report in training.items()],
         "comparisons": analysis["comparisons"],
     }
+    run = describe_run(parameters, scores)
     return {
         "competence": list(by_name(parts, "competence").values()),
         "cells": analysis["cells"],
@@ -41,7 +44,8 @@ def summarise(
         "averages": analysis["averages"],
         "missing": analysis["missing"],
         "audits": audits,
-        "run": describe_run(parameters, scores),
+        "registered": described(parameters.get("registered"), analysis, run["seeds"]),
+        "run": run,
     }
 
 
