@@ -32,5 +32,5 @@ def test_the_table_is_that_of_the_measurements() -> None:
     rows, page = json.loads(RESULTS.read_text("utf-8")), PAGE.read_text("utf-8")
     assert len(rows) == 84 and between(page, MARK, table(rows)) == page
     shares = [row[name] for row in rows for name in NUMBERS if name in row]
-    error = (0.93 * 0.07 / min(row["studies"] for row in rows)) ** 0.5
-    assert min(shares) > 0.93 - 2 * error and max(shares) < 0.98
+    low, high = (2 * (share * (1 - share) / min(row["studies"] for row in rows)) ** 0.5 for share in (0.93, 0.98))
+    assert min(shares) > 0.93 - low and max(shares) < 0.98 + high

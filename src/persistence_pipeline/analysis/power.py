@@ -25,7 +25,8 @@ def power_of_difference(effect: float, spread: float, seeds: int, alpha: float =
 def power_of_equivalence(margin: float, spread: float, seeds: int, alpha: float = ALPHA) -> float:
     """Probability that an effect of zero is shown to be smaller than the margin (two one-sided t tests).
 
-    The tests pass where the size of t is below margin / error − t(1 − α); the error's distribution is integrated over.
+    The tests pass where the size of t is below margin / error − t(1 − α); over the error's distribution it is
+    integrated.
     """
     import numpy as np
     from scipy import stats

@@ -103,7 +103,7 @@ def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
     names = sorted(name for name in pipeline.all_outputs() if _in_memory(name, catalog))
     if names:
         raise cluster.ClusterError(
-            f"datasets without an entry in the catalog cannot travel between machines: {', '.join(names)}; "
+            f"datasets without an entry in the catalog cannot travel between processes: {', '.join(names)}; "
             "add them to conf/base/catalog.yml"
         )
 
