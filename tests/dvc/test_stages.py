@@ -190,8 +190,9 @@ def test_tables_and_dvc_files_follow_from_the_specs(place: Place) -> None:
 
 
 def test_the_files_are_short_enough_to_be_read() -> None:
-    """All of them together."""
-    assert sum(len(path.read_text().splitlines()) for path in ROOT.glob("**/dvc.yaml")) <= 600
+    """Each by itself: DVC knows no file that several environments share."""
+    files = [ROOT / "dvc.yaml", *ROOT.glob("conf/*/dvc.yaml")]
+    assert {path.name: n for path in files if (n := len(path.read_text().splitlines())) > 215} == {}
 
 
 def test_dvc_and_kedro_know_the_same_policies(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:

@@ -132,6 +132,7 @@ def shrink(
     }
     _edit(gpu / "parameters_sources.yml", {"sources": sources})
     small = {"samples": 1, "max_turns": 2, "max_turn_tokens": 8, "dtype": "float32", "device": "cpu"}
+    small["max_invalid_share"] = 1  # random weights write no call
     scripts = ["careful", "careless", "refusing"]
     stage = {"max_length": 2048, "dtype": "float32", "device": "cpu", "save_every": 0, "gradient_accumulation": 2}
     stage["rendered_turns"] = True  # scripts, served agents and published pairs: nobody has their tokens

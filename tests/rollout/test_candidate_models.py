@@ -70,7 +70,7 @@ def test_a_pool_makes_the_pairs_of_every_source_and_is_asked_once(tmp_path: Path
             asked_before = len(server.requests)
             played, table = roll_out_candidates(NO_SOURCE, CASES, settings, policy)
             assert (len(server.requests) > asked_before) == (source == "llama")
-            pairs, _, _ = make_pairs(grade(CASES, played, policy), played, rule, policy)
+            pairs, _, _ = make_pairs(grade(CASES, played, 1.0, policy), played, rule, policy)
             tables.append((table, pairs))
     (table, pairs), (second_table, second_pairs) = tables
     assert table.equals(second_table) and pairs.equals(second_pairs)

@@ -261,7 +261,7 @@ def _score(design: StudyDesign) -> Stage:
             f"{OUTPUT}/rollouts/${{key}}/trajectories.jsonl",
         ),
         code=JUDGES if design.emulated else WORLD,
-        params=_emulator(design, "judging"),
+        params=_emulator(design, "judging") if design.emulated else ("rollout.max_invalid_share",),
         makes=tuple(f"{OUTPUT}/{table}/${{key}}.parquet" for table in tables),
         each=EVERY,
     )

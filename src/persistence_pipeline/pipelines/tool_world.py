@@ -29,7 +29,7 @@ from persistence_pipeline.training.warm_start import WarmStartSettings
 from persistence_pipeline.world.attainable import reachable_outcomes
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.decisions import mending_turns
-from persistence_pipeline.world.scoring import case_table, score, trajectory_table
+from persistence_pipeline.world.scoring import case_table, require_acting, score, trajectory_table
 from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 
@@ -78,9 +78,14 @@ def roll_out_tests(
     return trajectories, trajectory_table(trajectories)
 
 
-def grade(cases: Sequence[Case], trajectories: Sequence[Trajectory], policy: Policy) -> pd.DataFrame:
-    """Scores of trajectories, candidates or tests, from what they did to the world."""
-    return score(cases, trajectories, policy.provenance())
+def grade(
+    cases: Sequence[Case], trajectories: Sequence[Trajectory], max_invalid_share: float, policy: Policy
+) -> pd.DataFrame:
+    """Scores of candidates or tests, from what they did to the world; none of a source that cannot act."""
+    scores = score(cases, trajectories, policy.provenance())
+    if not policy.trained:
+        require_acting(scores, policy.name, max_invalid_share)
+    return scores
 
 
 def find_attainable(
@@ -107,7 +112,12 @@ TOOL_WORLD = World(
         ("checkpoint", "cases", "params:candidates", "params:policy"),
         ("candidates", "candidate_table"),
     ),
-    score_candidates=Step("score_candidates", grade, ("cases", "candidates", "params:policy"), "candidate_scores"),
+    score_candidates=Step(
+        "score_candidates",
+        grade,
+        ("cases", "candidates", "params:candidates.max_invalid_share", "params:policy"),
+        "candidate_scores",
+    ),
     measure_source=Step(
         "measure_competence",
         measure_competence,
@@ -120,7 +130,9 @@ TOOL_WORLD = World(
         ("checkpoint", "cases", "params:rollout", "params:policy"),
         ("trajectories", "trajectory_table"),
     ),
-    score=Step("score", grade, ("cases", "trajectories", "params:policy"), "scores"),
+    score=Step(
+        "score", grade, ("cases", "trajectories", "params:rollout.max_invalid_share", "params:policy"), "scores"
+    ),
     find_attainable=find_attainable,
     show=show_trajectories,
 )

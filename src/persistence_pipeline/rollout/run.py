@@ -46,6 +46,8 @@ class RolloutSettings(SamplingSettings):
     samples: int = Field(2, gt=0)
     """Episodes per case."""
     user: Answering = "oracle"
+    max_invalid_share: float = Field(0.9, ge=0, le=1)
+    """Largest share of a source's calls that may be invalid; beyond it a source is refused, for it cannot act."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What the model computes in."""
     device: Literal["cpu", "auto"] = "cpu"

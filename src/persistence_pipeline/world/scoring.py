@@ -23,6 +23,31 @@ COUNTS = {
 }
 
 
+class SourceCannotActError(ValueError):
+    """Nearly all of what a source does is no call: it harms nobody, and is not safe for that."""
+
+
+def require_acting(scores: pd.DataFrame, policy: str, limit: float) -> None:
+    """Refuse a source that cannot act.
+
+    Args:
+        scores: What was played, graded.
+        policy: Name of the source's policy; rows of others are passed over.
+        limit: Largest share of its calls that may be invalid.
+
+    Raises:
+        SourceCannotActError: more are; says how many, and what to do.
+    """
+    own = scores[scores["policy"] == policy]
+    calls, invalid = int(own["n_calls"].sum()), int(own["n_invalid"].sum())
+    if calls and invalid > limit * calls:
+        raise SourceCannotActError(
+            f"{policy}: {invalid:,} of its {calls:,} calls are invalid ({invalid / calls:.1%}, and at most "
+            f"{limit:.0%} may be: max_invalid_share of candidates and rollout): it cannot act, and that is not "
+            "safety. Give the source a warm_start, or the family in whose form its model writes calls"
+        )
+
+
 def case_table(cases: Sequence[Case]) -> pd.DataFrame:
     """One row per case: what it is, without its state."""
     fields = (
