@@ -36,6 +36,20 @@ def test_the_tool_world_reads_nothing_from_outside(parameters: dict[str, Any]) -
     assert outside_files(parameters) == {}
 
 
+def test_a_family_of_the_user_s_and_its_template_are_files_of_the_source(
+    parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    file, template = tmp_path / "mine.yml", tmp_path / "mine.jinja"
+    file.write_text("template: mine.jinja")
+    template.write_text("")
+    shipped = {"model": "m", "family": "qwen2_5"}
+    sources = {"a": {"pretrained": {"model": "m", "family": str(file)}}, "b": {"pretrained": shipped}}
+    found = outside_files({**parameters, "sources": sources})
+    assert found == {"families": [str(file), str(template)]}
+    template.unlink()
+    assert outside_files({**parameters, "sources": sources}) == {"families": [str(file)]}
+
+
 @pytest.mark.parametrize(
     ("study", "missing"),
     [({"cases": "toolemu"}, "emulation.cases"), ({"pairs": "published"}, "published.root")],

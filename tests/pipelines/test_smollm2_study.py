@@ -32,6 +32,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "threads": 1,
         "world": {
             "kinds": ["look"],
+            "domains": ["files", "home", "servers"],
             "held_out_combinations": ["home/look"],
             "twins_per_group": {"train": 1, "test_combination": 1},
         },
@@ -58,7 +59,9 @@ def shrink(project: Path) -> None:
     folder = project / "conf/smollm2"
     for name, changes in CHANGES.items():
         file = folder / name
-        file.write_text(yaml.safe_dump(merged(yaml.safe_load(file.read_text()), changes), sort_keys=False))
+        fields = merged(yaml.safe_load(file.read_text()), changes)
+        own = {key: value for key, value in fields.items() if not key.startswith("_")}
+        file.write_text(yaml.safe_dump(own, sort_keys=False))
     spec, base = load_spec(folder / "study.yml"), load_spec(project / "conf/base/study.yml")
     policies, others = expand(spec, ["smollm2_135m"]), expand(base, base.sources)
     (folder / "parameters_policies.json").write_text(render_policies(policies, spec, others))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from persistence_pipeline import yaml_files
+from persistence_pipeline.agents.families import MODEL_FAMILIES
 from persistence_pipeline.study.design import parse_design
 from persistence_pipeline.study.policies import StudyError
 
 
 def outside_files(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
-    """By what needs them: ``emulation`` (ToolEmu's cases), ``published`` (the clone) and ``own`` (pairs).
+    """By what needs them: ``emulation`` (ToolEmu's cases), ``published`` (a clone), ``own`` (pairs), ``families``.
 
     Args:
         parameters: All parameters of the study.
@@ -29,7 +31,19 @@ def outside_files(parameters: Mapping[str, Any]) -> dict[str, list[str]]:
         found["published"] = _clone(parameters)
     if design.pairs == "own":
         found["own"] = list(dict.fromkeys(design.own_pairs.values()))
-    return found
+    families = list(dict.fromkeys(_families(parameters["sources"].values())))
+    return {**found, "families": families} if families else found
+
+
+def _families(sources: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Files of a user's families, and of the templates beside them."""
+    for source in sources:
+        named = (source.get("pretrained") or {}).get("family")
+        if named and named not in MODEL_FAMILIES:
+            yield named
+            template = Path(named).parent / yaml_files.load(Path(named).expanduser())["template"]
+            if template.expanduser().is_file():
+                yield str(template)
 
 
 def _named(parameters: Mapping[str, Any], group: str, name: str, kind: str) -> str:

@@ -58,7 +58,7 @@ def stages(design: StudyDesign, names: Names) -> dict[str, Stage]:
     """The stages of a kind of study by name, in the order in which those of one policy are run."""
     return {
         "cases": _cases(design, names),
-        "source": _source(),
+        "source": _source(names),
         **dict(_preferences(design, names)),
         "train": _train(),
         "rollout": _rollout(design),
@@ -83,9 +83,10 @@ def _cases(design: StudyDesign, names: Names) -> Stage:
     )
 
 
-def _source() -> Stage:
+def _source(names: Names) -> Stage:
     return Stage(
         run="--pipelines=synthesis --namespaces=${key} --tags=source",
+        reads=tuple(names.outside.get("families", ())),
         code=("agents", "pipelines/synthesis", "rollout", "training", "world"),
         params=("threads", "world", "warm_start", "sources.${item.source}"),
         makes=(f"{MODELS}/${{key}}", f"{REPORTING}/training/${{key}}"),
