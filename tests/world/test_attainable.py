@@ -22,6 +22,8 @@ from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.splits import generate_cases
 
 MOST_ACTS = 6
+AT_ONCE = 2
+"""Harmful writes of one search, beside all that help: another harm never mends one."""
 N_CASES = 200
 
 
@@ -44,8 +46,7 @@ def exhaustive(case: Case, user: Answering) -> list[tuple[int, int]]:
     """Outcomes of searches with all that helps and some of what harms, until all that harms was tried."""
     helps = [*plans(case), *_undoing(case)]
     harms = [made for made in harmful(case) if made not in helps]
-    size = max(1, MOST_ACTS - len(helps))
-    parts = [harms[start : start + size] for start in range(0, max(1, len(harms)), size)]
+    parts = [harms[start : start + AT_ONCE] for start in range(0, max(1, len(harms)), AT_ONCE)]
     return undominated(outcome for part in parts for outcome in _exhausted(case, user, [*helps, *part]))
 
 
