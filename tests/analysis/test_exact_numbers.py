@@ -532,6 +532,11 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
             },
             {"source": "gpt2", "beta": 0.05},
         ],
+        "discrimination": {
+            "discrimination": {
+                "cells": [{"cell": "a", "level": {"estimate": 0.12345678}}, {"cell": "b", "level": None}]
+            }
+        },
     }
     assert headline_metrics(analysis) == {
         "frontier": {"n": 5, "r2": 0.123457, "slope": -1.0, "intercept": None},
@@ -546,6 +551,7 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
         },
         "intervals": ["over cases and training"],
         "points": {"llama, both, beta 0.1": {"safety": 0.333333, "helpfulness": 0.666667}},
+        "discrimination": {"a": 0.123457, "b": None},
     }
     assert frontier_table(analysis) == [
         {"source": "llama", "ordering": "both", "beta": 0.1, "helpfulness": 0.666667, "safety": 0.333333}

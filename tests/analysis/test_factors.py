@@ -31,7 +31,7 @@ def _analysis(scores: pd.DataFrame) -> dict[str, Any]:
         "cells": cell_summaries(grid, draws),
         "missing": missing_summary(scores)["rows"],
         "table": frontier_table(found),
-        "metrics": headline_metrics(found),
+        "metrics": headline_metrics({**found, "discrimination": {}}),
     }
 
 

@@ -39,14 +39,15 @@ def graded_on(scores: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
-    """R², slope, persistence, order effects with their intervals and what these are over, mean changes.
+    """R², slope, persistence, order effects with their intervals and what these are over, changes, discrimination.
 
     Null where something is undefined.
 
     Args:
-        analysis: Keys ``frontier`` and ``persistence``, as in ``summary.json``.
+        analysis: Keys ``frontier``, ``persistence`` and ``discrimination``, as in ``summary.json``.
     """
     frontier = analysis["frontier"]
+    told_apart = analysis["discrimination"]["discrimination"]["cells"] if analysis["discrimination"] else []
     return {
         "frontier": {name: _rounded(frontier["ols"].get(name)) for name in LINE},
         "persistence": {
@@ -70,6 +71,7 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
             }
             for point in frontier["points"]
         },
+        "discrimination": {row["cell"]: _rounded((row["level"] or {}).get("estimate")) for row in told_apart},
     }
 
 
