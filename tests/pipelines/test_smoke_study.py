@@ -167,15 +167,15 @@ def _edit(path: Path, old: str, new: str) -> None:
     ],
 )
 def test_a_bad_cell_is_named(spoiled: Path, kedro_run: Run, old: str, new: str, expected: str) -> None:
-    (spoiled / "conf/base/study.yml").unlink()  # a table made by hand
-    _edit(spoiled / "conf/base/parameters_policies.json", old, new)
+    (spoiled / "conf/smoke/study.yml").unlink()  # a table made by hand
+    _edit(spoiled / "conf/smoke/parameters_policies.json", old, new)
     message = _refused(kedro_run, spoiled)
     assert CELL in message and expected in message
 
 
 def test_an_unknown_loss_is_refused(spoiled: Path, kedro_run: Run) -> None:
-    (spoiled / "conf/base/study.yml").unlink()
-    _edit(spoiled / "conf/base/parameters_policies.json", '"loss": "sigmoid"', '"loss": "sigmund"')
+    (spoiled / "conf/smoke/study.yml").unlink()
+    _edit(spoiled / "conf/smoke/parameters_policies.json", '"loss": "sigmoid"', '"loss": "sigmund"')
     message = _refused(kedro_run, spoiled, f"--nodes={CELL}.train_cell")
     assert "unknown loss 'sigmund'" in message and "apo_zero" in message
 

@@ -47,7 +47,7 @@ def _expand(conf: Path, env: str, *changes: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("env", ["base", "local", "smoke", "grid", "gpu", "no_such_folder"])
+@pytest.mark.parametrize("env", ["base", "local", "quick", "smoke", "grid", "gpu", "no_such_folder"])
 def test_the_project_s_own_tables_are_their_specs(env: str) -> None:
     check_expanded(ROOT / "conf", env)
     check_own_data(ROOT / "conf", env)
@@ -77,13 +77,14 @@ def test_a_spec_that_was_never_expanded_is_not_the_base_s(conf: Path) -> None:
 def test_an_environment_without_a_spec_has_the_base_s(conf: Path) -> None:
     spec = conf / "base/study.yml"
     spec.write_text(spec.read_text().replace("beta: [0.1]", "beta: [0.1, 0.2]"))
-    with pytest.raises(StudyError, match=r"conf/base/study.yml no longer .*5 added\).* --env=base"):
-        check_expanded(conf, "smoke")
+    _add(conf, "mine", parameters="world: {conflict_share: 0}\n")
+    with pytest.raises(StudyError, match=r"conf/base/study.yml no longer .*15 added\).* --env=base"):
+        check_expanded(conf, "mine")
 
 
 def test_cells_added_to_the_base_do_not_join_a_study_that_was_expanded_before(conf: Path) -> None:
     spec = conf / "base/study.yml"
-    spec.write_text(spec.read_text().replace("seeds: [0]", "seeds: [0, 7]"))
+    spec.write_text(spec.read_text().replace("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 7]"))
     _expand(conf, "base")
     with pytest.raises(StudyError, match=r"conf/grid/study.yml no longer says .*now 66 policies, unchanged"):
         check_expanded(conf, "grid")
@@ -98,13 +99,15 @@ def test_a_spec_among_this_machine_s_settings_is_refused(conf: Path) -> None:
 
 
 def test_expanding_says_what_it_did(conf: Path) -> None:
-    assert _expand(conf, "base") == "conf/base: 6 policies, unchanged; written: dvc.yaml"  # the copy has none
-    assert _expand(conf, "base") == "conf/base: 6 policies, unchanged; files unchanged"
-    said = "conf/base: 5 policies, 2 added, 3 removed, 2 changed; written: conf/base/parameters_policies.json, dvc"
+    assert _expand(conf, "base") == "conf/base: 18 policies, unchanged; written: dvc.yaml"  # the copy has none
+    assert _expand(conf, "base") == "conf/base: 18 policies, unchanged; files unchanged"
+    said = (
+        "conf/base: 15 policies, 6 added, 9 removed, 6 changed; written: conf/base/parameters_policies.json, dvc"
+    )
     changes = ("factors.beta=[0.1, 0.3]", "orderings=[safety, both]", "factors.loss=ipo")
     assert _expand(conf, "base", *changes).startswith(said)
     (conf / "base/parameters_policies.json").write_text('{"policies": {')  # cut off
-    assert "6 policies, 6 added" in _expand(conf, "base")
+    assert "18 policies, 18 added" in _expand(conf, "base")
 
 
 @pytest.mark.parametrize(
