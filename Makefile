@@ -11,14 +11,17 @@ WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/d
 	&& { test -e $(VENV)/installed || $(BIN)/python -c '$(HAS_PIP)' 2>/dev/null; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help run smoke pretrained repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
+.PHONY: help run quick smoke pretrained repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
 	audit bench bundle environment
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-run: $(VENV)/installed ## Run the default study and say where the report is (numbers differ between kinds of processor)
-	$(BIN)/kedro run
+run: $(VENV)/installed ## Run the default study of three chains, side by side on all cores, and say where the report is
+	$(BIN)/kedro run --runner=persistence_pipeline.runners.SideBySideRunner
+
+quick: $(VENV)/installed ## The same with one chain: quick, and its intervals say "this run only"
+	$(BIN)/kedro run --env=quick --runner=persistence_pipeline.runners.SideBySideRunner
 
 smoke: $(VENV)/installed ## Run the smallest study that has every part, in under a minute
 	$(BIN)/kedro run --env=smoke

@@ -6,7 +6,7 @@ from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.dpo import train_stage
 from persistence_pipeline.training.settings import StageConfig
 
-source = Path("data/06_models/llama")
+source = Path("data/06_models/llama_s0")
 lines = Path("data/05_model_input/llama_s0/pairs_safety.jsonl").read_text("utf-8").splitlines()
 pairs = [PreferencePair.model_validate_json(line) for line in lines]
 config = StageConfig(

@@ -24,9 +24,10 @@ def test_a_stage_on_own_pairs(
     smoke_runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "data"
-    data.mkdir()
-    for folder in ("05_model_input", "06_models"):
-        (data / folder).symlink_to(smoke_runs[0] / "data/smoke" / folder)
+    (data / "06_models").mkdir(parents=True)
+    smoke = smoke_runs[0] / "data/smoke"
+    (data / "05_model_input").symlink_to(smoke / "05_model_input")
+    (data / "06_models/llama_s0").symlink_to(smoke / "06_models/llama")  # whose seeds share a source
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / "own_pairs.py"))
     checkpoint, change = capsys.readouterr().out.split()[-2:]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from persistence_pipeline import factors
 from persistence_pipeline.analysis.competence import ABLE, solved_by_source
+from persistence_pipeline.analysis.intervals import OVER_CASES
 from persistence_pipeline.orderings import in_order, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
@@ -373,6 +374,7 @@ def console_table(summary: Summary, width: int) -> Any:
     names, lines = without_column(without_column(persistence_table(summary), ALONG), OFF)
     shares = [SHORT.get(name, name) for name in names], lines
     title = "; ".join([f"Scores on {headline_split(summary)} (0–3)", *([", ".join(common)] if common else [])])
+    title = f"{title}; 95% intervals {OVER_CASES}"
     can = competence_text(summary)
     said = [can] if can else []
     return Group(
