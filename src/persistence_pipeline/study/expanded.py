@@ -21,6 +21,7 @@ from persistence_pipeline.study.spec import (
     parse_spec,
     refused_as,
     render_policies,
+    written,
 )
 
 SPEC = "study.yml"
@@ -103,7 +104,7 @@ def read_table(table: Path) -> dict[str, Any]:
 def difference(table: Path, policies: Mapping[str, Policy]) -> str:
     """In words, how policies differ from those of a table."""
     then = {name: fields for name, fields in read_table(table).get("policies", {}).items() if fields is not None}
-    now = {name: policy.model_dump(exclude_defaults=True) for name, policy in policies.items()}
+    now = {name: written(policy) for name, policy in policies.items()}
     counts = {
         "added": len(now.keys() - then.keys()),
         "removed": len(then.keys() - now.keys()),

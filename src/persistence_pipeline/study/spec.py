@@ -240,7 +240,7 @@ def tables(policies: Mapping[str, Policy], spec: StudySpec, base: Iterable[str] 
     not among ``policies`` become empty entries, so that they do not join the environment's study. ``stages`` lists
     the study's own policies only.
     """
-    own = {name: policy.model_dump(exclude_defaults=True) for name, policy in policies.items()}
+    own = {name: written(policy) for name, policy in policies.items()}
     return {
         "seeds": {
             seed_name(seed): {"seed": seed, "conflict_share": spec.conflict_share} for seed in seeds(policies)
@@ -249,6 +249,13 @@ def tables(policies: Mapping[str, Policy], spec: StudySpec, base: Iterable[str] 
         "policies": {**{name: None for name in base if name not in policies}, **own},
         "stages": stage_tables(policies),
     }
+
+
+def written(policy: Policy) -> dict[str, Any]:
+    """A policy as a table has it: what differs from the defaults, and of a source whether it belongs to its seed,
+    for the table goes over the base's."""
+    fields = policy.model_dump(exclude_defaults=True)
+    return fields if policy.trained else {**fields, "per_seed": policy.per_seed}
 
 
 def render_policies(policies: Mapping[str, Policy], spec: StudySpec, base: Iterable[str] = ()) -> str:
