@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
-PARTS = ("rollouts", "dialects", "served", "stages", "tables", "study", "noop", "scaling", "cores")
+PARTS = ("rollouts", "dialects", "served", "stages", "pretrained", "tables", "study", "noop", "scaling", "cores")
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _measure(part: str, repeats: int, results: dict[str, Any]) -> None:
-    from bench import dialects, rollouts, scaling, served, stages, study, tables
+    from bench import dialects, pretrained, rollouts, scaling, served, stages, study, tables
     from bench.timing import machine
 
     results["machine"] = machine()
@@ -66,6 +66,7 @@ def _measure(part: str, repeats: int, results: dict[str, Any]) -> None:
             "dialects": dialects.measure,
             "served": served.measure,
             "stages": stages.measure,
+            "pretrained": pretrained.measure,
             "tables": tables.measure,
             "study": study.measure_default,
             "noop": study.measure_nothing_to_do,

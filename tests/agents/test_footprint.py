@@ -50,12 +50,10 @@ def build(config: dict[str, Any], rank: int | None = None) -> Any:
     model = AutoModelForCausalLM.from_config(made, dtype=torch.bfloat16)
     if rank is None:
         return model
-    from peft import LoraConfig, get_peft_model
+    from persistence_pipeline.training.models import with_adapters
+    from persistence_pipeline.training.settings import LoraSettings
 
-    settings = LoraConfig(
-        r=rank, lora_alpha=32, lora_dropout=0.05, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return get_peft_model(model, settings)
+    return with_adapters(model, LoraSettings(r=rank), 0)
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -163,6 +161,38 @@ def test_what_the_layers_of_a_step_take_is_predicted_within_a_tenth(rank: int | 
     counted = alive.run(step)
     size = StageSize(ROWS, TOKENS, 0, rank, checkpointing, weight_bytes=2 if rank else 4)
     parts = stage_memory(ModelShape.of(SMALL), size)
+    assert counted == pytest.approx(parts["kept"] + parts["at once"], rel=0.1)
+
+
+@pytest.mark.parametrize("rank", [RANK, None])
+def test_what_a_step_in_float32_takes_is_predicted_within_a_tenth(rank: int | None) -> None:
+    """With the head that holds all logits that are scored, as on a CPU; all tokens but the first of each row."""
+    import torch
+    from trl.trainer.utils import add_fused_lm_head
+
+    from persistence_pipeline.training.agent_tokens import narrow_head
+
+    config = {**SMALL, "vocab_size": 4096}
+    model = build(config, rank).float()
+    base = model.get_base_model() if rank else model
+    add_fused_lm_head(base)
+    narrow_head(base)
+    model.train()
+    ids = torch.randint(0, 4096, (ROWS, TOKENS))
+    alive = Alive()
+    for weight in model.parameters():
+        alive.see(weight)
+        if weight.requires_grad:
+            weight.grad = torch.zeros_like(weight)
+            alive.see(weight.grad)
+
+    def step() -> None:
+        scored = base(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids, fused_lm_head=True)
+        scored.log_probs.sum().backward()
+
+    counted = alive.run(step)
+    size = StageSize(ROWS, TOKENS, ROWS * (TOKENS - 1), rank, False, 4, 4, tiled=False)
+    parts = stage_memory(ModelShape.of(config), size)
     assert counted == pytest.approx(parts["kept"] + parts["at once"], rel=0.1)
 
 

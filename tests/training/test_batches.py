@@ -1,4 +1,4 @@
-"""What a stage does faster than TRL, bit for bit the same: padding a batch, scoring over a small vocabulary."""
+"""Padding a batch, bit for bit as TRL does; which pairs make a step, and how it is shared out."""
 
 from __future__ import annotations
 
@@ -7,74 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-SHAPES = {
-    "llama": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
-    "qwen2": {
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "intermediate_size": 48,
-        "tie_word_embeddings": True,
-    },
-    "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2},
-}
-
-
-def model(kind: str, seed: int = 0, **change: Any) -> Any:
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    config = AutoConfig.for_model(kind, **{**SHAPES.get(kind, SHAPES["llama"]), "vocab_size": 179, **change})
-    return AutoModelForCausalLM.from_config(config).eval()
-
-
-def batch() -> dict[str, Any]:
-    """Six rows of 23 tokens, the last five padded; labels of the middle."""
-    import torch
-
-    ids = torch.randint(0, 179, (6, 23), generator=torch.Generator().manual_seed(1))
-    attention = torch.ones_like(ids)
-    attention[:, -5:] = 0
-    labels = ids.clone()
-    labels[:, :4] = labels[:, -5:] = -100
-    return {"input_ids": ids, "attention_mask": attention, "labels": labels, "use_cache": False}
-
-
-@pytest.mark.parametrize("kind", SHAPES)
-def test_scores_and_gradients_are_those_of_trl(kind: str) -> None:
-    import torch
-    from trl.trainer.utils import add_fused_lm_head
-
-    from persistence_pipeline.training.narrow_head import OF_A_STEP, NarrowHead, fit_tiles
-
-    theirs, bare = model(kind), model(kind)
-    add_fused_lm_head(theirs, outputs=OF_A_STEP)
-    ours = fit_tiles(bare, OF_A_STEP)
-    assert isinstance(ours, NarrowHead)
-    results = [score(**batch(), fused_lm_head=True) for score in (theirs, ours)]
-    for field in (*OF_A_STEP, "label_mask"):
-        expected, found = (getattr(result, field) for result in results)
-        assert torch.equal(expected, found), field
-    assert results[0].log_probs.count_nonzero() == 6 * 14
-    for result in results:
-        result.log_probs.pow(2).sum().backward()
-    for (name, expected), found in zip(theirs.named_parameters(), bare.parameters(), strict=True):
-        assert torch.equal(expected.grad, found.grad), name
-
-
-@pytest.mark.parametrize(
-    ("kind", "change"), [("gemma2", {"head_dim": 16}), ("granite", {}), ("llama", {"vocab_size": 40_000})]
-)
-def test_heads_that_do_more_are_left_to_trl(kind: str, change: dict[str, Any]) -> None:
-    """Capped logits, scaled logits, a vocabulary of more than a tile."""
-    from persistence_pipeline.training.narrow_head import LOG_PROBS, fit_tiles
-
-    whole = model(kind, **change)
-    assert fit_tiles(whole, LOG_PROBS) is whole
 
 
 def test_a_batch_is_trls_with_the_agents_tokens_alone_to_be_scored() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,29 @@ def test_a_device_that_is_full_names_the_settings(
 def test_other_errors_keep_their_traceback() -> None:
     with pytest.raises(RuntimeError, match="shapes do not fit"), memory_advice(CONFIG):
         raise RuntimeError("shapes do not fit")
+
+
+def test_a_stage_without_room_is_refused_before_its_model_is_loaded(tmp_path: Path) -> None:
+    """Of the shape of SmolLM2-135M; there are no weights that could be loaded."""
+    from persistence_pipeline.training.memory import check_memory
+
+    shape = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "vocab_size": 49152}
+    heads = {"num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True}
+    (tmp_path / "config.json").write_text(json.dumps({**shape, **heads}), encoding="utf-8")
+    rows: Any = [{"chosen_mask": [1] * 58, "rejected_mask": [1] * 58, "length": 181}] * 8
+    lora = {"lora": {"target_modules": "all-linear"}}
+
+    def needed(available: float, **change: Any) -> float:
+        found = check_memory(rows, tmp_path, stage(**change), available)
+        assert found is not None
+        return found
+
+    one = needed(4e9, batch_size=1, **lora)
+    assert 1.5e9 < one < 4e9
+    assert needed(4e9, batch_size=1, dtype="bfloat16", **lora) < one < needed(9e9, batch_size=8, **lora)
+    with pytest.raises(
+        StageError, match=r"it would take .* GB of memory, of which 4.0 are free: lower batch_size"
+    ):
+        needed(4e9, batch_size=8)
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}', encoding="utf-8")
+    assert check_memory(rows, tmp_path, stage(), 1) is None

@@ -13,11 +13,12 @@ from typing import Any
 
 TILE_TOKENS, TILE_WORDS = 4096, 32_768
 """Logits that TRL's head lays out at once (``trl/kernels/chunked_logprob.py``)."""
-LAYER_LORA = (49, 12)
+LAYER_LORA = (38, 10)
 LAYER_FULL = (32, 8)
 """Bytes that one layer saves for its backward pass, by token: for each hidden unit, for each unit of its MLP.
-Adapters save their inputs in float32, with dropout; a model that is trained itself is float32 between layers."""
-BACKWARD_LORA = (6, 10)
+Adapters on all matrices save their inputs, with dropout; a model that is trained itself is float32 between layers.
+Where products are float32, adapters and MLP save twice as many."""
+BACKWARD_LORA = (4, 5)
 BACKWARD_FULL = (5, 4)
 """Bytes of gradients that are alive at once while a layer goes backward, by token, likewise. These eight numbers
 are counts of a Qwen2 layer under bfloat16 autocast; ``tests/agents/test_footprint.py`` counts again."""
@@ -112,6 +113,9 @@ class StageSize:
     """Of a parameter as it is loaded: 2 in bfloat16, 4 in float32 and wherever the model itself is trained."""
     product_bytes: int = 2
     """Of a number in a matrix product: 2 in bfloat16."""
+    tiled: bool = True
+    """Whether logits are laid out a tile at a time, as on GPUs; else all that are scored are held
+    (``training/agent_tokens.py``)."""
 
 
 def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
@@ -125,11 +129,14 @@ def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
     - ``kept``: kept from the forward pass: each layer's input, or without checkpointing all that it saves.
     - ``at once``: the largest of: a layer in its backward pass (what it saves, gradients on their way, the mask of
       a padded batch); the end of the forward pass, where autocast holds all weights in the products' type if they
-      are wider; the head in its backward pass (a tile of logits, the scored tokens' hidden states and their
-      gradient in float32; where it is trained its gradient in float32).
+      are wider; the head in its backward pass (a tile of logits, or without tiles three times all of them in
+      float32; the scored tokens' hidden states and their gradient in float32; where it is trained its gradient in
+      float32).
     """
     tokens = size.rows * size.tokens
-    own = tokens * _units(shape, LAYER_LORA if size.rank else LAYER_FULL)
+    wide = size.product_bytes // 2
+    of_hidden, of_inner = LAYER_LORA if size.rank else LAYER_FULL
+    own = tokens * _units(shape, (of_hidden * (wide if size.rank else 1), of_inner * wide))
     own += size.rows * size.tokens**2 * size.product_bytes
     backward = tokens * _units(shape, BACKWARD_LORA if size.rank else BACKWARD_FULL)
     narrowed = shape.in_layers * size.product_bytes if size.product_bytes < size.weight_bytes else 0
@@ -152,7 +159,10 @@ def _units(shape: ModelShape, by_unit: tuple[int, int]) -> int:
 
 def _head(shape: ModelShape, size: StageSize) -> int:
     """Bytes of the head in its backward pass."""
-    tile = min(size.scored, TILE_TOKENS) * TILE_WORDS * size.product_bytes
+    if size.tiled:
+        tile = min(size.scored, TILE_TOKENS) * TILE_WORDS * size.product_bytes
+    else:
+        tile = size.scored * shape.vocabulary * 3 * 4
     return tile + size.scored * shape.hidden * (4 + size.product_bytes) + (0 if size.rank else 4 * shape.embedding)
 
 

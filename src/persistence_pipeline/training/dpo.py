@@ -30,6 +30,7 @@ from persistence_pipeline.training.launch import (
     launch_stage,
     read_launch,
 )
+from persistence_pipeline.training.memory import check_memory, free_memory
 from persistence_pipeline.training.models import (
     check_context,
     load_model,
@@ -125,6 +126,8 @@ def train_stage(
     launch = read_launch(Path(config.launch)) if config.launch is not None else None
     if launch is not None:
         check_launch(launch, config.device)
+    if on_cpu(config):
+        check_memory(rows, parent, config, free_memory())
     seed = stage_seed(config, parent) if config.lora is not None else config.seed
     weights = [parent, source] if config.reference == "source" else [parent]
     job = StageJob(rows=rows, counts=counts, parent=parent, source=source, config=config, seed=seed)

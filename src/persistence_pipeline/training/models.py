@@ -92,6 +92,9 @@ def stage_seed(config: StageConfig, parent: Path) -> int:
 def with_adapters(model: PreTrainedModel, lora: LoraSettings | None, seed: int) -> Any:
     """The model with fresh float32 adapters, drawn from ``seed``; the model itself where there are none.
 
+    The adapters take their inputs as they are: under autocast the products are computed in bfloat16, and no layer
+    keeps its input a second time in float32.
+
     Raises:
         StageError: ``target_modules`` names something that is not there, or that adapters cannot stand for.
     """
@@ -99,6 +102,7 @@ def with_adapters(model: PreTrainedModel, lora: LoraSettings | None, seed: int) 
         return model
     import torch
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     _check_targets(model, lora)
     torch.manual_seed(seed)
@@ -110,9 +114,13 @@ def with_adapters(model: PreTrainedModel, lora: LoraSettings | None, seed: int) 
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, adapters)
+        adapted = get_peft_model(model, adapters)
     except ValueError as error:
         raise StageError(f"lora.target_modules {lora.target_modules!r}: {' '.join(str(error).split())}") from None
+    for module in adapted.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
+    return adapted
 
 
 def _check_targets(model: PreTrainedModel, lora: LoraSettings) -> None:

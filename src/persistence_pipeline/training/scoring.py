@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 from trl.models.utils import prepare_fsdp
 from trl.trainer.utils import add_fused_lm_head
 
-from persistence_pipeline.training.narrow_head import LOG_PROBS, fit_tiles
+from persistence_pipeline.training.agent_tokens import narrow_head
 
 Logps = npt.NDArray[np.float64]
 """(2, pairs): summed log-probability of the agent's tokens of each chosen and each rejected completion, in nats;
@@ -79,6 +79,7 @@ class Scorer:
         """Log-probabilities under a checkpoint as it lies on disk, loaded in ``dtype`` for that alone."""
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), local_files_only=True)
         add_fused_lm_head(model)
+        narrow_head(model)
         if self._accelerator.distributed_type == DistributedType.FSDP:
             model = prepare_fsdp(model, self._accelerator)
         else:
@@ -90,7 +91,7 @@ class Scorer:
         """Log-probabilities of a batch, (pairs,) for the chosen and for the rejected, under a model as it is."""
         labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
         with self._accelerator.autocast():
-            scored = self.fit(model, LOG_PROBS)(
+            scored = model(
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
                 use_cache=False,
@@ -99,12 +100,6 @@ class Scorer:
             )
         halves: tuple[torch.Tensor, ...] = scored.log_probs.sum(dim=1).chunk(2, dim=0)
         return halves
-
-    def fit(self, model: Any, outputs: tuple[str, ...]) -> Any:
-        """The model, with a head that fits its vocabulary where nothing is wrapped around the model."""
-        accelerator = self._accelerator
-        bare = accelerator.distributed_type is DistributedType.NO and accelerator.mixed_precision == "no"
-        return fit_tiles(model, outputs) if bare else model
 
     @contextmanager
     def room(self, policy: Any) -> Iterator[None]:

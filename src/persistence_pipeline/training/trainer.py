@@ -19,6 +19,7 @@ from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import DPOTrainer
 
+from persistence_pipeline.training.agent_tokens import narrow_head
 from persistence_pipeline.training.batches import (
     SHARES,
     AgentTokensCollator,
@@ -27,7 +28,6 @@ from persistence_pipeline.training.batches import (
     StepLoader,
     StepSampler,
 )
-from persistence_pipeline.training.narrow_head import LOG_PROBS, OF_A_STEP
 from persistence_pipeline.training.scoring import Logps, Scorer
 
 __all__ = ["AgentTokensCollator", "EpochSampler", "LossWatch", "ProgressBar", "StagedDPOTrainer", "StartWatch"]
@@ -53,6 +53,16 @@ class StagedDPOTrainer(DPOTrainer):
     accelerator: Any
     ref_model: Any
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.precompute_ref_logps:
+            self._narrow_heads()
+
+    def _narrow_heads(self) -> None:
+        for model in (self.model, self.ref_model):
+            if model is not None:
+                narrow_head(model)
+
     @cached_property
     def scorer(self) -> Scorer:
         """Scores the stage's pairs."""
@@ -69,7 +79,7 @@ class StagedDPOTrainer(DPOTrainer):
         """Log-probabilities under the reference that the trainer compares with, as a step computes them."""
         model = self.ref_model or self.model
         return self.scorer.score(
-            lambda batch: self.compute_ref_log_probs(self.scorer.fit(model, LOG_PROBS), batch),
+            lambda batch: self.compute_ref_log_probs(model, batch),
             batches,
             "reference",
         )
@@ -78,7 +88,7 @@ class StagedDPOTrainer(DPOTrainer):
         """TRL's loss and metrics, each pair of a step with the same weight."""
         weight, share = (inputs.pop(name) for name in SHARES)
         with self._pairs_of_all(len(inputs["input_ids"]) // 2 if weight > 0 else 0):
-            loss = super().compute_loss(self.scorer.fit(model, OF_A_STEP), inputs, *args, **kwargs)
+            loss = super().compute_loss(model, inputs, *args, **kwargs)
         for name in OF_PAIRS:
             self._metrics["train"][name][-1] *= share
         return loss * weight
@@ -98,6 +108,7 @@ class StagedDPOTrainer(DPOTrainer):
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        self._narrow_heads()
         model = self.ref_model or self.model
         model.to(self.accelerator.device)
         with _mode(model, training=False):

@@ -1,0 +1,68 @@
+"""The memory of a stage on a CPU, predicted from the checkpoint's configuration before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from persistence_pipeline.agents.footprint import ModelShape, StageSize, stage_memory
+from persistence_pipeline.training.encoding import Row
+from persistence_pipeline.training.errors import StageError
+from persistence_pipeline.training.settings import StageConfig
+
+GIGABYTE = 1e9
+LIBRARIES = 0.6 * GIGABYTE
+"""Of Python with torch, transformers and TRL, loaded."""
+
+
+def free_memory() -> float:
+    """Bytes that the system could hand out; infinitely many where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return math.inf
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), math.inf)
+    return float(kilobytes) * 1024
+
+
+def check_memory(rows: Sequence[Row], checkpoint: Path, config: StageConfig, available: float) -> float | None:
+    """Bytes that a stage on a CPU takes at most; None of a model whose shape tells no size.
+
+    A second model is held beside the first where checkpoints are compared; the reference's is one of them.
+
+    Args:
+        rows: Of the stage's pairs.
+        checkpoint: What the stage starts from.
+        config: Its settings.
+        available: Bytes that there are.
+
+    Raises:
+        StageError: they do not suffice; says what to lower.
+    """
+    try:
+        shape = ModelShape.of(json.loads((checkpoint / "config.json").read_text(encoding="utf-8")))
+    except ValueError:
+        return None
+    scored = sorted((sum(row["chosen_mask"]) + sum(row["rejected_mask"]) for row in rows), reverse=True)
+    half = config.dtype == "bfloat16"
+    size = StageSize(
+        rows=2 * config.batch_size,
+        tokens=max(row["length"] for row in rows),
+        scored=sum(scored[: config.batch_size]),
+        rank=config.lora.r if config.lora is not None else None,
+        checkpointing=config.gradient_checkpointing,
+        weight_bytes=2 if half and config.lora is not None else 4,
+        product_bytes=2 if half else 4,
+        tiled=False,
+    )
+    parts = stage_memory(shape, size)
+    needed = parts["total"] + parts["weights"] + LIBRARIES
+    if needed > available:
+        raise StageError(
+            f"stage on {config.objective}: it would take {needed / GIGABYTE:.1f} GB of memory, of which "
+            f"{available / GIGABYTE:.1f} are free: lower batch_size (now {config.batch_size}) and raise "
+            "gradient_accumulation alike, turn on gradient_checkpointing, or take lora"
+        )
+    return needed
