@@ -18,9 +18,10 @@ from bench.timing import Row, peak_megabytes, speed_up
 from persistence_pipeline.agents.footprint import ModelShape
 from persistence_pipeline.training.settings import StageConfig
 
-SHAPE = {
+WORDS = 49_152
+SHAPE: dict[str, Any] = {
     "model_type": "llama",
-    "vocab_size": 49_152,
+    "vocab_size": WORDS,
     "hidden_size": 576,
     "num_hidden_layers": 30,
     "num_attention_heads": 9,
@@ -124,7 +125,7 @@ def _rows() -> list[dict[str, Any]]:
     rng = random.Random(0)
 
     def tokens(n: int) -> list[int]:
-        return [rng.randrange(2, SHAPE["vocab_size"]) for _ in range(n)]
+        return [rng.randrange(2, WORDS) for _ in range(n)]
 
     mask = [1] * OWN + [0] * (COMPLETION - OWN)
     return [
@@ -142,10 +143,11 @@ def _rows() -> list[dict[str, Any]]:
 
 @contextmanager
 def _heads_of_trl() -> Iterator[None]:
-    from persistence_pipeline.training import trainer
+    from persistence_pipeline.training.trainer import StagedDPOTrainer
 
-    ours, trainer.narrow_head = trainer.narrow_head, lambda model: None
+    ours = StagedDPOTrainer._narrow_heads
+    StagedDPOTrainer._narrow_heads = lambda self: None  # type: ignore[method-assign]
     try:
         yield
     finally:
-        trainer.narrow_head = ours
+        StagedDPOTrainer._narrow_heads = ours  # type: ignore[method-assign]
