@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import psutil
 
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
@@ -30,7 +31,7 @@ from persistence_pipeline.training.launch import (
     launch_stage,
     read_launch,
 )
-from persistence_pipeline.training.memory import check_memory, free_memory
+from persistence_pipeline.training.memory import check_memory
 from persistence_pipeline.training.models import (
     check_context,
     load_model,
@@ -127,7 +128,7 @@ def train_stage(
     if launch is not None:
         check_launch(launch, config.device)
     if on_cpu(config):
-        check_memory(rows, parent, config, free_memory())
+        check_memory(rows, parent, config, psutil.virtual_memory().available)
     seed = stage_seed(config, parent) if config.lora is not None else config.seed
     weights = [parent, source] if config.reference == "source" else [parent]
     job = StageJob(rows=rows, counts=counts, parent=parent, source=source, config=config, seed=seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +14,6 @@ from persistence_pipeline.training.settings import StageConfig
 GIGABYTE = 1e9
 LIBRARIES = 0.6 * GIGABYTE
 """Of Python with torch, transformers and TRL, loaded."""
-
-
-def free_memory() -> float:
-    """Bytes that the system could hand out; infinitely many where it does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return math.inf
-    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), math.inf)
-    return float(kilobytes) * 1024
 
 
 def check_memory(rows: Sequence[Row], checkpoint: Path, config: StageConfig, available: float) -> float | None:
