@@ -209,7 +209,7 @@ def test_the_frontier_summary_is_made_of_means_and_shared_draws() -> None:
         "helpfulness": (61, 88),
     }
     summary = frontier_summary(draws)
-    assert list(summary) == ["margin", "points", "ols", "line", "quadratic", "leave_one_source_out"]
+    assert list(summary) == ["margin", "sources", "points", "ols", "line", "quadratic", "leave_one_source_out"]
     points, line = summary["points"], summary["ols"]
     x = np.array([p["delta_helpfulness"]["estimate"] for p in points])
     y = np.array([p["delta_safety"]["estimate"] for p in points])
@@ -509,6 +509,13 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
     analysis = {
         "frontier": {
             "ols": {"n": 5, "r2": 0.123456789, "slope": -1.0},
+            "sources": [
+                {
+                    "source": "llama",
+                    "safety": {"parts": {"sampling": None, "cases": 0.25, "training": 0.04}},
+                    "helpfulness": {"parts": {"sampling": None, "cases": 0.0, "training": None}},
+                }
+            ],
             "points": [
                 {
                     "source": "llama",
@@ -538,6 +545,8 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
             }
         },
     }
+    names = [f"{kind} {metric}" for kind in ("persistence of", "order,") for metric in ("safety", "helpfulness")]
+    none: dict[str, Any] = {name: {} for name in names}
     assert headline_metrics(analysis) == {
         "frontier": {"n": 5, "r2": 0.123457, "slope": -1.0, "intercept": None},
         "persistence": {
@@ -548,6 +557,14 @@ def test_headline_numbers_are_rounded_and_nulls_stay_null() -> None:
             "llama, beta 0.1": {
                 metric: {"estimate": 0.123457, "low": None, "high": 1.0} for metric in ("safety", "helpfulness")
             }
+        },
+        "errors": {
+            "llama, source": {
+                "safety": {"sampling": None, "cases": 0.5, "training": 0.2},
+                "helpfulness": {"sampling": None, "cases": 0.0, "training": None},
+            },
+            "llama, beta 0.1": none,
+            "gpt2, beta 0.05": none,
         },
         "intervals": ["over cases and training"],
         "points": {"llama, both, beta 0.1": {"safety": 0.333333, "helpfulness": 0.666667}},

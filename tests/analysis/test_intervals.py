@@ -133,6 +133,15 @@ def test_variance_is_split_where_the_design_tells() -> None:
         assert parts["training"] > parts["cases"]
 
 
+def test_the_sources_own_spread_is_that_of_their_levels() -> None:
+    """A source's level has no other training than its own: what chains differ by beyond cases is the source."""
+    table = scores(8, n_cases=200, training=0.5)
+    (row,) = frontier_summary(draw_means(table, 500, 0))["sources"]
+    by_seed = table[table["ordering"] == "source"].groupby("seed")["safety"].mean()
+    assert row["safety"]["estimate"] == pytest.approx(by_seed.mean())
+    assert row["safety"]["parts"]["training"] == pytest.approx(by_seed.var() / 8, rel=0.2)
+
+
 def test_arms_are_compared_on_common_seeds_and_others_are_named() -> None:
     """Two equal arms, one seed of one of them gone: no order effect, where the means over all seeds differ."""
     table = scores(3, training=0.0)

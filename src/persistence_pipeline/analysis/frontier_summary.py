@@ -14,7 +14,8 @@ from persistence_pipeline.analysis.intervals import ALPHA, MARGIN, with_verdict
 from persistence_pipeline.analysis.line import Line, fit_line, lack_of_fit, r2_interval, residual_interval
 from persistence_pipeline.analysis.persistence import of_metric
 from persistence_pipeline.analysis.plain import plain
-from persistence_pipeline.analysis.runs import Floats
+from persistence_pipeline.analysis.runs import Floats, average_over
+from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 
 AXES = ("helpfulness", "safety")
@@ -44,9 +45,9 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         margin: Points of safety below which a height off the line counts as none.
 
     Returns:
-        ``margin, points``; ``ols``: least squares through them, as published; ``line``: corrected for errors, with
-        an intercept for each source, each ordering once (averaged over betas); ``quadratic``;
-        ``leave_one_source_out``.
+        ``margin``; ``sources``: their levels, whose spread between chains is the sources' own; ``points``;
+        ``ols``: least squares through them, as published; ``line``: corrected for errors, with an intercept for
+        each source, each ordering once (averaged over betas); ``quadratic``; ``leave_one_source_out``.
     """
     points = frontier.frontier_points(draws.runs)
     change = {metric: of_metric(points.change, metric) for metric in METRICS}
@@ -64,6 +65,7 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         rows.append({**row, **level, **deltas, "height": height, "pareto": bool(efficient[index])})
     return {
         "margin": margin,
+        "sources": _sources(draws),
         "points": rows,
         "ols": _ols(draws, x, y, np.concatenate([change[metric] for metric in AXES], axis=1)),
         "line": _line(whole, len(once), margin),
@@ -75,6 +77,15 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
 def _interval(draws: Draws, weights: Floats) -> dict[str, Any]:
     """Of one linear statistic, with the split of its variance."""
     return errors_of(draws, weights).described(float((draws.point @ weights)[0]), np.ones(1))
+
+
+def _sources(draws: Draws) -> list[dict[str, Any]]:
+    """Mean scores of each source, before any stage."""
+    runs, found = draws.runs, []
+    for source in sorted(set(runs.table["source"])):
+        own = average_over(len(runs.table), [runs.index(source=source, ordering=SOURCE)])
+        found.append({"source": source, **{m: _interval(draws, of_metric(own, m)) for m in METRICS}})
+    return found
 
 
 Names = list[tuple[str, str]]

@@ -41,7 +41,7 @@ def graded_on(scores: pd.DataFrame, split: str) -> pd.DataFrame:
 def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
     """R², slope, persistence, order effects with their intervals and what these are over, changes, discrimination.
 
-    Null where something is undefined.
+    ``errors`` are standard errors by what they come from. Null where something is undefined.
 
     Args:
         analysis: Keys ``frontier``, ``persistence`` and ``discrimination``, as in ``summary.json``.
@@ -64,6 +64,16 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
             for row in analysis["persistence"]
             if "order" in row
         },
+        "errors": {
+            **{f"{row['source']}, source": {m: _errors(row[m]) for m in METRICS} for row in frontier["sources"]},
+            **{
+                _group(row, analysis["persistence"]): {
+                    **{f"persistence of {metric}": _errors(row.get(metric)) for metric in METRICS},
+                    **{f"order, {metric}": _errors((row.get("order") or {}).get(metric)) for metric in METRICS},
+                }
+                for row in analysis["persistence"]
+            },
+        },
         "intervals": sorted({row["order"]["safety"]["kind"] for row in analysis["persistence"] if "order" in row}),
         "points": {
             f"{point['source']}, {point['ordering']}, {text(point)}": {
@@ -73,6 +83,12 @@ def headline_metrics(analysis: Mapping[str, Any]) -> dict[str, Any]:
         },
         "discrimination": {row["cell"]: _rounded((row["level"] or {}).get("estimate")) for row in told_apart},
     }
+
+
+def _errors(found: Mapping[str, Any] | None) -> dict[str, float | None]:
+    """Standard errors of a number by what they come from; null where the design cannot tell."""
+    parts = (found or {}).get("parts") or {}
+    return {name: None if part is None else _rounded(part**0.5) for name, part in parts.items()}
 
 
 def frontier_table(analysis: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -213,6 +213,9 @@ def variance_table(summary: Summary) -> Table:
 
 def headline_numbers(summary: Summary) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Names of the headline numbers, and what is known of each."""
+    for row in summary["frontier"]["sources"]:
+        for metric in METRICS:
+            yield f"{metric} of the source, {row['source']}", row[metric]
     for point in summary["frontier"]["points"]:
         for metric in METRICS:
             yield f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"]
