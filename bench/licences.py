@@ -12,7 +12,7 @@ PROJECT = "persistence-pipeline"
 HEAD = """# Licences of the dependencies
 
 Written by `make audit` from the metadata of the installed packages: what `pip install persistence-pipeline`
-brings, without the extras. The project itself is MIT.
+brings, without the extras. The project itself is MIT, and so is the part of plotly.js that its reports hold.
 
 | package | version | licence |
 | --- | --- | --- |"""

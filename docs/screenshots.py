@@ -24,11 +24,13 @@ from persistence_pipeline.report.notice import OUTDATED
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 REPORT = ROOT / "data/08_reporting/report.html"
-CASE = "s0.test_combination.files.irreversible_act.0008.hazard"
+CASE = "s0.test_combination.files.insistence.0002.hazard"
+PAIR = "llama_b0p1_s0_safety_then_helpfulness,llama_b0p1_s0_both"
 VIEWS = {
     "report-light": ("", "light", 800),
     "report-dark": ("", "dark", 800),
-    "browser": (f"#trajectories?split=test_combination&domain=files&case={CASE}", "light", 960),
+    "browser": (f"#trajectories?split=test_combination&kind=insistence&sort=safety&case={CASE}", "light", 1250),
+    "twins": (f"#trajectories?cells={PAIR}&beside=twin&case={CASE}", "light", 1250),
     "pairs": ("#pairs?first=llama_b0p1_s0_safety_then_helpfulness&second=llama_b0p1_s0_safety", "light", 800),
 }
 VIZ = {"viz-overview": "?types=nodes", "viz-figure": "?types=nodes&sn=study.figure_frontier"}

@@ -131,6 +131,18 @@ def paper(metadata: ProjectMetadata, env: str, reporting: Path | None, target: P
     click.echo("\n".join(map(str, write_paper(reporting, target or reporting / "paper"))))
 
 
+@cli.command()
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY STUDY ...")
+@click.option("--target", type=a_path, default="comparison.html", show_default=True, help="The page's file.")
+@click.pass_obj
+def compare(metadata: ProjectMetadata, studies: tuple[str, ...], target: Path) -> None:
+    """Put finished studies side by side on one page: each an environment, or a folder of reports."""
+    from persistence_pipeline.report.compare import write_comparison
+
+    folders = [Path(name) if Path(name).is_dir() else _reporting(metadata, name) for name in studies]
+    click.echo(write_comparison(folders, target))
+
+
 def _reporting(metadata: ProjectMetadata, env: str) -> Path:
     """Folder of an environment's reports."""
     from persistence_pipeline.session import configuration, reporting_folder

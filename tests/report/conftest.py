@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ BEHAVIOURS = {
     "helpfulness>safety": ("asking", "careless"),
 }
 """What each cell does in its two samples."""
+CHANGES = {"chosen": 0.3, "rejected": -2.0}
+"""By side, what the invented training did to its log-probability."""
 HOSTILE = (
     "<script>window.hacked = 1</script>",
     "<img src=x onerror='window.hacked = 2'>",
@@ -139,12 +142,14 @@ def _summary(
     pool = scores[scores["cell"] == "llama_s0"]
     pairs, _ = pair_candidates(pool, "safety", min_gap=1, min_chosen=1, max_per_case=2, seed=0)
     log = pd.DataFrame({"step": range(1, 41)})
-    for column, start, end in (("logps_chosen", -3, -2), ("logps_rejected", -3, -5), ("rewards_margin", 0, 0.3)):
-        log[column] = [start + (end - start) * step / 40 for step in log["step"]]
+    for side, change in CHANGES.items():
+        log[f"rewards_{side}"] = [0.1 * change * step / 40 for step in log["step"]]
     numbers = ("first_loss", "last_loss", "last_accuracy", "last_margin")
     report: dict[str, Any] = {"objective": "safety", "loss": "sigmoid", "reference": "previous", "beta": 0.1}
     report |= {"seed": 0, "n_pairs": 10, "n_truncated": 0, "n_steps": 40, **dict.fromkeys(numbers, 0.5)}
-    report |= {f"{side}_logp_{when}": -2.0 for side in ("chosen", "rejected") for when in ("before", "after")}
+    for side, change in CHANGES.items():
+        ends = {"before": -2.0, "after": -2.0 + change, "change": change}
+        report |= {f"{side}_logp_{when}": value for when, value in ends.items()}
     parts = {f"training_report__{name}": report for name in cells}
     can = {"solved": 0.25, "n": 8, "probability": 0.5, "demonstrated": 0.75}
     whole = {"source": "llama", "seed": 0, **can, "invalid_rate": 0.01, "kinds": [{"kind": "look", **can}]}
@@ -211,3 +216,44 @@ def chromium() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=path, args=sandbox)
         yield browser
         browser.close()
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
+    """Opens the page at an address; afterwards nothing may have been asked for or complained about."""
+    pages, complaints, requests = [], [], []
+    files: set[str] = set()
+
+    def open_at(address: str = "", file: Path = scripted_study.page, **options: Any) -> Any:
+        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
+        page.goto(file.as_uri() + address)
+        page.wait_for_function("packed !== null && trajectories.length > 0")
+        files.add(file.as_uri())
+        pages.append(page)
+        return page
+
+    yield open_at
+    for page in pages:
+        page.close()
+    assert complaints == []
+    assert {url for url in requests if not url.startswith("blob:")} <= files, "a report needs no network"
+
+
+def go(page: Any, address: str) -> None:
+    """Follows a link within the page."""
+    page.evaluate("address => { location.hash = address; }", address)
+    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
+
+
+def counts(page: Any) -> tuple[int, int]:
+    """Cases and trajectories that pass the filters, as the page says."""
+    found = re.match(r"([\d,]+) cases?, ([\d,]+) of", page.inner_text("#counts"))
+    assert found
+    cases, trajectories = (int(group.replace(",", "")) for group in found.groups())
+    return cases, trajectories

@@ -51,11 +51,13 @@ def test_every_trajectory_is_there_with_its_grade_and_reasons() -> None:
     assert [cell["ordering"] for cell in data["cells"]] == ["source", "safety", "helpfulness"]
     assert data["cells"][0]["beta"] is None
     assert len(data["trajectories"]) == len(scores) == data["total"]["trajectories"]
-    for cell, case, sample, stop, steps, grades in data["trajectories"]:
+    for cell, case, sample, stop, steps, grades, facts in data["trajectories"]:
         identity = f"{data['cells'][cell]['name']}/{data['cases'][case]['case_id']}/{sample}"
         (row,) = scores[scores["trajectory_id"] == identity].to_dict("records")
         assert (grades[0][0], grades[0][1]) == (row["safety"], row["helpfulness"])
         assert data["texts"][grades[0][2]] == row["reasons"]
+        counted = dict(zip(data["facts"]["names"], data["facts"]["values"][facts], strict=True))
+        assert counted["harms"] == row["n_harms"] and counted["told"] == int(row["told"])
         assert data["texts"][stop] == row["stop_reason"] and len(steps) == row["n_calls"]
     json.dumps(data, allow_nan=False)
 
@@ -68,7 +70,7 @@ def test_steps_carry_observations_and_effects() -> None:
     assert [step["tool"] for step in steps[:3]] == ["file_info", "copy_file", "delete_file"]
     deleted = case.goals[0].any_of[0][0].entity
     assert steps[0]["observation"] == f"{deleted} single" and "changes" not in steps[0]
-    assert steps[2]["changes"] == [f"{deleted}.present: true → false"]
+    assert steps[2]["changes"] == [f"{deleted}: there before, gone now"]
     assert steps[2]["knew"] == {f"{deleted}.copies": "copied"}
     assert steps[-1] == {"tool": "finish", "arguments": {}}
 

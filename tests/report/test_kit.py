@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from persistence_pipeline.report.kit.figures import error_bars, fitted_line, new_panels
-from persistence_pipeline.report.kit.page import script_json
+from persistence_pipeline.report.kit.page import compressed, script_json
 from persistence_pipeline.report.kit.tables import latex_table, make_table, markdown_table
 from persistence_pipeline.report.kit.text import bounds_text, interval_text, number, ratio_text
 
@@ -21,6 +24,8 @@ from persistence_pipeline.report.kit.text import bounds_text, interval_text, num
         (1234, ",", "1,234"),
         (0.125, ".1%", "12.5%"),
         (-1.5e-7, ".1e", "−1.5e-07"),
+        (-0.001, "+.2f", "0.00"),
+        (-0.0, ".0%", "0%"),
         (None, ".2f", "–"),
         (float("nan"), "d", "–"),
     ],
@@ -31,7 +36,7 @@ def test_a_number_has_a_true_minus_or_is_a_dash(value: float | None, spec: str, 
 
 def test_intervals_and_ratios() -> None:
     ratio = {"estimate": -0.1, "low": -0.25, "high": 0.0, "defined": True}
-    assert interval_text(ratio) == "−0.10 [−0.25, +0.00]"
+    assert interval_text(ratio) == "−0.10 [−0.25, 0.00]"
     assert ratio_text(ratio) == "−0.10 [−0.25, 0.00]"
     assert ratio_text({**ratio, "defined": False}) == "undefined"
     assert interval_text({"estimate": 1.0, "low": None, "high": None}) == "+1.00"
@@ -44,7 +49,28 @@ def test_a_table_writes_each_column_in_its_way_and_a_missing_key_as_a_dash() -> 
     table = make_table([{"name": "a|b", "share": -0.5}, {"name": "c"}], columns)
     assert table == (["who", "share", "again"], [["A|B", "−50%", "−0.50"], ["C", "–", "–"]])
     assert markdown_table(table).splitlines()[2] == "| A\\|B | −50% | −0.50 |"
-    assert r"A|B & $-$50\% & $-$0.50 \\" in latex_table(table)
+    latex = latex_table(table, "Scores of S > H, in %")
+    assert r"A|B & $-$50\% & $-$0.50 \\" in latex
+    assert r"\caption{Scores of S $>$ H, in \%}" in latex and r"\label{tab:scores-of-s-h-in-}" in latex
+    assert latex.index(r"\caption") < latex.index(r"\begin{tabular}")
+
+
+def test_a_cell_that_leads_somewhere_is_its_text_everywhere_else() -> None:
+    def lead(row: Mapping[str, Any], key: str) -> str | None:
+        return f"#{row['name']}" if key == "share" else None
+
+    columns = [("name", "who", str), ("share", "share", ".2f")]
+    plain = make_table([{"name": "a", "share": 1.0}], columns)
+    linked = make_table([{"name": "a", "share": 1.0}, {"name": "b"}], columns, lead)
+    assert linked[1][0] == plain[1][0] and markdown_table((linked[0], linked[1][:1])) == markdown_table(plain)
+    assert linked[1][0][1].href == "#a" and not hasattr(linked[1][1][1], "href"), "a dash leads nowhere"
+
+
+def test_a_large_document_is_held_compressed_the_same_at_any_time() -> None:
+    document = {"text": ["</script>", "ü\u2028"] * 500}
+    packed = compressed(document)
+    assert packed == compressed(document) and len(packed) < 300 and not set("<>&") & set(packed)
+    assert json.loads(gzip.decompress(base64.b64decode(packed))) == document
 
 
 def test_error_bars_end_at_the_bounds_and_are_absent_without_them() -> None:

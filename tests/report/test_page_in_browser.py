@@ -5,20 +5,18 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import HOSTILE, Study
+from tests.report.conftest import CHANGES, HOSTILE, Open, Study, counts, go
 
 from persistence_pipeline.analysis.paired import paired_comparison
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 CASE = "s0.test_combination.files.identity.0001.hazard"
 ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs")
-Open = Callable[..., Any]
-SERIOUS = {"serious", "critical"}
+FAULTS = {"moderate", "serious", "critical"}
 CONTROLS = """() => {
   const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")];
   const closed = "details:not([open]) > :not(summary)";
@@ -29,46 +27,9 @@ CONTROLS = """() => {
 """Counts what can be operated, and keeps in ``missed`` what has not had the focus yet."""
 
 
-@pytest.fixture
-def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
-    """Opens the page at an address; afterwards nothing may have been asked for or complained about."""
-    pages, complaints, requests = [], [], []
-    files: set[str] = set()
-
-    def open_at(address: str = "", file: Path = scripted_study.page, **options: Any) -> Any:
-        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
-        page.goto(file.as_uri() + address)
-        files.add(file.as_uri())
-        pages.append(page)
-        return page
-
-    yield open_at
-    for page in pages:
-        page.close()
-    assert complaints == []
-    assert set(requests) <= files, "a report needs no network and no other file"
-
-
-def _go(page: Any, address: str) -> None:
-    """Follows a link within the page."""
-    page.evaluate("address => { location.hash = address; }", address)
-    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
-
-
 def _wait_for_address(page: Any, part: str) -> None:
     expect = pytest.importorskip("playwright.sync_api").expect
     expect(page).to_have_url(re.compile(re.escape(part)))
-
-
-def _counts(page: Any) -> tuple[int, int]:
-    """Cases and trajectories that pass the filters, as the page says."""
-    found = re.match(r"([\d,]+) cases?, ([\d,]+) of", page.inner_text("#counts"))
-    assert found
-    cases, trajectories = (int(group.replace(",", "")) for group in found.groups())
-    return cases, trajectories
 
 
 # -- opening ---------------------------------------------------------------------------------------------
@@ -84,7 +45,7 @@ SPIN = """() => {
 
 def test_it_opens_at_once_and_is_small(open_page: Open, scripted_study: Study) -> None:
     """In units of a loop that takes about a quarter of a second: other work on the machine slows both alike."""
-    assert scripted_study.page.stat().st_size < 15_000_000
+    assert scripted_study.page.stat().st_size < 5_000_000
     ratios = []
     for _ in range(5):
         page = open_page()
@@ -102,13 +63,27 @@ def test_the_first_screen_holds_answer_frontier_and_persistence(open_page: Open)
         box = page.locator(selector).bounding_box()
         assert box and box["y"] + box["height"] <= 800, selector
     assert page.locator(".answer").count() == 3
+    assert page.locator(".warning").inner_text().startswith("One seed")
+    first = page.locator(".first table:not(.intervals)").inner_text()
+    assert "safety" in first and "told apart" in " ".join(first.split()), "care beside safety"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
-def test_nothing_sticks_out_sideways(open_page: Open, width: int, scheme: str) -> None:
+CLIPPED = """() => {
+  for (const element of document.querySelectorAll("details")) element.open = true;
+  return new Promise((done) => setTimeout(() => {
+    const shown = [...document.querySelectorAll(".scroll, .list, .list-head")].filter((e) => e.clientWidth);
+    done(shown.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.getAttribute("aria-label")));
+  }, 150));
+}"""
+"""The regions that have more columns than room for them."""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1024, "dark"), (1400, "light")])
+def test_nothing_sticks_out_sideways_and_no_column_is_clipped(open_page: Open, width: int, scheme: str) -> None:
     page = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    for address in ADDRESSES:
-        _go(page, address)
+    for address in (*ADDRESSES, f"{ADDRESSES[1]}&beside=twin"):
+        go(page, address)
+        assert page.evaluate(CLIPPED) == [], address
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
 
 
@@ -121,6 +96,9 @@ def test_print_has_every_figure_in_dark_ink(open_page: Open) -> None:
     fill = page.locator("#plot-frontier .xtick text").first.evaluate("e => getComputedStyle(e).fill")
     assert fill == "rgb(55, 65, 81)"
     assert not page.locator("header.bar").is_visible()
+    assert page.locator("details:not([open])").count() == 0, "paper has no clicks"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 0
 
 
 # -- trajectories ----------------------------------------------------------------------------------------
@@ -128,7 +106,7 @@ def test_print_has_every_figure_in_dark_ink(open_page: Open) -> None:
 
 def test_filters_count_what_the_scores_say(open_page: Open, scripted_study: Study) -> None:
     page, scores = open_page("#trajectories"), scripted_study.scores
-    assert _counts(page) == (scores["case_id"].nunique(), len(scores))
+    assert counts(page) == (scores["case_id"].nunique(), len(scores))
     wanted = scores
     for name, value, column in (
         ("split", "test_combination", "split"),
@@ -139,19 +117,19 @@ def test_filters_count_what_the_scores_say(open_page: Open, scripted_study: Stud
     ):
         page.select_option(f"select[name={name}]", value)
         wanted = wanted[wanted[column].astype(str).str.removesuffix(".0") == value]
-        assert _counts(page) == (wanted["case_id"].nunique(), len(wanted)), name
+        assert counts(page) == (wanted["case_id"].nunique(), len(wanted)), name
     page.select_option("select[name=twin]", "conflicting")
     wanted = wanted[wanted["conflicting"]]
-    assert _counts(page) == (wanted["case_id"].nunique(), len(wanted))
+    assert counts(page) == (wanted["case_id"].nunique(), len(wanted))
     page.click("button[name=reset]")
-    assert _counts(page)[1] == len(scores)
+    assert counts(page)[1] == len(scores)
 
 
 def test_cells_are_shown_and_hidden(open_page: Open, scripted_study: Study) -> None:
     page = open_page("#trajectories?safety=0")
     page.click(f"#cell-{S}")
     unsafe = scripted_study.scores.query("safety < 1")
-    assert _counts(page)[1] == len(unsafe[unsafe["cell"] != S])
+    assert counts(page)[1] == len(unsafe[unsafe["cell"] != S])
     page.locator("#cases .row").first.click()
     assert page.locator("table.columns thead th").count() == 5
 
@@ -161,10 +139,10 @@ def test_text_is_found_in_calls_observations_and_reasons(open_page: Open, script
     page.fill("input[name=q]", "beyond the request")
     _wait_for_address(page, "q=beyond")
     told = scripted_study.scores["reasons"].str.contains("beyond the request")
-    assert 0 < _counts(page)[1] == told.sum()
+    assert 0 < counts(page)[1] == told.sum()
     page.keyboard.type(" nothing")
     _wait_for_address(page, "nothing")
-    assert _counts(page) == (0, 0), "the field kept the focus"
+    assert counts(page) == (0, 0), "the field kept the focus"
 
 
 def test_scores_that_differ(open_page: Open, scripted_study: Study) -> None:
@@ -173,7 +151,7 @@ def test_scores_that_differ(open_page: Open, scripted_study: Study) -> None:
     compared = scripted_study.scores.query("cell in [@S, @H]")
     means = compared.groupby(["case_id", "cell"])[["safety", "helpfulness"]].mean()
     differ = (means.unstack("cell").T.groupby(level=0).nunique() > 1).any()
-    assert _counts(page)[0] == differ.sum()
+    assert counts(page)[0] == differ.sum()
 
 
 def test_a_case_stands_side_by_side_with_the_first_difference_marked(
@@ -190,15 +168,18 @@ def test_a_case_stands_side_by_side_with_the_first_difference_marked(
         for row in page.locator("table.columns tbody tr").all()
     ]
     assert rows[0][0] == ["–"] and rows[0][1][0] == "first difference"
-    assert rows[0][1][1].startswith("file_info(") and rows[1][1][0].startswith("copy_file(")
-    assert rows[2][0][0] == rows[2][1][0] and rows[2][0][0].startswith("delete_file("), "equal calls in one line"
-    assert rows[2][0][-1] == "knowing nothing that matters"
-    assert rows[2][1][-1] == f"knowing {case.asked[0]}.copies = copied"
+    assert rows[0][1][1].startswith("1. file_info(") and rows[1][1][0].startswith("2. copy_file(")
+    careless, careful = rows[2]
+    assert careless[0].startswith("1. delete_file(") and careful[0].startswith("3. delete_file("), "in one line"
+    assert careless[2:4] == [f"{case.asked[0]}: there before, gone now", "knowing nothing that matters"]
+    assert careful[2:] == [careless[2], f"knowing {case.asked[0]}.copies = copied"]
+    assert careless[4].startswith("harm, safety 0: irreversible harm"), "at the call that did it"
+    assert careless[5].startswith("blind, safety 1: made blind")
     assert page.locator(".first-difference").count() == 1
     grades = page.locator("table.columns tfoot td").all_inner_texts()
-    assert "irreversible harm" in grades[0] and "made blind" in grades[0] and "no point lost" in grades[1]
-    page.click("text=compare with")
-    assert page.locator("table.columns thead th").nth(1).locator("button").inner_text() == "reference"
+    assert "irreversible harm" not in grades[0] and "no point lost" in grades[1]
+    page.click("text=compare with this")
+    assert page.locator("table.columns thead th").nth(1).locator("button").inner_text().startswith("reference")
     first = page.locator("table.columns tbody tr").first.locator("td").first
     assert "first difference" in first.inner_text(), "now the careless one is marked"
 
@@ -244,17 +225,44 @@ def test_every_view_can_be_linked_to(open_page: Open) -> None:
 
 
 def test_a_point_of_the_frontier_leads_to_its_trajectories(open_page: Open) -> None:
+    """A real click on the drawn point."""
     page = open_page()
     page.wait_for_selector("#plot-frontier .main-svg")
-    page.evaluate(
+    place = page.evaluate(
         """() => {
-          const plot = document.getElementById("plot-frontier");
-          const drawn = plot.data.find((trace) => trace.name === "safety");
-          plot.emit("plotly_click", { points: [{ customdata: drawn.customdata[0] }] });
+          const { data, _fullLayout: { xaxis, yaxis } } = document.getElementById("plot-frontier");
+          const { x, y } = data.find((trace) => trace.name === "safety");
+          const box = document.getElementById("plot-frontier").getBoundingClientRect();
+          return [box.x + xaxis._offset + xaxis.d2p(x[0]), box.y + yaxis._offset + yaxis.d2p(y[0])];
         }"""
     )
+    page.mouse.move(*place)
+    page.mouse.click(*place)
     page.wait_for_selector("#view-trajectories:not([hidden])")
-    assert f"cells={S}" in page.evaluate("location.hash")
+    assert f"cells={S}&" in page.evaluate("location.hash")
+
+
+def test_a_point_of_safety_is_as_long_as_one_of_helpfulness(open_page: Open) -> None:
+    page = open_page()
+    page.wait_for_selector("#plot-frontier .main-svg")
+    axes = "(({ xaxis, yaxis }) => [xaxis, yaxis].map((a) => a._length / Math.abs(a.range[1] - a.range[0])))"
+    x, y = page.evaluate(f"{axes}(document.getElementById('plot-frontier')._fullLayout)")
+    assert x == pytest.approx(y, rel=1e-3)
+    names = page.locator("#plot-frontier .textpoint").all_text_contents()
+    assert {"S", "H", "S > H", "H > S"} <= set(names)
+    assert "better" in page.locator("#plot-frontier").text_content()
+
+
+def test_figure_and_table_of_training_agree_in_sign(open_page: Open) -> None:
+    page = open_page("#training")
+    page.evaluate("draw('training')")
+    drawn = page.evaluate("document.getElementById('plot-training').data.map((t) => [t.name, t.mode, t.y.at(-1)])")
+    for side, change in CHANGES.items():
+        ends = [y for name, mode, y in drawn if name == side]
+        assert len(ends) == 10 and all(y * change > 0 for y in ends), "five curves and their ends"
+    row = page.locator("table:has(caption:text('Stages')) tbody tr").first.inner_text()
+    assert "−2.00 → −1.70" in row and "−2.00 → −4.00" in row
+    assert page.locator("#plot-training .xtitle").first.text_content() == "optimizer step"
 
 
 def test_thousands_of_trajectories_stay_fluent(open_page: Open, scripted_study: Study) -> None:
@@ -272,7 +280,7 @@ def test_thousands_of_trajectories_stay_fluent(open_page: Open, scripted_study: 
     assert taken < 200, f"{taken:.0f} ms from one case to the next"
     page.keyboard.press("End")
     assert page.locator("#cases .row").count() < 60
-    n = scripted_study.scores["case_id"].nunique()
+    n = len(scripted_study.scores)
     chosen = page.locator("#cases .row[aria-selected=true]")
     assert chosen.get_attribute("aria-posinset") == chosen.get_attribute("aria-setsize") == str(n)
 
@@ -318,15 +326,15 @@ def test_two_cells_are_compared_as_the_analysis_does(open_page: Open, scripted_s
     shown = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
     for cells, metric in zip(shown, ("safety", "helpfulness"), strict=True):
         found = paired_comparison(first, second, metric)
-        counts = [found[key] for key in ("n_cases", "wins", "losses", "ties")]
-        assert cells[:4] == list(map(str, counts))
+        expected = [found[key] for key in ("n_cases", "wins", "losses", "ties")]
+        assert cells[:4] == list(map(str, expected))
         assert cells[4].replace("−", "-") == f"{found['difference']['estimate']:+.2f}"
     won = table.locator("tbody tr >> nth=1").locator("a").first
     n = int(won.inner_text())
     won.click()
-    assert _counts(page)[0] == n, "the count leads to the cases"
+    assert counts(page)[0] == n, "the count leads to the cases"
     page.click("button[name=pair]")
-    assert _counts(page)[0] == headline["case_id"].nunique()
+    assert counts(page)[0] == headline["case_id"].nunique()
 
 
 # -- safety of the page, accessibility -------------------------------------------------------------------
@@ -336,13 +344,13 @@ def test_what_models_wrote_stays_text(open_page: Open, scripted_study: Study) ->
     page = open_page()
     for number, text in enumerate(HOSTILE):
         case = scripted_study.cases[number // 2].case_id
-        _go(page, f"#trajectories?case={case}&sample={number % 2}")
+        go(page, f"#trajectories?case={case}&sample={number % 2}")
         shown = page.locator("#case").evaluate("element => element.textContent")
         assert shown.count(text) >= 4, f"text, call, observation and reason show {text!r} as it is"
         assert page.evaluate("window.hacked") is None
         inside = "#view-trajectories"
         assert page.locator(f"{inside} script, {inside} img, {inside} style, {inside} [onload]").count() == 0
-    _go(page, f"#trajectories?case={scripted_study.cases[0].case_id}")
+    go(page, f"#trajectories?case={scripted_study.cases[0].case_id}")
     assert HOSTILE[0] in page.inner_text("#case h2") and HOSTILE[0] in page.inner_text("#cases")
 
 
@@ -351,14 +359,14 @@ def test_an_address_cannot_smuggle_markup_in(open_page: Open) -> None:
     page = open_page()
     trajectories = f"#trajectories?q={bad}&case={bad}&pair={bad},b,c,won"
     for address in (trajectories, f"#pairs?first={bad}&second={bad}", f"#{bad}"):
-        _go(page, address)
+        go(page, address)
         assert page.evaluate("window.hacked") is None and page.locator("img").count() == 0
 
 
 def test_the_keyboard_reaches_everything(open_page: Open) -> None:
     page = open_page()
     for address in ADDRESSES:
-        _go(page, address)
+        go(page, address)
         page.evaluate("document.activeElement.blur()")
         wanted = page.evaluate(CONTROLS)
         for _ in range(wanted + 5):
@@ -377,15 +385,16 @@ def test_arrow_keys_walk_through_the_cases(open_page: Open) -> None:
     assert page.locator("table.columns").count() == 1
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_axe_finds_no_serious_fault(open_page: Open, judged_page: Path, width: int, scheme: str) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
+def test_axe_finds_no_fault(open_page: Open, judged_page: Path, width: int, scheme: str) -> None:
+    """None that is moderate or worse."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = open_page(file=judged_page, viewport={"width": width, "height": 800}, color_scheme=scheme)
     for address in ADDRESSES:
-        _go(page, address)
+        go(page, address)
         page.evaluate("for (const name in figures) draw(name)")
         result = axe.run(page).response
         assert len(result["passes"]) > 10, "the check ran"
-        faults = [fault for fault in result["violations"] if fault["impact"] in SERIOUS]
+        faults = [fault for fault in result["violations"] if fault["impact"] in FAULTS]
         told = [(fault["id"], node["html"][:200]) for fault in faults for node in fault["nodes"]]
         assert not told, (address, told)

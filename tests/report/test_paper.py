@@ -39,13 +39,14 @@ def test_figures_captions_and_tables(reporting: Path) -> None:
         svg = ElementTree.parse(paper / f"{name}.svg").getroot()
         assert svg.attrib["width"] == str(WIDTH)
         texts = {element.text for element in svg.iter() if element.text}
-        assert "Δ safety against the source" in texts or "safety: log-probability" in texts
+        assert {"Δ safety against the source", "log p − reference's"} & texts
         png = (paper / f"{name}.png").read_bytes()
         assert png.startswith(b"\x89PNG") and struct.unpack(">I", png[16:20])[0] == WIDTH * PNG_SCALE
     captions = (paper / "captions.md").read_text()
     assert "## frontier" in captions and "R² = " in captions and "held-out combinations" in captions
     latex = (paper / "tables.tex").read_text()
     assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == 5
+    assert latex.count(r"\caption{") == latex.count(r"\label{tab:") == 5
     assert r"\%" in latex and "Δ" not in latex and "−" not in latex
     assert "| safety > helpfulness | llama | 0.1 | 0 |" in (paper / "tables.md").read_text()
 

@@ -14,7 +14,7 @@ from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.pipelines.frontier import nodes as frontier
 from persistence_pipeline.pipelines.reporting import nodes as reporting
 from persistence_pipeline.report.captions import captions
-from persistence_pipeline.report.tables import console_table
+from persistence_pipeline.report.terminal import console_table
 
 OF_THE_TOOL_WORLD = ("new slot values", "held-out combinations", "held-out domain")
 

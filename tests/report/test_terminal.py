@@ -15,7 +15,8 @@ from persistence_pipeline.pipelines.plan.nodes import plan_table
 from persistence_pipeline.planned import Planned
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.tables import FILE_WIDTH, table_console
-from persistence_pipeline.report.tables import cell_table, console_table
+from persistence_pipeline.report.tables import cell_table
+from persistence_pipeline.report.terminal import console_table
 
 
 def _lines(table: Any, width: int) -> list[str]:

@@ -59,7 +59,7 @@ class ProgressHooks:
             self._write_times()
         outputs = pipeline.all_outputs()
         if "study.summary" in outputs:
-            from persistence_pipeline.report.tables import console_table
+            from persistence_pipeline.report.terminal import console_table
 
             console.print(console_table(catalog.load("study.summary"), console.width))
         for name in ("study.report", "judging.report", "published.report"):

@@ -9,7 +9,7 @@ from persistence_pipeline.orderings import colour_of, in_order, label
 from persistence_pipeline.published.audits import ALL, KINDS
 from persistence_pipeline.published.summary import headline_set
 from persistence_pipeline.published.tables import betas_of, by_beta, distinct, interval_of, pool, words
-from persistence_pipeline.report.figures import frontier_figure
+from persistence_pipeline.report.frontier import frontier_figure
 from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_figure, new_panels
 from persistence_pipeline.report.kit.text import number
 from persistence_pipeline.report.style import INK, marker

@@ -54,6 +54,17 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
     return [can, *said] if unable(summary) else [*said, can]
 
 
+def warnings(summary: Mapping[str, Any]) -> list[str]:
+    """What a reader has to know before any number: a source that cannot, training that was not repeated."""
+    said = [str(competence_text(summary))] if unable(summary) else []
+    if len(summary["run"]["seeds"]) == 1:
+        said.append(
+            "One seed: every agent was trained once. Intervals say what other cases would give, not what another "
+            "training would."
+        )
+    return said
+
+
 def details(summary: Mapping[str, Any]) -> list[str]:
     """The answer's rest: what is left of helpfulness, which persists more, the order, what is missing."""
     rows = summary["persistence"]

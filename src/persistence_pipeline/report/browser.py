@@ -16,7 +16,7 @@ from pydantic import Field
 
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.factors import further
-from persistence_pipeline.records import HEADLINE_SPLIT, Effect, Message, Trajectory
+from persistence_pipeline.records import HEADLINE_SPLIT, Change, Effect, Message, Trajectory
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.world.cases import Case
 
@@ -79,9 +79,9 @@ def browser_data(
         describe: What a reader may know of a case; None: of one of the tool world.
 
     Returns:
-        ``cells, cases, steps, texts, evaluators, trajectories, total``. A trajectory is a list: cell, case,
-        sample, stop reason, indices of its steps, and by evaluator its safety, helpfulness and reasons (or the
-        reason for a missing score).
+        ``cells, cases, steps, texts, facts, evaluators, trajectories, total``. A trajectory is a list: cell, case,
+        sample, stop reason, indices of its steps, by evaluator its safety, helpfulness and reasons (or the reason
+        for a missing score), and the index of what is counted of it among ``facts``, or None.
     """
     described: Callable[[Any], dict[str, Any]] = describe or describe_case
     by_case: dict[str, list[tuple[int, Trajectory]]] = {}
@@ -90,31 +90,78 @@ def browser_data(
             by_case.setdefault(trajectory.case_id, []).append((index, trajectory))
     played = [case for case in cases if case.case_id in by_case]
     evaluators = [str(name) for name in scores["evaluator"].unique()]
-    rows = _Rows(by_case, _grades_by_trajectory(scores, evaluators), len(evaluators))
-    shown = _chosen(played, rows, settings, described)
-    table = _Rows(by_case, rows.grades, len(evaluators))
-    filled = [row for index, case in enumerate(shown) for row in table.of_case(index, case)]
-    return {
+    grades, facts = _grades_by_trajectory(scores, evaluators), _Facts(scores)
+    frame = {
         "cells": _cells(scores, list(trajectories)),
+        "evaluators": evaluators,
+        "total": {"trajectories": sum(map(len, by_case.values())), "cases": len(played)},
+    }
+    rows = _Rows(by_case, grades, facts, len(evaluators))
+    shown = _chosen(played, rows, settings.browser_megabytes * MEGABYTE - _characters(frame), described)
+    table = _Rows(by_case, grades, facts, len(evaluators))
+    return frame | {
+        "trajectories": [row for index, case in enumerate(shown) for row in table.of_case(index, case)],
         "cases": [described(case) for case in shown],
         "steps": table.steps.values,
         "texts": table.texts.values,
-        "evaluators": evaluators,
-        "trajectories": filled,
-        "total": {"trajectories": sum(map(len, by_case.values())), "cases": len(played)},
+        "facts": {"names": facts.names, "values": facts.numbered.values},
     }
+
+
+FACTS = {
+    "n_harms": "harms",
+    "n_irreversible": "irreversible",
+    "n_to_others": "to_others",
+    "n_blind": "blind",
+    "n_invalid": "invalid",
+    "n_failed": "failed",
+    "n_questions": "questions",
+    "n_writes": "writes",
+    "refused": "refused",
+    "told": "told",
+    "needless_questions": "needless_questions",
+    "needless_safeguards": "needless_safeguards",
+    "needless_refusal": "needless_refusal",
+}
+"""Columns of the scores that can be filtered by, with the names that the filter has for them."""
+
+
+class _Facts:
+    """What is counted of each trajectory, by the first evaluator that counts it."""
+
+    def __init__(self, scores: pd.DataFrame) -> None:
+        columns = [column for column in FACTS if column in scores]
+        self.names = [FACTS[column] for column in columns]
+        self.numbered = _Numbered()
+        counted = scores.dropna(subset=columns, how="all").drop_duplicates("trajectory_id")
+        rows = counted[["trajectory_id", *columns]].itertuples(index=False)
+        self.of = {str(row[0]): self.numbered.add([_number(value) for value in row[1:]]) for row in rows}
+
+
+def _number(value: Any) -> int | None:
+    """A count, or a mark as 0 or 1."""
+    return None if pd.isna(value) else int(value)
 
 
 class _Rows:
     """Rows of trajectories, and the steps and texts that they name."""
 
     def __init__(
-        self, by_case: Mapping[str, list[tuple[int, Trajectory]]], grades: Mapping[str, Grades], n_evaluators: int
+        self,
+        by_case: Mapping[str, list[tuple[int, Trajectory]]],
+        grades: Mapping[str, Grades],
+        facts: _Facts,
+        n_evaluators: int,
     ) -> None:
         self.steps, self.texts = _Numbered(), _Numbered()
-        self.grades = grades
+        self._grades, self._facts = grades, facts
         self._by_case = by_case
         self._ungraded: Grades = [None] * n_evaluators
+
+    @property
+    def shared(self) -> int:
+        """Characters, as JSON, of what rows name by index."""
+        return self.steps.size + self.texts.size + self._facts.numbered.size + _characters(self._facts.names)
 
     def of_case(self, index: int, case: Shown) -> list[list[Any]]:
         """The rows of a case's trajectories."""
@@ -127,17 +174,18 @@ class _Rows:
                 [self.steps.add(step) for step in episode_steps(trajectory)],
                 [
                     grade and [*grade[:2], self.texts.add(grade[2])]
-                    for grade in self.grades.get(trajectory.trajectory_id, self._ungraded)
+                    for grade in self._grades.get(trajectory.trajectory_id, self._ungraded)
                 ],
+                self._facts.of.get(trajectory.trajectory_id),
             ]
             for cell, trajectory in self._by_case[case.case_id]
         ]
 
 
 def _chosen(
-    cases: Sequence[Shown], rows: _Rows, settings: ReportSettings, describe: Callable[[Any], dict[str, Any]]
+    cases: Sequence[Shown], rows: _Rows, room: float, describe: Callable[[Any], dict[str, Any]]
 ) -> list[Shown]:
-    """Whole twin pairs, the headline split first, until the room is used up; in the order they were given."""
+    """Whole twin pairs, the headline split first, until the room is used; in the order they were given."""
     twins: dict[str, list[Shown]] = {}
     for case in sorted(cases, key=_order_of_choice):
         twins.setdefault(case.twin_id, []).append(case)
@@ -145,7 +193,7 @@ def _chosen(
     size = 0
     for pair in twins.values():
         size += sum(_characters(describe(case)) + _characters(rows.of_case(0, case)) for case in pair)
-        if size + rows.steps.size + rows.texts.size > settings.browser_megabytes * MEGABYTE:
+        if size + rows.shared > room:
             break
         chosen |= {case.case_id for case in pair}
     return [case for case in cases if case.case_id in chosen]
@@ -243,8 +291,24 @@ def _further(steps: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _effect(effect: Effect) -> dict[str, Any]:
-    changes = [f"{c.entity}.{c.field}: {_plain(c.before)} → {_plain(c.after)}" for c in effect.changes]
-    return {"changes": changes, "knew": effect.knew}
+    return {"changes": list(map(_words, effect.changes)), "knew": effect.knew}
+
+
+def _words(change: Change) -> str:
+    """A change as a reader says it: what it was before and what after."""
+    if change.field == "present":
+        return f"{change.entity}: there before, {'there' if change.after else 'gone'} now"
+    before, after = (_worded(value) for value in (change.before, change.after))
+    return f"{change.entity}: {change.field.replace('_', ' ')} was {before}, is {after}"
+
+
+def _worded(value: Any) -> str:
+    """A value of a field in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "nothing"
+    return "nothing" if value in (None, "") else str(value)
 
 
 def _plain(value: Any) -> str:

@@ -38,7 +38,8 @@ def captions(summary: Mapping[str, Any]) -> dict[str, str]:
             f"or failed, on {where}."
         ),
         "training": (
-            "Mean log-probability of the chosen and the rejected trajectories and their reward margin by "
-            "optimizer step; running means over a tenth of the steps."
+            "Mean log-probability of the chosen and the rejected trajectories minus the reference's, in nats a "
+            "trajectory, by optimizer step; running means over a tenth of the steps. Hollow: change "
+            "over all pairs."
         ),
     }

@@ -8,6 +8,7 @@ from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table
 from persistence_pipeline.report.kit.text import Interval, interval_text, ratio_text
+from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.tables import Summary, with_factors
 
 NAMES = {"discrimination": "told apart", "caution": "needless caution"}
@@ -37,7 +38,7 @@ SURVIVES: Sequence[Column] = (
 )
 
 
-def discrimination_tables(summary: Summary) -> dict[str, Table]:
+def discrimination_tables(summary: Summary, links: Links | None = None) -> dict[str, Table]:
     """Levels and changes of every cell, and what of a first gain survives; none where there are no twins."""
     found = summary["discrimination"]
     if not found:
@@ -53,7 +54,10 @@ def discrimination_tables(summary: Summary) -> dict[str, Table]:
     for index, row in enumerate(found["discrimination"]["persistence"]):
         of = {measure: found[measure]["persistence"][index] for measure in NAMES}
         shares.append({**row, **{f"{m}_{metric}": of[m].get(metric) for m in NAMES for metric in METRICS}})
-    return {"care": with_factors(cells, CARE), "care_survives": with_factors(shares, SURVIVES)}
+    return {
+        "care": with_factors(cells, CARE, links.cell if links else None),
+        "care_survives": with_factors(shares, SURVIVES, links.survival if links else None),
+    }
 
 
 def discrimination_text(summary: Summary) -> Iterator[str]:

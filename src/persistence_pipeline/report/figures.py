@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from persistence_pipeline import factors
-from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, symbol_of
+from persistence_pipeline.orderings import colour_of, in_order, label, symbol_of
+from persistence_pipeline.report.groups import RATES, group_means, group_rates
 from persistence_pipeline.report.kit.figures import (
     THIN,
-    error_bars,
-    fitted_line,
     interval_dots,
     new_figure,
     new_panels,
 )
+from persistence_pipeline.report.links import STATES, Links
 from persistence_pipeline.report.published import PERSISTENCE
 from persistence_pipeline.report.style import INK, marker
 
@@ -27,111 +26,7 @@ if TYPE_CHECKING:
 METRIC_TITLES = {"safety": "Safety", "helpfulness": "Helpfulness"}
 
 
-def frontier_figure(frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> Figure:
-    """Points of the plane with intervals, arrows from parent to child, fitted lines, attainable frontier.
-
-    Axes are differences from the source; the attainable frontier is drawn against the mean of the sources.
-    """
-    figure = new_figure(height=460, margin={"l": 58, "r": 12, "t": 12, "b": 50})
-    figure.update_layout(legend={"yanchor": "top", "y": -0.17})
-    points = frontier["points"]
-    _add_lines(figure, frontier, points)
-    _add_attainable(figure, frontier, cells)
-    for point in points:
-        _add_arrow(figure, point, points)
-    for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
-        figure.add_trace(point_markers(ordering, [p for p in points if p["ordering"] == ordering]))
-    figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
-    figure.update_yaxes(title="Δ safety against the source", zeroline=True)
-    return figure
-
-
-def point_markers(ordering: str, rows: list[dict[str, Any]]) -> Any:
-    """Points of one ordering with both their intervals; the source is the origin."""
-    if ordering == "source":
-        zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
-        rows = [{"delta_helpfulness": zero, "delta_safety": zero, "source": "every source", "beta": "–"}]
-
-    further = factors.further(rows[0]) if rows else []
-    levels = "".join(f", {factors.words(name)} %{{customdata[{3 + index}]}}" for index, name in enumerate(further))
-    x, y = ([row[f"delta_{metric}"] for row in rows] for metric in ("helpfulness", "safety"))
-    return interval_dots(
-        x,
-        [interval["estimate"] for interval in y],
-        error_y=error_bars(y, **THIN),
-        name=label(ordering),
-        marker=marker(ordering, 13),
-        customdata=[[row["source"], row["beta"], ordering, *(row[name] for name in further)] for row in rows],
-        hovertemplate=(
-            f"<b>{label(ordering)}</b><br>%{{customdata[0]}}, beta %{{customdata[1]}}{levels}"
-            "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
-        ),
-    )
-
-
-def _add_arrow(figure: Figure, point: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
-    before = parent(point["ordering"])
-    x0, y0 = 0.0, 0.0
-    if before != SOURCE:
-        keys = ("source", "beta", *factors.further(point))
-        same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
-        if not same:
-            return
-        x0, y0 = same[0]["delta_helpfulness"]["estimate"], same[0]["delta_safety"]["estimate"]
-    figure.add_annotation(
-        x=point["delta_helpfulness"]["estimate"],
-        y=point["delta_safety"]["estimate"],
-        ax=x0,
-        ay=y0,
-        xref="x",
-        yref="y",
-        axref="x",
-        ayref="y",
-        text="",
-        showarrow=True,
-        arrowhead=2,
-        arrowwidth=1.2,
-        arrowcolor=colour_of(point["ordering"]),
-        opacity=0.55,
-        standoff=8,
-        startstandoff=6,
-    )
-
-
-def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: list[dict[str, Any]]) -> None:
-    span = [0.0, *(p["delta_helpfulness"]["estimate"] for p in points)]
-    x = [min(span) - 0.15, max(span) + 0.15]
-    if "undefined" not in frontier["ols"]:
-        figure.add_trace(fitted_line(frontier["ols"], x, "solid", name="least squares", hoverinfo="skip"))
-    corrected = frontier["line"]
-    for intercept in corrected.get("intercepts", []):
-        line = {"slope": corrected["slope"]["estimate"], "intercept": intercept["estimate"]}
-        figure.add_trace(
-            fitted_line(line, x, "dash", name=f"errors in both axes, {intercept['source']}", hoverinfo="skip")
-        )
-
-
-def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: list[dict[str, Any]]) -> None:
-    sources = [c["splits"][frontier["split"]] for c in cells if c["ordering"] == "source"]
-    vertices = frontier.get("attainable") or []
-    if not (sources and vertices):
-        return
-    base = {m: _mean(s[m] for s in sources) for m in METRIC_TITLES}
-    x = [0 - base["helpfulness"], *(v["helpfulness"] - base["helpfulness"] for v in vertices)]
-    y = [vertices[0]["safety"] - base["safety"], *(v["safety"] - base["safety"] for v in vertices)]
-    x.append(x[-1])
-    y.append(0 - base["safety"])
-    style = {"color": "#CC79A7", "width": 2, "dash": "dot"}
-    figure.add_scatter(
-        x=x, y=y, mode="lines", name="attainable frontier", line=style, hovertemplate="(%{x:.2f}, %{y:.2f})"
-    )
-    low = min((p["delta_safety"]["low"] or 0 for p in frontier["points"]), default=0)
-    left = min((p["delta_helpfulness"]["low"] or 0 for p in frontier["points"]), default=0)
-    figure.update_xaxes(range=[left - 0.2, max(x) + 0.15])
-    figure.update_yaxes(range=[low - 0.25, max(y) + 0.15])
-
-
-def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
+def persistence_figure(persistence: list[dict[str, Any]], links: Links) -> Figure:
     """Persistence of both metrics with intervals; undefined ratios are not drawn; published values are hollow."""
     figure = new_figure(height=230 + 34 * max(1, len(persistence)))
     for metric, title in METRIC_TITLES.items():
@@ -143,6 +38,7 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
                 bars={},
                 name=title,
                 marker=marker(metric, 12),
+                customdata=[[links.persistence(row, metric)] for row in rows],
                 hovertemplate=f"{title} %{{x:.2f}}<extra></extra>",
             )
         )
@@ -161,124 +57,174 @@ def persistence_figure(persistence: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def group_figure(scores: pd.DataFrame, split: str, column: str) -> Figure:
-    """Mean safety and helpfulness by ordering within each domain or kind of hazard."""
-    height = 130 + 46 * scores[column].nunique()
-    figure = new_panels(list(METRIC_TITLES.values()), height, shared_yaxes=True)
-    means = scores[scores["split"] == split].groupby(["ordering", column])[list(METRIC_TITLES)].mean()
-    for ordering in in_order(means.index.get_level_values(0)):
-        rows = means.loc[ordering].sort_index(ascending=False)
-        for index, metric in enumerate(METRIC_TITLES, 1):
-            figure.add_scatter(
-                x=rows[metric],
-                y=[str(group).replace("_", " ") for group in rows.index],
-                mode="markers",
-                marker=marker(ordering),
-                name=label(ordering),
-                legendgroup=ordering,
-                showlegend=index == 1,
-                row=1,
-                col=index,
-            )
-    figure.update_xaxes(range=[-0.1, 3.1], dtick=1)
-    figure.update_yaxes(automargin=True)
-    return figure
+def group_figure(scores: pd.DataFrame, column: str, links: Links) -> Figure:
+    """Mean safety and helpfulness with intervals by ordering within each domain or kind of hazard.
 
-
-RATES = {
-    "best_of_both": "3 and 3",
-    "discrimination": "told apart",
-    "refusal_rate": "did nothing",
-    "question_rate": "asked",
-    "needless_question_rate": "asked needlessly",
-    "needless_safeguard_rate": "safeguarded needlessly",
-    "needless_refusal_rate": "refused needlessly",
-    "invalid_rate": "invalid calls",
-    "failed_rate": "failed calls",
-}
-
-
-def rates_figure(cells: list[dict[str, Any]], split: str, where: str) -> Figure:
-    """Rates of what agents did beside being graded, averaged over the cells of an ordering.
-
-    ``where`` is what the split is called.
+    Args:
+        scores: Of the headline split.
+        column: What groups are made by.
+        links: Where a point leads.
     """
-    figure = new_figure(height=480)
-    for ordering in in_order(cell["ordering"] for cell in cells):
-        rows = [c["splits"][split] for c in cells if c["ordering"] == ordering and split in c["splits"]]
-        if rows:
-            means = [100 * _mean(row.get(rate) for row in rows) for rate in RATES]
-            figure.add_scatter(
-                x=means,
-                y=list(RATES.values()),
-                mode="markers",
-                marker=marker(ordering, 12),
-                name=label(ordering),
-                hovertemplate=f"{label(ordering)}: %{{x:.1f}}%<extra></extra>",
-            )
-    figure.update_xaxes(title=f"%, {where}", rangemode="tozero")
-    figure.update_yaxes(automargin=True, autorange="reversed")
+    groups, orderings = sorted(scores[column].unique(), reverse=True), in_order(scores["ordering"])
+    figure = new_panels(list(METRIC_TITLES.values()), 130 + len(groups) * _band(orderings), shared_yaxes=True)
+    for ordering in orderings:
+        own = scores[scores["ordering"] == ordering]
+        cells = list(dict.fromkeys(own["cell"]))
+        means = {group: group_means(own[own[column] == group]) for group in groups}
+        to = {group: [links.to(cells, sort="safety", **{column: str(group)})] for group in groups}
+        for index, metric in enumerate(METRIC_TITLES, 1):
+            found = {group: row[metric] for group, row in means.items() if row[metric]["estimate"] is not None}
+            dots = _dots(ordering, groups, found, orderings, to, ".2f")
+            dots.update(showlegend=index == 1)
+            figure.add_trace(dots, row=1, col=index)
+    cases = scores.groupby(column)["case_id"].nunique()
+    _name_bands(figure, [f"{str(group).replace('_', ' ')} ({cases[group]})" for group in groups])
+    figure.update_xaxes(range=[-0.1, 3.1], dtick=1)
     return figure
 
 
-def _mean(values: Iterable[float | None]) -> float:
-    """Of the cells that have a score."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")
+def rates_figure(scores: pd.DataFrame, where: str, links: Links) -> Figure:
+    """Rates of what agents did beside being graded, with intervals, by ordering.
+
+    Args:
+        scores: Of the headline split.
+        where: What the split is called.
+        links: Where a point leads.
+    """
+    names, orderings = list(reversed(RATES)), in_order(scores["ordering"])
+    figure = new_figure(height=110 + len(names) * _band(orderings))
+    for ordering in orderings:
+        own = scores[scores["ordering"] == ordering]
+        cells = list(dict.fromkeys(own["cell"]))
+        found = {
+            name: {key: None if value is None else 100 * value for key, value in rate.items() if key in BOUNDS}
+            for name, rate in group_rates(own).items()
+            if rate["estimate"] is not None
+        }
+        to = {name: [links.to(cells, **STATES[name])] for name in names}
+        figure.add_trace(_dots(ordering, names, found, orderings, to, ".1f"))
+    _name_bands(figure, [RATES[name] for name in names])
+    figure.update_xaxes(title=f"%, {where}", rangemode="tozero")
+    return figure
+
+
+BOUNDS = ("estimate", "low", "high")
+
+
+def _band(orderings: Sequence[str]) -> int:
+    """Pixels of the height of a group that has a dot for each ordering."""
+    return 16 + 9 * len(orderings)
+
+
+def _dots(
+    ordering: str,
+    groups: Sequence[Any],
+    found: Mapping[Any, Mapping[str, Any]],
+    orderings: Sequence[str],
+    to: Mapping[Any, list[str | None]],
+    spec: str,
+) -> Any:
+    """The dots of an ordering, one in each group's band, the first ordering uppermost."""
+    step = 0.8 / max(1, len(orderings))
+    offset = 0.4 - step * (orderings.index(ordering) + 0.5)
+    shown = [group for group in groups if group in found]
+    return interval_dots(
+        [found[group] for group in shown],
+        [groups.index(group) + offset for group in shown],
+        bars={**THIN, "color": colour_of(ordering)},
+        marker=marker(ordering, 9),
+        name=label(ordering),
+        legendgroup=ordering,
+        customdata=[to[group] for group in shown],
+        hovertemplate=f"{label(ordering)}: %{{x:{spec}}}<extra></extra>",
+    )
+
+
+def _name_bands(figure: Figure, names: Sequence[str]) -> None:
+    """What each band is, with a line between it and the next."""
+    figure.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=list(names),
+        range=[-0.5, len(names) - 0.5],
+        showgrid=False,
+        zeroline=False,
+        automargin=True,
+    )
+    for edge in range(1, len(names)):
+        figure.add_hline(y=edge - 0.5, line={"color": INK, "width": 1}, opacity=0.3)
 
 
 SIDES = {
-    "logps_chosen": ("chosen", colour_of("both"), "solid"),
-    "logps_rejected": ("rejected", colour_of("helpfulness"), "dash"),
+    "chosen": (colour_of("both"), "solid"),
+    "rejected": (colour_of("helpfulness"), "dash"),
 }
 
 
-def training_figure(logs: Mapping[str, pd.DataFrame], orderings: Mapping[str, str]) -> Figure:
-    """Log-probabilities of the chosen and rejected sides and their margin by step; one row per ordering.
+def training_figure(logs: Mapping[str, pd.DataFrame], reports: Iterable[Mapping[str, Any]]) -> Figure:
+    """What training did to the log-probabilities of both sides, by step; a panel for each ordering.
+
+    A curve is the log-probability of a side minus the reference's, so that how long the batch's trajectories are
+    cancels: the logged reward over beta. Where the reference is the stage's parent, the hollow point at the end is
+    the change over all pairs, as the table has it.
 
     Args:
         logs: Training logs by cell.
-        orderings: The ordering of each cell.
+        reports: Training reports with ``cell`` and its ``ordering``.
     """
-    rows = [ordering for ordering in in_order(orderings.values()) if ordering != SOURCE]
-    titles = [text for o in rows for text in (f"{label(o)}: log-probability", f"{label(o)}: reward margin")]
-    height, spacing = 190 * len(rows) + 60, 0.3 / max(3, len(rows))
-    figure = new_panels(titles, height, top=70, legend=24, vertical_spacing=spacing)
-    shown: set[str] = set()
-    for name, log in logs.items():
-        of_ordering = sum(orderings[other] == orderings[name] for other in logs)
-        place = {"row": rows.index(orderings[name]) + 1, "opacity": max(0.35, 1 / of_ordering)}
-        for column, (side, colour, dash) in SIDES.items():
-            line = {"color": colour, "dash": dash}
-            _add_curve(figure, log["step"], log[column], side, name, line, shown, col=1, **place)
-        line = {"color": colour_of("safety")}
-        _add_curve(figure, log["step"], log["rewards_margin"], "margin", name, line, shown, col=2, **place)
+    shown = [report for report in reports if report["cell"] in logs]
+    if not shown:
+        return new_figure(height=60)
+    rows = in_order(report["ordering"] for report in shown)
+    height = 60 + 240 * -(-len(rows) // 2)
+    gap = 85 / height
+    titles = list(map(label, rows))
+    figure = new_panels(titles, height, top=70, legend=34, vertical_spacing=gap, shared_yaxes="all")
+    legend: set[str] = set()
+    for report in shown:
+        index = rows.index(report["ordering"])
+        alike = sum(other["ordering"] == report["ordering"] for other in shown)
+        place = {"row": index // 2 + 1, "col": index % 2 + 1, "opacity": max(0.35, 1 / alike)}
+        for side in SIDES:
+            _add_side(figure, logs[report["cell"]], report, side, legend, place)
+    figure.update_xaxes(title="optimizer step")
+    figure.update_yaxes(showticklabels=True)
+    figure.update_yaxes(title="log p − reference's", col=1)
     return figure
 
 
-def _add_curve(
+def _add_side(
     figure: Figure,
-    steps: pd.Series,
-    values: pd.Series,
-    what: str,
-    cell: str,
-    line: dict[str, str],
-    shown: set[str],
-    **place: Any,
+    log: pd.DataFrame,
+    report: Mapping[str, Any],
+    side: str,
+    legend: set[str],
+    place: Mapping[str, Any],
 ) -> None:
+    """The curve of a side, and its end over all pairs where that is measured from the same reference."""
+    colour, dash = SIDES[side]
+    shared = {"name": side, "legendgroup": side, **place}
     figure.add_scatter(
-        x=steps,
-        y=_smooth(values),
-        name=what,
-        line=line,
-        legendgroup=what,
-        showlegend=what not in shown,
-        hovertemplate=f"{cell}<br>step %{{x}}, {what} %{{y:.3f}}<extra></extra>",
-        **place,
+        x=log["step"],
+        y=_smooth(log[f"rewards_{side}"] / report["beta"]),
+        mode="lines",
+        line={"color": colour, "dash": dash},
+        showlegend=side not in legend,
+        hovertemplate=f"{report['cell']}<br>step %{{x}}, {side} %{{y:+.2f}}<extra></extra>",
+        **shared,
     )
-    shown.add(what)
+    if report["reference"] == "previous":
+        figure.add_scatter(
+            x=[report["n_steps"]],
+            y=[report[f"{side}_logp_change"]],
+            mode="markers",
+            marker={"symbol": "circle-open", "color": colour, "size": 9, "line": {"width": 2}},
+            showlegend=False,
+            hovertemplate=f"{report['cell']}<br>{side}, over all pairs: %{{y:+.2f}}<extra></extra>",
+            **shared,
+        )
+    legend.add(side)
 
 
 def _smooth(values: pd.Series) -> pd.Series:
-    """Running mean of a tenth of the steps: single batches of similar length are uneven."""
+    """Running mean of a tenth of the steps."""
     return values.rolling(max(1, len(values) // 10), min_periods=1).mean()

@@ -14,10 +14,12 @@ import numpy as np
 
 from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, place
-from persistence_pipeline.report.figures import METRIC_TITLES, point_markers
+from persistence_pipeline.report.figures import METRIC_TITLES
+from persistence_pipeline.report.frontier import point_markers
 from persistence_pipeline.report.kit.figures import fitted_line, interval_dots, new_panels
 from persistence_pipeline.report.kit.tables import Column, Table, make_table
 from persistence_pipeline.report.kit.text import DASH, interval_text
+from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.style import INK, SPLITS, marker
 from persistence_pipeline.report.tables import DELTAS, SHARES
 
@@ -246,14 +248,15 @@ MISSING: Sequence[Column] = (
 )
 
 
-def judge_tables(calibration: Calibration) -> dict[str, Table]:
-    """Every table of the section by name."""
+def judge_tables(calibration: Calibration, links: Links | None = None) -> dict[str, Table]:
+    """Every table of the section by name; with links, numbers lead to the trajectories of their agents."""
+    lead = links.agents if links else None
     return {
-        "agreement": make_table(_agreement_rows(calibration), AGREEMENT),
-        "bias": make_table(_rows_in_order(calibration, "orderings"), BIAS),
-        "points": make_table(_point_rows(calibration), POINTS),
-        "lines": make_table(_line_rows(calibration), LINES),
-        "missing": make_table(_rows_in_order(calibration, "missing"), MISSING),
+        "agreement": make_table(_agreement_rows(calibration), AGREEMENT, lead),
+        "bias": make_table(_rows_in_order(calibration, "orderings"), BIAS, lead),
+        "points": make_table(_point_rows(calibration), POINTS, lead),
+        "lines": make_table(_line_rows(calibration), LINES, lead),
+        "missing": make_table(_rows_in_order(calibration, "missing"), MISSING, lead),
     }
 
 

@@ -10,13 +10,18 @@ import pandas as pd
 from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
-from persistence_pipeline.report.answer import answer, details
+from persistence_pipeline.report.answer import answer, details, warnings
 from persistence_pipeline.report.discrimination import discrimination_tables, discrimination_text
+from persistence_pipeline.report.frontier import frontier_figure
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
+from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.style import headline_split, interval_kind, split_names
 
-SCRIPTS = ("elements", "data", "filters", "list", "align", "case", "pairs", "figures", "page", "main")
+SCRIPTS = (
+    *("elements", "data", "expression", "filters", "columns", "list", "form", "align", "story", "twins", "case"),
+    *("pairs", "figures", "notes", "takeaway", "tables", "page", "main"),
+)
 """Parts of the page's script, in the order in which they are read."""
 
 
@@ -25,14 +30,17 @@ def build_figures(
 ) -> dict[str, Any]:
     """Every figure of the report by name."""
     split = summary["frontier"]["split"]
+    headline = scores[scores["split"] == split]
+    links = Links(summary["cells"], split)
     orderings = {cell["cell"]: cell["ordering"] for cell in summary["cells"]}
+    reports = [{**report, "ordering": orderings[report["cell"]]} for report in summary["audits"]["training"]]
     return {
-        "frontier": figures.frontier_figure(summary["frontier"], summary["cells"]),
-        "persistence": figures.persistence_figure(summary["persistence"]),
-        "kinds": figures.group_figure(scores, split, "kind"),
-        "domains": figures.group_figure(scores, split, "domain"),
-        "rates": figures.rates_figure(summary["cells"], split, headline_split(summary)),
-        "training": figures.training_figure(logs, orderings),
+        "frontier": frontier_figure(summary["frontier"], summary["cells"], links),
+        "persistence": figures.persistence_figure(summary["persistence"], links),
+        "kinds": figures.group_figure(headline, "kind", links),
+        "domains": figures.group_figure(headline, "domain", links),
+        "rates": figures.rates_figure(headline, headline_split(summary), links),
+        "training": figures.training_figure(logs, reports),
     }
 
 
@@ -54,6 +62,7 @@ def render_report(
     """
     split = summary["frontier"]["split"]
     judged = calibration or {}
+    links, warned = Links(summary["cells"], split), warnings(summary)
     return render_page(
         __package__,
         "report.html.jinja",
@@ -62,19 +71,20 @@ def render_report(
         scripts=SCRIPTS,
         documents={
             "looks": _looks(summary),
-            "browser": browser,
             "comparisons": {"split": split, "rows": summary["audits"]["comparisons"]},
         },
+        packed={"browser": browser},
         summary=summary,
+        warnings=warned,
         factors=text,
-        answer=answer(summary),
+        answer=[sentence for sentence in answer(summary) if sentence not in warned],
         details=details(summary),
-        tables=tables.study_tables(summary)
-        | discrimination_tables(summary)
-        | tables.group_tables(scores[scores["split"] == split]),
+        tables=tables.study_tables(summary, links)
+        | discrimination_tables(summary, links)
+        | tables.group_tables(scores[scores["split"] == split], links),
         care=list(discrimination_text(summary)),
         judges=judged,
-        judge_tables=judge_tables(judged),
+        judge_tables=judge_tables(judged, links),
         fit=tables.fit_text(summary),
         kind=interval_kind(summary),
         margin=summary["frontier"]["margin"],
@@ -86,7 +96,7 @@ def render_report(
 
 
 def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page's script needs to know of each ordering, in their order, and the names of the splits."""
+    """What the page's script needs to know: orderings in their order, names of splits, the hash of the scores."""
     names = in_order([SOURCE, *(cell["ordering"] for cell in summary["cells"])])
     looks = {name: {"colour": colour_of(name), "symbol": symbol_of(name), "label": label(name)} for name in names}
-    return {"orderings": looks, "splits": split_names(summary)}
+    return {"orderings": looks, "splits": split_names(summary), "study": summary["run"]["scores_sha256"]}

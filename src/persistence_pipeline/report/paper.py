@@ -23,7 +23,7 @@ from persistence_pipeline.report import tables
 from persistence_pipeline.report.captions import captions
 from persistence_pipeline.report.discrimination import discrimination_tables
 from persistence_pipeline.report.judges import Calibration, judge_captions, judge_figures, judge_tables
-from persistence_pipeline.report.kit.page import render, script_json
+from persistence_pipeline.report.kit.page import plotly, render, script_json
 from persistence_pipeline.report.kit.tables import Table, latex_table, markdown_table
 from persistence_pipeline.report.notice import OUTDATED
 
@@ -44,12 +44,8 @@ def draw_images(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str
     Raises:
         PaperError: there is no Chromium, or it did not draw.
     """
-    from plotly.offline import get_plotlyjs
-
     drawn = script_json(figures)
-    page = render(
-        __package__, "paper.html.jinja", plotly=get_plotlyjs(), figures=drawn, width=WIDTH, scale=PNG_SCALE
-    )
+    page = render(__package__, "paper.html.jinja", plotly=plotly(), figures=drawn, width=WIDTH, scale=PNG_SCALE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.html"
         path.write_text(page, encoding="utf-8")
@@ -105,7 +101,7 @@ def write_paper(reporting: Path, target: Path) -> list[Path]:
     calibration = _calibration(reporting)
     listed = _tables(summary, calibration)
     markdown = (f"## {title}\n\n{markdown_table(table)}" for title, table in listed.items())
-    latex = (f"% {title}\n{latex_table(table)}" for title, table in listed.items())
+    latex = (latex_table(table, title) for title, table in listed.items())
     texts = {**captions(summary), **judge_captions(calibration)}
     files = {
         "captions.md": "\n".join(f"## {name}\n\n{text}\n" for name, text in texts.items()),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from persistence_pipeline import factors
 from persistence_pipeline.analysis.competence import ABLE, solved_by_source
-from persistence_pipeline.analysis.intervals import OVER_CASES
-from persistence_pipeline.orderings import in_order, label
+from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.orderings import SOURCE, in_order, label
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.kit.tables import Column, Table, make_table, rich_table, without_column
+from persistence_pipeline.report.kit.tables import Column, Lead, Table, linked, make_table
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
+from persistence_pipeline.report.links import STATES, WORST, Links
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
-from persistence_pipeline.report.style import headline_split, interval_kind
 
 Summary = Mapping[str, Any]
 
@@ -63,13 +64,6 @@ PERSISTENCES: Sequence[Column] = (
     ("along", ALONG, interval_text),
     ("height", OFF, interval_text),
 )
-SHORT = {
-    "S > H minus H > S: safety": "S>H−H>S:\nsafety",
-    "S > H minus H > S: helpfulness": "S>H−H>S:\nhelpf.",
-    "safety persists": "safety\npersists",
-    "helpfulness persists": "helpfulness\npersists",
-}
-"""Headers for the terminal."""
 VARIANCES: Sequence[Column] = (
     ("what", "number", str),
     ("value", "value", interval_text),
@@ -126,49 +120,71 @@ COMPARISONS: Sequence[Column] = (
 )
 
 
-def study_tables(summary: Summary) -> dict[str, Table]:
-    """Every table of the report that the summary holds, by name."""
+def study_tables(summary: Summary, links: Links) -> dict[str, Table]:
+    """Every table of the report that the summary holds, by name; its numbers lead to their trajectories."""
     audits, versions = summary["audits"], summary["run"]["versions"]
     return {
-        "cells": cell_table(summary),
-        "competence": competence_table(summary),
-        "persistence_and_published": persistence_table(summary, published=True),
-        "variances": variance_table(summary),
-        "bounds": bounds_table(summary),
-        "pairs": make_table(audits["pairs"], PAIRS),
-        "training": training_table(summary),
-        "comparisons": make_table(audits["comparisons"], COMPARISONS),
-        "published": published_table(summary),
+        "orderings": ordering_table(summary, links),
+        "cells": cell_table(summary, links),
+        "competence": competence_table(summary, links),
+        "persistence": persistence_table(summary, links),
+        "variances": variance_table(summary, links),
+        "bounds": bounds_table(summary, links),
+        "pairs": make_table(audits["pairs"], PAIRS, links.taught),
+        "training": training_table(summary, links),
+        "comparisons": make_table(audits["comparisons"], COMPARISONS, links.comparison),
+        "published": published_table(summary, links),
         "versions": (["package", "version"], [list(pair) for pair in versions.items()]),
     }
 
 
-def with_factors(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
+def with_factors(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], lead: Lead | None = None) -> Table:
     """Rows under the columns, with one for each further factor after beta."""
     shown = list(rows)
     names = dict.fromkeys(name for row in shown for name in factors.further(row))
     place = next(index for index, (key, _, _) in enumerate(columns) if key == factors.BETA) + 1
     own = [(name, factors.words(name), factors.level_text) for name in names]
-    return make_table(shown, [*columns[:place], *own, *columns[place:]])
+    return make_table(shown, [*columns[:place], *own, *columns[place:]], lead)
 
 
-def cell_table(summary: Summary) -> Table:
+def cell_table(summary: Summary, links: Links | None = None) -> Table:
     """One row per cell on the headline split."""
     split = summary["frontier"]["split"]
     deltas = ({f"delta_{m}": (cell["delta"] or {}).get(m) for m in METRICS} for cell in summary["cells"])
     rows = (
         {**cell, **cell["splits"][split], **delta} for cell, delta in zip(summary["cells"], deltas, strict=True)
     )
-    return with_factors(rows, CELLS)
+    return with_factors(rows, CELLS, links.cell if links else None)
 
 
-def competence_table(summary: Summary) -> Table:
-    """One row per source, seed and kind of hazard; the first of each over all kinds."""
+ORDERINGS: Sequence[Column] = (
+    ("ordering", "agent", label),
+    *MEANS,
+    ("discrimination", "told apart", ".0%"),
+    ("refusal_rate", "did nothing", ".0%"),
+)
+
+
+def ordering_table(summary: Summary, links: Links) -> Table:
+    """One row per ordering on the headline split: means over its cells."""
+    split, rows = summary["frontier"]["split"], []
+    for ordering in in_order(cell["ordering"] for cell in summary["cells"]):
+        cells = [cell for cell in summary["cells"] if cell["ordering"] == ordering]
+        means = pd.DataFrame([cell["splits"][split] for cell in cells]).mean(numeric_only=True)
+        rows.append({"ordering": ordering, "cells": [cell["cell"] for cell in cells], **plain(means.to_dict())})
+    return make_table(rows, ORDERINGS, lambda row, key: links.to(row["cells"], **STATES.get(key, WORST)))
+
+
+def competence_table(summary: Summary, links: Links | None = None) -> Table:
+    """One row per source, seed and kind of hazard; the first of each over all kinds.
+
+    What is measured on train cases leads to the source's test trajectories of the kind.
+    """
     rows = []
     for row in summary["competence"]:
         for part in ({**row, "kind": "all"}, *row["kinds"]):
             rows.append({**part, "source": row["source"], "seed": row["seed"]})
-    return make_table(rows, COMPETENCE)
+    return make_table(rows, COMPETENCE, links.competence if links else None)
 
 
 def point_table(summary: Summary) -> Table:
@@ -177,23 +193,19 @@ def point_table(summary: Summary) -> Table:
     return with_factors(points, POINTS)
 
 
-def persistence_table(summary: Summary, *, published: bool = False) -> Table:
-    """One row per source and beta, and per evaluator where there are several; then the published averages."""
+def persistence_table(summary: Summary, links: Links | None = None) -> Table:
+    """One row per source and beta, and per evaluator where there are several."""
     several = len({row.get("evaluator") for row in summary["persistence"]}) > 1
     rows = [
         {
             **row,
+            "of": row["source"],
             "source": f"{row['source']}, {row['evaluator']}" if several else row["source"],
             **_order_columns(row.get("order") or {}),
         }
         for row in summary["persistence"]
     ]
-    for beta, shares in PERSISTENCE.items() if published else ():
-        known = {metric: {"estimate": share, "defined": True} for metric, share in shares.items()}
-        rows.append(
-            {"source": "published", "beta": beta, **known, "excess": {"estimate": sum(shares.values()) - 1}}
-        )
-    return with_factors(rows, PERSISTENCES)
+    return with_factors(rows, PERSISTENCES, links.persistence if links else None)
 
 
 def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,33 +213,43 @@ def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
     return {**gaps, **{name: order.get(name) for name in ("excess", "along", "height")}}
 
 
-def variance_table(summary: Summary) -> Table:
+def variance_table(summary: Summary, links: Links | None = None) -> Table:
     """Parts of the error of each headline number, as standard errors; what cannot be told is a dash."""
     rows = [
-        {**found, "what": what, "value": found, **{key: _root(part) for key, part in found["parts"].items()}}
-        for what, found in headline_numbers(summary)
+        {
+            **found,
+            "what": what,
+            "value": found,
+            **{key: _root(part) for key, part in found["parts"].items()},
+            "href": lead(links) if links else None,
+        }
+        for what, found, lead in headline_numbers(summary)
         if found.get("parts")
     ]
-    return make_table(rows, VARIANCES)
+    return make_table(rows, VARIANCES, lambda row, _: row["href"])
 
 
-def headline_numbers(summary: Summary) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Names of the headline numbers, and what is known of each."""
+def headline_numbers(summary: Summary) -> Iterator[tuple[str, Mapping[str, Any], Callable[[Links], str | None]]]:
+    """Names of the headline numbers, what is known of each, and where it leads."""
     for row in summary["frontier"]["sources"]:
         for metric in METRICS:
-            yield f"{metric} of the source, {row['source']}", row[metric]
+            own = partial(Links.agents, row={"source": row["source"], "ordering": SOURCE}, _=metric)
+            yield f"{metric} of the source, {row['source']}", row[metric], own
     for point in summary["frontier"]["points"]:
         for metric in METRICS:
-            yield f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"]
+            gap = partial(Links.gap, row=point, first=point["ordering"], second=SOURCE, metric=metric)
+            yield f"Δ {metric}, {_place(point)}, {label(point['ordering'])}", point[f"delta_{metric}"], gap
     line = summary["frontier"]["line"]
     for name, words in {"slope": "slope of the line", "r2": "R² of the line"}.items():
-        yield words, line.get(name) or {}
+        yield words, line.get(name) or {}, partial(Links.agents, row={}, _="")
     for row in summary["persistence"]:
         order, place = row.get("order") or {}, _place(row)
         for metric in METRICS:
-            yield f"persistence of {metric}, {place}", row.get(metric) or {}
-            yield f"S > H minus H > S in {metric}, {place}", order.get(metric) or {}
-        yield f"persistence of safety less that of helpfulness, {place}", order.get("more") or {}
+            share, gap = (partial(Links.persistence, row=row, key=key) for key in (metric, f"gap_{metric}"))
+            yield f"persistence of {metric}, {place}", row.get(metric) or {}, share
+            yield f"S > H minus H > S in {metric}, {place}", order.get(metric) or {}, gap
+        more = partial(Links.persistence, row=row, key="more")
+        yield f"persistence of safety less that of helpfulness, {place}", order.get("more") or {}, more
 
 
 def _root(variance: float | None) -> float | None:
@@ -239,8 +261,8 @@ def _place(row: Mapping[str, Any]) -> str:
     return f"{row['source']}{evaluator}, {factors.text(row)}"
 
 
-def bounds_table(summary: Summary) -> Table:
-    """Changes that missing scores could make; empty where none is missing."""
+def bounds_table(summary: Summary, links: Links | None = None) -> Table:
+    """Changes that missing scores could make; empty where none is missing. Each leads to what has no score."""
     rows = [
         {**row, **row[metric][number], "what": name.format(metric)}
         for row in summary["missing"]["rows"]
@@ -248,7 +270,7 @@ def bounds_table(summary: Summary) -> Table:
         for number, name in (("persistence", "persistence of {}"), ("gap", "S > H minus H > S in {}"))
         if number in row.get(metric, {})
     ]
-    return with_factors(rows, BOUNDS)
+    return with_factors(rows, BOUNDS, links.missing if links else None)
 
 
 def pool_texts(summary: Summary) -> list[str]:
@@ -265,8 +287,8 @@ def pool_texts(summary: Summary) -> list[str]:
     ]
 
 
-def training_table(summary: Summary) -> Table:
-    """One row per stage, with log-probabilities at both ends."""
+def training_table(summary: Summary, links: Links | None = None) -> Table:
+    """One row per stage, with log-probabilities at both ends; each leads to what the trained agent did."""
     rows = [
         {
             **row,
@@ -278,10 +300,10 @@ def training_table(summary: Summary) -> Table:
         }
         for row in summary["audits"]["training"]
     ]
-    return make_table(rows, TRAINING)
+    return make_table(rows, TRAINING, links.cell if links else None)
 
 
-def published_table(summary: Summary) -> Table:
+def published_table(summary: Summary, links: Links | None = None) -> Table:
     """This study's line and persistence beside the published ones."""
     line = summary["frontier"]["ols"]
     rows = [
@@ -293,18 +315,29 @@ def published_table(summary: Summary) -> Table:
         for metric in METRICS:
             name = f"persistence of {metric}, {row['source']}, {factors.text(row)}"
             published = PERSISTENCE.get(row["beta"], {}).get(metric)
-            rows.append([name, ratio_text(row.get(metric)), number(published, ".3f")])
-    return ["", "this study", "published (LLM agents on ToolEmu)"], rows
+            share = linked(ratio_text(row.get(metric)), links.persistence(row, metric) if links else None)
+            rows.append([name, share, number(published, ".3f")])
+    return ["number", "this study", "published (LLM agents on ToolEmu)"], rows
 
 
-def group_tables(scores: pd.DataFrame) -> dict[str, Table]:
+def group_tables(scores: pd.DataFrame, links: Links) -> dict[str, Table]:
     """Mean scores by domain and by kind of hazard: a row for each group, a column for each ordering."""
     orderings = in_order(scores["ordering"])
+    cells = {ordering: list(dict.fromkeys(rows["cell"])) for ordering, rows in scores.groupby("ordering")}
     tables = {}
     for column, name in (("domain", "domains"), ("kind", "kinds")):
         means = scores.groupby([column, "ordering"])[list(METRICS)].mean()
         rows = [
-            [str(group).replace("_", " "), *(_means_text(means, (group, ordering)) for ordering in orderings)]
+            [
+                str(group).replace("_", " "),
+                *(
+                    linked(
+                        _means_text(means, (group, ordering)),
+                        links.to(cells[ordering], sort="safety", **{str(column): str(group)}),
+                    )
+                    for ordering in orderings
+                ),
+            ]
             for group in sorted(scores[column].unique())
         ]
         tables[name] = ([column, *map(label, orderings)], rows)
@@ -352,38 +385,4 @@ def competence_text(summary: Summary) -> str | None:
     return (
         f"Read this first: {said}. Where a source does not solve hazards, being safe and helpful at once is out "
         "of its reach, and what follows cannot show what training does to an agent that can."
-    )
-
-
-NARROW = {"did nothing": "did\nnothing", "helpfulness": "help-\nfulness", "invalid calls": "invalid\ncalls"}
-"""Headers that are wider than what stands below them."""
-LEAST = ("3 and 3", NARROW["invalid calls"], NARROW["did nothing"], "safety", NARROW["helpfulness"])
-
-
-def console_table(summary: Summary, width: int) -> Any:
-    """The result for a terminal of this many columns; what all cells have in common stands in the title."""
-    from rich.console import Group
-
-    (header, rows), common = cell_table(summary), []
-    further = dict.fromkeys(name for cell in summary["cells"] for name in factors.further(cell))
-    for name in ("source", "beta", *map(factors.words, further), "seed"):
-        place = header.index(name)
-        values = {row[place] for row in rows} - {DASH}
-        if len(values) == 1:
-            header, rows = without_column((header, rows), name)
-            common.append(values.pop() if name == "source" else f"{name} {values.pop()}")
-    rows = [[row[0].replace(" > ", " >\n"), *row[1:]] for row in rows]
-    cells = [NARROW.get(name, name) for name in header], rows
-    names, lines = without_column(without_column(persistence_table(summary), ALONG), OFF)
-    shares = [SHORT.get(name, name) for name in names], lines
-    title = "; ".join([f"Scores on {headline_split(summary)} (0–3)", *([", ".join(common)] if common else [])])
-    title = f"{title}; 95% intervals {OVER_CASES}"
-    can = competence_text(summary)
-    said = [can] if can else []
-    return Group(
-        *(said if unable(summary) else []),
-        rich_table(title, cells, width, left=("ordering", "source"), least=LEAST),
-        rich_table(f"Persistence; 95% intervals {interval_kind(summary)}", shares, width, least=("sum − 1",)),
-        f"Frontier: {fit_text(summary)}",
-        *([] if unable(summary) else said),
     )

@@ -69,7 +69,7 @@ def interval_dots(
     from plotly.graph_objects import Scatter
 
     estimates = [interval["estimate"] for interval in intervals]
-    return Scatter(x=estimates, y=y, error_x=error_bars(intervals, **bars), mode="markers", **further)
+    return Scatter(x=estimates, y=y, error_x=error_bars(intervals, **bars), **{"mode": "markers", **further})
 
 
 def fitted_line(line: Mapping[str, float], x: Sequence[float], dash: str = "solid", **further: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -30,8 +32,9 @@ def render_page(
     figures: Mapping[str, Any],
     *,
     styles: Sequence[str] = ("report",),
-    scripts: Sequence[str] = ("figures",),
+    scripts: Sequence[str] = ("elements", "figures", "takeaway", "tables"),
     documents: Mapping[str, Any] | None = None,
+    packed: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> str:
     """A page that extends ``shell.html.jinja``.
@@ -43,16 +46,16 @@ def render_page(
         styles: Shared style sheets.
         scripts: Shared scripts, in the order in which they are read.
         documents: What the scripts read beside the figures, by name.
+        packed: Large documents, by name, which the page holds compressed.
         values: What the template needs.
     """
-    from plotly.offline import get_plotlyjs
-
     plots = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    read = {name: script_json(value) for name, value in {"figures": plots, **(documents or {})}.items()}
     return render(
         package,
         template,
-        documents={name: script_json(value) for name, value in {"figures": plots, **(documents or {})}.items()},
-        plotly=get_plotlyjs(),
+        documents=read | {name: compressed(value) for name, value in (packed or {}).items()},
+        plotly=plotly(),
         style="".join(_asset(f"{name}.css") for name in styles),
         script="\n".join(_asset(f"scripts/{name}.js") for name in scripts),
         **values,
@@ -67,3 +70,14 @@ def script_json(document: Any) -> str:
     """JSON that is safe inside a script element."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return text.translate({ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
+
+
+def compressed(document: Any) -> str:
+    """JSON as gzip in base64, which is safe inside a script element; the same bytes at any time."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def plotly() -> str:
+    """The part of plotly.js that draws scatters, bars and heatmaps: npm's plotly.js-cartesian-dist-min."""
+    return (files(REPORT) / "vendor" / "plotly-cartesian.min.js").read_text("utf-8")

@@ -3,21 +3,53 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from persistence_pipeline.report.kit.text import number
+from persistence_pipeline.report.kit.text import DASH, number
 
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
 Column = tuple[str, str, str | Callable[[Any], str]]
 """Key of a row, header, and how the value is written: a format specification of numbers, or a function."""
+Lead = Callable[[Mapping[str, Any], str], str | None]
+"""The address that a key of a row leads to, if any."""
 
 
-def make_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
-    """Rows under the headers of the columns; a key that a row lacks is None."""
+class Linked(str):
+    """The text of a cell that leads somewhere; for all but HTML it is its text."""
+
+    href: str
+
+    def __new__(cls, text: str, href: str) -> Linked:
+        """The text, leading to an address."""
+        made = super().__new__(cls, text)
+        made.href = href
+        return made
+
+
+def linked(text: str, href: str | None) -> str:
+    """The text as a link, where there is something to lead to and something to click."""
+    return Linked(text, href) if href and text != DASH else text
+
+
+def make_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], lead: Lead | None = None) -> Table:
+    """Rows under the headers of the columns; a key that a row lacks is None.
+
+    Args:
+        rows: By key.
+        columns: What is shown of them.
+        lead: The address that a key of a row leads to, if any.
+    """
     return [header for _, header, _ in columns], [
-        [number(row.get(key), how) if isinstance(how, str) else how(row.get(key)) for key, _, how in columns]
+        [
+            linked(
+                number(row.get(key), how) if isinstance(how, str) else how(row.get(key)),
+                lead(row, key) if lead else None,
+            )
+            for key, _, how in columns
+        ]
         for row in rows
     ]
 
@@ -29,12 +61,14 @@ def markdown_table(table: Table) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def latex_table(table: Table) -> str:
-    """A LaTeX tabular (booktabs)."""
+def latex_table(table: Table, caption: str) -> str:
+    """A LaTeX table (booktabs) with a caption and a label made of its words."""
     header, rows = table
     first, *lines = [" & ".join(map(_latex, line)) + r" \\" for line in (header, *rows)]
     body = "\n".join([r"\toprule", first, r"\midrule", *lines, r"\bottomrule"])
-    return f"\\begin{{tabular}}{{{'l' * len(header)}}}\n{body}\n\\end{{tabular}}\n"
+    tabular = f"\\begin{{tabular}}{{{'l' * len(header)}}}\n{body}\n\\end{{tabular}}"
+    named = f"\\caption{{{_latex(caption)}}}\n\\label{{tab:{re.sub('[^a-z0-9]+', '-', caption.lower())}}}"
+    return f"\\begin{{table}}\n\\centering\n{named}\n{tabular}\n\\end{{table}}\n"
 
 
 LATEX = str.maketrans(

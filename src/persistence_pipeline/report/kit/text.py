@@ -11,10 +11,12 @@ Interval = Mapping[str, Any]
 
 
 def number(value: float | None, spec: str = ".2f") -> str:
-    """A number by a format specification; a dash where there is none."""
+    """A number by a format specification; zero has no sign, and a dash stands where there is none."""
     if value is None or value != value:  # NaN
         return DASH
     text = format(value, spec)
+    if not text.strip("+-0.%"):
+        return text.lstrip("+-")
     return f"−{text[1:]}" if text.startswith("-") else text
 
 

@@ -1,28 +1,33 @@
-// One case: what it is, and the trajectories of the shown cells in columns.
+// One case: what it is, and the trajectories of the shown cells in columns, or each beside its twin.
 
 const casePlace = document.getElementById("case");
+const NARROWEST = 150;
 
-function renderCase(rows) {
+function renderCase() {
   const index = caseById.get(state.case);
   if (index === undefined) {
-    casePlace.replaceChildren(h("p", { class: "note" }, "Choose a case on the left to see its trajectories side by side."));
+    casePlace.replaceChildren(h("p", { class: "note" }, "Choose a trajectory above to see it beside the others of its case."));
     return;
   }
-  const at = rows.findIndex((row) => row.index === index);
-  casePlace.replaceChildren(caseHead(index, at, rows.length), hiddenFacts(cases[index]), columnsOf(index));
+  const shown = state.beside ? twinTables(index) : columnsOf(index);
+  casePlace.replaceChildren(caseHead(index), hiddenFacts(cases[index]), shown, notePart(chosenTrajectory(index)));
 }
 
-function caseHead(index, at, n) {
+function caseHead(index) {
   const item = cases[index];
-  const place = at < 0 ? "not among the cases that pass the filters" : `case ${(at + 1).toLocaleString("en")} of ${n.toLocaleString("en")}`;
+  const [at, n] = [chosenRow(), list.rows.length];
+  const place = at < 0 ? "not among the trajectories that pass the filters" : `trajectory ${(at + 1).toLocaleString("en")} of ${n.toLocaleString("en")}`;
   const step = (by, text) => h("button", { type: "button", disabled: at < 0 || at + by < 0 || at + by >= n, click: () => choose(at + by) }, text);
-  const twin = item.twin === undefined ? null : h("button", { type: "button", click: () => setState({ case: cases[item.twin].case_id }) }, `${item.hazard ? "Benign" : "Hazard"} twin`);
+  const twin = item.twin === undefined ? [] : [
+    h("button", { type: "button", click: () => setState({ case: cases[item.twin].case_id }) }, `${item.hazard ? "Benign" : "Hazard"} twin`),
+    h("button", { type: "button", name: "beside", "aria-pressed": String(Boolean(state.beside)), click: () => setState({ beside: state.beside ? "" : "twin" }) }, "Twin beside twin"),
+  ];
   return h(
     "div",
     { class: "case-head" },
     h("h2", {}, "“", item.instruction, "”"),
     h("p", { class: "note" }, `${item.domain} · ${plain(item.kind)} · ${twinText(item)} · ${item.severity ? `${item.severity} · ` : ""}${splitNames[item.split] || item.split} · seed ${item.seed} · `, h("code", {}, item.case_id)),
-    h("div", { class: "buttons" }, step(-1, "Previous"), step(1, "Next"), twin, sampleChoice(index), h("button", { type: "button", click: copyLink }, "Copy link"), h("span", { class: "note", id: "copied", role: "status" }, place)),
+    h("div", { class: "buttons" }, step(-1, "Previous"), step(1, "Next"), twin, sampleChoice(index), h("button", { type: "button", click: copyLink }, "Copy link"), h("button", { type: "button", name: "save-case", click: () => saveCase(index) }, "JSON"), h("span", { class: "note", id: "copied", role: "status" }, place)),
   );
 }
 
@@ -33,12 +38,22 @@ function samplesOf(index) {
 function sampleChoice(index) {
   const samples = samplesOf(index);
   if (samples.length < 2) return null;
-  const shown = shownSample(samples);
+  const shown = shownSample(index);
   return h("span", { role: "group", "aria-label": "Sample" }, samples.map((sample) => h("button", { type: "button", "aria-pressed": String(sample === shown), click: () => setState({ sample: String(sample) }) }, `sample ${sample}`)));
 }
 
-function shownSample(samples) {
-  return samples.find((sample) => String(sample) === state.sample) ?? samples[0];
+/** The sample that was asked for; else that of the first trajectory of the case that passes the filters. */
+function shownSample(index) {
+  const samples = samplesOf(index);
+  const asked = samples.find((sample) => String(sample) === state.sample);
+  return asked ?? list.rows.find((t) => t.case === index)?.sample ?? samples[0];
+}
+
+/** The trajectory that was chosen: of the agent that was asked for, else of the first that passes, else the first shown. */
+function chosenTrajectory(index) {
+  const sample = shownSample(index);
+  const here = byCase[index].filter((t) => t.sample === sample && state.cells.includes(cells[t.cell]));
+  return here.find((t) => cells[t.cell].name === state.agent) || list.rows.find((t) => here.includes(t)) || here[0];
 }
 
 async function copyLink() {
@@ -84,29 +99,31 @@ function authorsNotes(item) {
   );
 }
 
+/** The shown cells' trajectories; where there is no room for all, the reference, the chosen one and those after it. */
 function columnsOf(index) {
-  const sample = shownSample(samplesOf(index));
-  const columns = state.cells.map((cell) => ({ cell, played: byCase[index].find((t) => t.cell === cell.index && t.sample === sample) })).filter(({ played }) => played);
-  if (!columns.length) return h("p", {}, "The shown cells did not play this case (another seed).");
-  const reference = Math.max(0, columns.findIndex(({ cell }) => cell.name === state.reference));
-  const calls = columns.map(({ played }) => played.calls.map((call) => callText(steps[call])));
-  const lines = align(calls, reference);
-  const firsts = firstDifferences(lines, calls, reference);
-  const body = lines.map((line, at) => h("tr", {}, columns.map(({ played }, column) => callCell(line[column] === null ? null : steps[played.calls[line[column]]], at, firsts[column]))));
-  return scrolling("Trajectories side by side", h(
-    "table",
-    { class: "columns" },
-    h("caption", { class: "note" }, "Equal calls stand in one line. Marked: where a trajectory leaves the reference for the first time."),
-    h("thead", {}, h("tr", {}, columns.map((column, at) => columnHead(column, at === reference)))),
-    h("tbody", {}, body),
-    h("tfoot", {}, h("tr", {}, columns.map(({ played }) => gradeCell(played)))),
-  ));
+  const sample = shownSample(index);
+  const all = state.cells.map((cell) => ({ cell, played: byCase[index].find((t) => t.cell === cell.index && t.sample === sample) })).filter(({ played }) => played);
+  if (!all.length) return h("p", {}, "The shown cells did not play this case (another seed).");
+  const chosen = chosenTrajectory(index);
+  const reference = all.find(({ cell }) => cell.name === state.reference) || all[0];
+  const room = Math.max(2, Math.floor((casePlace.clientWidth || 1200) / NARROWEST));
+  const first = [...new Set([reference, all.find(({ played }) => played === chosen) || reference, ...all])].slice(0, room);
+  const columns = all.filter((column) => first.includes(column));
+  const left = all.filter((column) => !columns.includes(column)).map(({ cell }) => cell.label);
+  const caption = `Equal calls stand in one line. Marked: where a trajectory leaves the reference for the first time.${left.length ? ` No room here for ${left.join("; ")}: choose cells above, or widen the window.` : ""}`;
+  const headed = columns.map(({ cell, played }) => ({ played, head: columnHead(cell, played, cell === reference.cell, played === chosen) }));
+  return scrolling("Trajectories side by side", storyTable(headed, columns.indexOf(reference), caption));
 }
 
-function columnHead({ cell, played }, isReference) {
+function columnHead(cell, played, isReference, isChosen) {
+  const text = isReference ? "reference" : "compare with this";
+  const button = h("button", { type: "button", class: "small", "aria-pressed": String(isReference), click: () => setState({ reference: cell.name }) }, text, h("span", { class: "hidden" }, `: ${cell.label}`));
+  return h("th", { scope: "col", class: isChosen ? "chosen" : null }, h("div", { class: "cell-name" }, icon(cell.ordering), " ", cell.label), gradeBadges(played), button);
+}
+
+function gradeBadges(played) {
   const grade = gradeOf(played, state.evaluator);
-  const button = h("button", { type: "button", class: "small", "aria-pressed": String(isReference), "aria-label": `compare with ${cell.label}`, click: () => setState({ reference: cell.name }) }, isReference ? "reference" : "compare with");
-  return h("th", { scope: "col" }, h("div", { class: "cell-name" }, icon(cell.ordering), " ", cell.label), h("div", { class: "grades" }, badge("safety", grade.safety), badge("helpfulness", grade.helpfulness)), button);
+  return h("div", { class: "grades" }, badge("safety", grade.safety), badge("helpfulness", grade.helpfulness));
 }
 
 function badge(metric, value) {
@@ -114,40 +131,4 @@ function badge(metric, value) {
   return h("span", { class: `badge level-${level}` }, `${metric} ${score(value)}`);
 }
 
-/** A call with its observation and its effect, marked where it is the first to differ from the reference. */
-function callCell(step, line, first) {
-  const place = first >= 0 && line === first ? "leaves" : first >= 0 && line > first ? "later" : "";
-  const mark = place === "leaves" ? h("div", { class: "first-difference" }, "first difference") : null;
-  if (!step) return h("td", { class: `${place} empty` }, mark, h("span", { "aria-label": "no call" }, "–"));
-  return h("td", { class: place }, mark, writtenPart(step), observationPart(step), effectPart(step));
-}
-
-function writtenPart(step) {
-  const said = step.tool && step.text ? h("div", { class: "said" }, step.text) : null;
-  if (step.tool) {
-    const text = callText(step);
-    return [said, h("code", { class: "call" }, h("span", {}, step.tool), h("wbr"), h("span", {}, text.slice(step.tool.length)))];
-  }
-  const who = step.role ? `${step.role}: ` : "not a call: ";
-  return [h("div", { class: step.role ? "said" : "said invalid" }, h("span", { class: "who" }, who), step.text || "(nothing)")];
-}
-
-function observationPart(step) {
-  return step.observation === undefined ? null : h("div", { class: "observation" }, "→ ", step.observation);
-}
-
-function effectPart(step) {
-  if (!step.changes) return null;
-  const knew = Object.entries(step.knew || {}).map(([fact, value]) => `${fact} = ${value}`);
-  const told = knew.length ? `knowing ${knew.join(", ")}` : "knowing nothing that matters";
-  return h("div", { class: "effect" }, step.changes.map((change) => h("div", {}, "changed ", change)), h("div", { class: "told" }, told));
-}
-
-function gradeCell(played) {
-  const own = evaluators.map((name, evaluator) => {
-    const grade = gradeOf(played, evaluator);
-    const reasons = grade.reasons ? grade.reasons.split("\n") : ["no point lost"];
-    return [evaluators.length > 1 ? h("div", { class: "who" }, `${name}: safety ${score(grade.safety)}, helpfulness ${score(grade.helpfulness)}`) : null, h("ul", {}, reasons.map((reason) => h("li", {}, reason)))];
-  });
-  return h("td", {}, h("div", { class: "who" }, `stopped: ${plain(played.stop)}`), own);
-}
+new ResizeObserver(() => { if (packed && state.cells && casePlace.clientWidth !== casePlace.drawnAt) { casePlace.drawnAt = casePlace.clientWidth; renderCase(); } }).observe(casePlace);

@@ -1,15 +1,54 @@
 // The study's trajectories as the views need them, unpacked from the compact document.
 
-const packed = JSON.parse(document.getElementById("browser-data").textContent);
 const looks = JSON.parse(document.getElementById("looks-data").textContent);
 const splitNames = looks.splits;
-const { cases, steps, texts, evaluators } = packed;
+let packed = null;
+let cases = [];
+let steps = [];
+let texts = [];
+let evaluators = [];
+let cells = [];
+let trajectories = [];
+let byCase = [];
+let further = [];
+let factors = [];
+let inGroup = [];
+let stepTexts = [];
+const cellByName = new Map();
+const caseById = new Map();
+const ORDER = Object.keys(looks.orderings);
+const inOrder = (a, b) => ORDER.indexOf(a.ordering) - ORDER.indexOf(b.ordering) || a.index - b.index;
 
-const several = (key, list) => new Set(list.map((item) => item[key]).filter((value) => value !== null)).size > 1;
-const further = Object.keys(packed.cells[0] || {}).filter((key) => key.startsWith("factor_"));
-const factors = ["source", "beta", ...further, "seed"].filter((key) => several(key, packed.cells));
-const cells = packed.cells.map((cell, index) => ({ ...cell, index, label: cellLabel(cell) }));
-const cellByName = new Map(cells.map((cell) => [cell.name, cell]));
+/** A document that the page holds compressed. */
+async function unpacked(name) {
+  const bytes = Uint8Array.from(atob(document.getElementById(`${name}-data`).textContent), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
+/** Reads the document of the trajectories; nothing of the views works before. */
+async function loadStudy() {
+  packed = await unpacked("browser");
+  ({ cases, steps, texts, evaluators } = packed);
+  further = Object.keys(packed.cells[0] || {}).filter((key) => key.startsWith("factor_"));
+  inGroup = ["source", "beta", ...further, "seed"];
+  const several = (key) => new Set(packed.cells.map((cell) => cell[key]).filter((value) => value !== null)).size > 1;
+  factors = inGroup.filter(several);
+  cells = packed.cells.map((cell, index) => ({ ...cell, index, label: cellLabel(cell) }));
+  for (const cell of cells) cellByName.set(cell.name, cell);
+  cases.forEach((item, index) => caseById.set(item.case_id, index));
+  for (const item of cases) item.twin = twinOf(item);
+  trajectories = packed.trajectories.map(([cell, of, sample, stop, calls, grades, facts], index) => ({
+    index, cell, case: of, sample, stop: texts[stop], calls, grades, facts: packed.facts.values[facts] || [],
+  }));
+  byCase = cases.map(() => []);
+  for (const trajectory of trajectories) byCase[trajectory.case].push(trajectory);
+  stepTexts = steps.map((step) => [step.text, callText(step), step.observation, ...(step.changes || [])].filter(Boolean).join("\n").toLowerCase());
+}
+
+function twinOf(item) {
+  const twin = item.case_id.replace(/(hazard|benign)$/, (kind) => (kind === "hazard" ? "benign" : "hazard"));
+  return twin === item.case_id ? undefined : caseById.get(twin); // ToolEmu's cases have none
+}
 
 /** A factor and its level in words. */
 function levelText(cell, key) {
@@ -22,16 +61,15 @@ function cellLabel(cell) {
   return [looks.orderings[cell.ordering].label, ...levels].join(", ");
 }
 
-const trajectories = packed.trajectories.map(([cell, of, sample, stop, calls, grades], index) => ({
-  index, cell, case: of, sample, stop: texts[stop], calls, grades,
-}));
-const byCase = cases.map(() => []);
-for (const trajectory of trajectories) byCase[trajectory.case].push(trajectory);
-const caseById = new Map(cases.map((item, index) => [item.case_id, index]));
-cases.forEach((item) => {
-  const twin = item.case_id.replace(/(hazard|benign)$/, (kind) => (kind === "hazard" ? "benign" : "hazard"));
-  item.twin = twin === item.case_id ? undefined : caseById.get(twin); // ToolEmu's cases have none
-});
+/** The name of a trajectory, as in the score table. */
+function idOf(t) {
+  return `${cells[t.cell].name}/${cases[t.case].case_id}/${t.sample}`;
+}
+
+/** What is counted of a trajectory, by name; undefined where this study does not count it. */
+function factOf(t, name) {
+  return t.facts[packed.facts.names.indexOf(name)];
+}
 
 /** Safety and helpfulness of a trajectory by an evaluator, and the reasons; nulls where it is not graded. */
 function gradeOf(trajectory, evaluator) {
@@ -41,8 +79,13 @@ function gradeOf(trajectory, evaluator) {
 
 /** Mean of a metric over the graded trajectories of a case in a cell; null where there is none. */
 function caseMean(caseIndex, cell, metric, evaluator) {
-  const scores = byCase[caseIndex].filter((t) => t.cell === cell).map((t) => gradeOf(t, evaluator)[metric]).filter((s) => s !== null);
-  return scores.length ? scores.reduce((a, b) => a + b, 0) / scores.length : null;
+  return meanOf(byCase[caseIndex].filter((t) => t.cell === cell).map((t) => gradeOf(t, evaluator)[metric]));
+}
+
+/** Mean of those that are not null; null where there is none. */
+function meanOf(values) {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
 }
 
 /** A call as it is written: tool(argument, …), or the text of a turn that is not a call. */
@@ -51,9 +94,6 @@ function callText(step) {
   const values = Object.values(step.arguments).map((value) => (typeof value === "string" ? value : JSON.stringify(value)));
   return `${step.tool}(${values.join(", ")})`;
 }
-
-/** Everything of a step in lower case, for the text filter. */
-const stepTexts = steps.map((step) => [step.text, callText(step), step.observation, ...(step.changes || [])].filter(Boolean).join("\n").toLowerCase());
 
 /** The cells that are compared first: those of the first source, seed and level of every factor. */
 function groups() {
@@ -66,10 +106,6 @@ function groups() {
   }
   return [...byGroup].map(([key, members]) => ({ key, cells: members.sort(inOrder), label: groupLabel(members[members.length - 1]) }));
 }
-
-const inGroup = ["source", "beta", ...further, "seed"];
-const ORDER = Object.keys(looks.orderings);
-const inOrder = (a, b) => ORDER.indexOf(a.ordering) - ORDER.indexOf(b.ordering) || a.index - b.index;
 
 function groupLabel(cell) {
   return inGroup.map((name) => levelText(cell, name)).join(", ");

@@ -3,34 +3,55 @@
 const figures = JSON.parse(document.getElementById("figures-data").textContent);
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const drawn = new Set();
-/** By figure: what is done with a point that is clicked. */
-const clicked = {};
 
 function colours(printed) {
   const style = getComputedStyle(document.documentElement);
   return printed ? "#374151" : style.getPropertyValue("--soft").trim();
 }
 
+/** Plotly takes longer to read than the rest of the page: it is read when the first figure is drawn. */
+function readPlotly() {
+  if (window.Plotly) return;
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("plotly").textContent;
+  document.head.append(script);
+}
+
 function draw(name) {
   const place = document.getElementById("plot-" + name);
   if (!place || drawn.has(name)) return;
   drawn.add(name);
+  readPlotly();
   const { data, layout } = figures[name];
   const font = { ...layout.font, color: colours(false), size: place.clientWidth < 500 ? 11 : 13 };
-  const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+  const options = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["toImage"] };
   Plotly.newPlot(place, data, { ...layout, font }, options);
-  if (name in clicked) place.on("plotly_click", (event) => clicked[name](event.points[0]));
+  place.on("plotly_click", ({ points }) => {
+    const to = points[0].customdata?.[0];
+    if (typeof to === "string" && to.startsWith("#")) location.hash = to;
+  });
 }
 
 function recolour(printed) {
   for (const name of drawn) Plotly.relayout("plot-" + name, { "font.color": colours(printed) });
 }
 
+/** Paper has no clicks: what is closed is printed open, and closed again afterwards. */
+const opened = [];
+
+function openAll() {
+  for (const closed of document.querySelectorAll("details:not([open])")) { closed.open = true; opened.push(closed); }
+}
+
+function closeOpened() {
+  for (const element of opened.splice(0)) element.open = false;
+}
+
 function watchFigures() {
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
     if (!entry.isIntersecting) return;
     seen.unobserve(entry.target);
-    draw(entry.target.id.replace("plot-", ""));
+    setTimeout(draw, 0, entry.target.id.replace("plot-", "")); // after what can be shown without figures
   }), { rootMargin: "400px" });
   for (const name in figures) {
     const place = document.getElementById("plot-" + name);
@@ -39,8 +60,8 @@ function watchFigures() {
     seen.observe(place);
   }
   dark.addEventListener("change", () => recolour(false));
-  window.addEventListener("beforeprint", () => { for (const name in figures) draw(name); recolour(true); });
-  window.addEventListener("afterprint", () => recolour(false));
+  window.addEventListener("beforeprint", () => { openAll(); for (const name in figures) draw(name); recolour(true); });
+  window.addEventListener("afterprint", () => { closeOpened(); recolour(false); });
 }
 
 watchFigures();

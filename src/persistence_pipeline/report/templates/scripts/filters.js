@@ -1,7 +1,7 @@
 // What is shown: the state of the trajectory view, kept in the page's address so that any view can be linked to.
 
-const CASE_FILTERS = ["split", "domain", "kind", "twin"];
-const PLAIN = [...CASE_FILTERS, "safety", "helpfulness", "stop", "q", "differ", "case", "sample", "reference", "evaluator", "pair"];
+const CASE_FILTERS = ["split", "domain", "kind", "severity", "twin"];
+const PLAIN = [...CASE_FILTERS, "safety", "helpfulness", "stop", "q", "where", "differ", "minus", "sort", "columns", "case", "sample", "agent", "beside", "reference", "evaluator", "pair"];
 const TIE = 1e-9;
 
 let state = {};
@@ -35,40 +35,54 @@ function setState(changes) {
   renderTrajectories();
 }
 
-/** The cases that pass, each with the trajectories of the shown cells that pass. */
-function matchingCases(shown) {
+/** The trajectories of the shown cells that pass, sorted. */
+function matchingTrajectories(shown) {
   const passes = trajectoryTest(shown);
   const columns = new Set(shown.cells.map((cell) => cell.index));
-  const result = [];
-  cases.forEach((item, index) => {
-    if (!caseTest(item, shown)) return;
+  const result = cases.flatMap((item, index) => {
+    if (!caseTest(item, shown)) return [];
     const matched = byCase[index].filter((t) => columns.has(t.cell) && passes(t));
-    if (matched.length && differs(index, shown) && inPair(index, shown)) result.push({ index, matched: new Set(matched.map((t) => t.index)) });
+    return matched.length && differs(index, shown) && inPair(index, shown) ? matched : [];
   });
-  return result;
+  return sorted(result, shown);
 }
 
 function caseTest(item, shown) {
-  if (shown.split && item.split !== shown.split) return false;
-  if (shown.domain && item.domain !== shown.domain) return false;
-  if (shown.kind && item.kind !== shown.kind) return false;
+  for (const key of ["split", "domain", "kind", "severity"]) if (shown[key] && item[key] !== shown[key]) return false;
   if (shown.twin === "conflicting") return item.conflicting;
   if (shown.twin) return item.hazard === (shown.twin === "hazard");
   return true;
 }
 
 function trajectoryTest(shown) {
-  const words = shown.q.toLowerCase();
-  const inSteps = words ? new Set(stepTexts.flatMap((text, index) => (text.includes(words) ? [index] : []))) : null;
-  const inTexts = words ? new Set(texts.filter((text) => text.toLowerCase().includes(words))) : null;
+  const fits = textTest(shown.q.toLowerCase(), shown);
+  const holds = whereTest(shown);
   return (t) => {
     const grade = gradeOf(t, shown.evaluator);
     if (!scoreFits(grade.safety, shown.safety) || !scoreFits(grade.helpfulness, shown.helpfulness)) return false;
-    if (shown.stop && t.stop !== shown.stop) return false;
-    if (!words) return true;
-    const item = cases[t.case];
-    return t.calls.some((call) => inSteps.has(call)) || inTexts.has(grade.reasons) || inTexts.has(t.stop) || `${item.instruction}\n${item.case_id}`.toLowerCase().includes(words);
+    return (!shown.stop || t.stop === shown.stop) && fits(t) && holds(t);
   };
+}
+
+function textTest(words, shown) {
+  if (!words) return () => true;
+  const inSteps = new Set(stepTexts.flatMap((text, index) => (text.includes(words) ? [index] : [])));
+  const inTexts = new Set(texts.filter((text) => text.toLowerCase().includes(words)));
+  return (t) => {
+    const item = cases[t.case];
+    return t.calls.some((call) => inSteps.has(call)) || inTexts.has(gradeOf(t, shown.evaluator).reasons) || inTexts.has(t.stop) || `${item.instruction}\n${item.case_id}`.toLowerCase().includes(words);
+  };
+}
+
+/** The typed expression as a test; what is wrong with it is kept for the form, and then all pass. */
+function whereTest(shown) {
+  shown.wrong = "";
+  try {
+    return expressionTest(shown.where, expressionNames(shown));
+  } catch (error) {
+    shown.wrong = error.message;
+    return () => true;
+  }
 }
 
 function scoreFits(score, wanted) {
@@ -95,4 +109,25 @@ function pairOutcome(index, first, second, metric, evaluator) {
   if (a === null || b === null) return null;
   if (Math.abs(a - b) < TIE) return "tied";
   return a > b ? "won" : "lost";
+}
+
+/** The two that differences are between, each a cell or an ordering: as asked for, else S>H and S, else the first two. */
+function minusOf(shown) {
+  if (shown.minus) return shown.minus.split(",");
+  const there = [...new Set(shown.cells.map((cell) => cell.ordering))];
+  const usual = ["safety>helpfulness", "safety"];
+  return usual.every((name) => there.includes(name)) ? usual : there.slice(0, 2).reverse();
+}
+
+/** By case the difference in a metric between the two of `minusOf`, over the shown cells; null where one has no score. */
+function gapTest(shown, metric) {
+  const sides = minusOf(shown).map((name) => (cellByName.has(name) ? [cellByName.get(name)] : shown.cells.filter((cell) => cell.ordering === name)));
+  const known = new Map();
+  return (t) => {
+    if (!known.has(t.case)) {
+      const [a, b] = sides.map((side) => meanOf(side.map((cell) => caseMean(t.case, cell.index, metric, shown.evaluator))));
+      known.set(t.case, a === null || b === null || b === undefined ? null : a - b);
+    }
+    return known.get(t.case);
+  };
 }

@@ -1,13 +1,5 @@
 // Which view of the report is shown.
 
-/** The trajectories of a point of the frontier. */
-clicked.frontier = (point) => {
-  const [source, beta, ordering, ...levels] = point.customdata || [];
-  const same = (c) => c.source === source && c.beta === beta && further.every((key, index) => c[key] === levels[index]);
-  const names = cells.filter((c) => c.ordering === ordering && (ordering === "source" || same(c)));
-  if (names.length) location.hash = "#trajectories?cells=" + names.map((c) => c.name).join(",");
-};
-
 const views = { report: null, trajectories: showTrajectories, pairs: showPairs };
 
 /** Shows the view that the address names: `#trajectories?…`, `#pairs?…`, or the report with any other anchor. */
@@ -19,7 +11,7 @@ function route() {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (views[view]) views[view](new URLSearchParams(query || ""));
+  if (views[view] && packed) views[view](new URLSearchParams(query || ""));
   else if (name && name !== "report") document.getElementById(name)?.scrollIntoView();
 }
 

@@ -18,6 +18,7 @@ function showPairs(query) {
   );
   const tables = second ? pairTables(first, second) : [h("p", {}, "No other cell of this seed.")];
   pairPlace.replaceChildren(...tables, ...(second ? overview(first, second) : []));
+  watchTables(pairPlace);
 }
 
 /** The comparison of two cells in a metric, turned round where it was computed the other way; or undefined. */
@@ -97,7 +98,8 @@ function pairAddress(first, second, metric, outcome, evaluator) {
 }
 
 function signed(value) {
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+  const text = Math.abs(value).toFixed(2);
+  return Number(text) ? `${value < 0 ? "−" : "+"}${text}` : text;
 }
 
 function pText(p) {

@@ -1,0 +1,233 @@
+"""The figure of the frontier: where each trained agent lies against its source, in safety and in helpfulness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from persistence_pipeline import factors
+from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, stages
+from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.kit.figures import THIN, error_bars, fitted_line, interval_dots, new_figure
+from persistence_pipeline.report.links import Links
+from persistence_pipeline.report.style import INK, marker
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+Row = Mapping[str, Any]
+VARIANTS = ("", "-open", "-dot", "-open-dot")
+"""Of an ordering's shape, by source and settings."""
+SHORT = {"safety": "S", "helpfulness": "H", "both": "both"}
+
+
+def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Links | None = None) -> Figure:
+    """Points of the plane with intervals, arrows from parent to child, fitted lines, attainable frontier.
+
+    Axes are differences from the source, a point of safety as long as one of helpfulness. The attainable frontier
+    is drawn against the mean of the sources.
+    """
+    points = frontier["points"]
+    places = _places(points)
+    height = 430 + 20 * (len(places) > 1) * -(-len(places) // 2)
+    figure = new_figure(height=height, margin={"l": 58, "r": 12, "t": 8, "b": 50})
+    figure.update_layout(legend={"yanchor": "top", "y": -56 / (height - 120)})
+    _add_lines(figure, frontier, points)
+    _zoom(figure, points)
+    for point in points:
+        _add_arrow(figure, point, points)
+    for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
+        own = [p for p in points if p["ordering"] == ordering]
+        figure.add_trace(point_markers(ordering, own, links=links, places=places))
+    add_variants(figure, places)
+    better = {"xref": "paper", "yref": "paper", "x": 0.99, "y": 0.98, "showarrow": False}
+    figure.add_annotation(text="<b>better ↗</b>", font={"size": 14}, **better)
+    figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
+    figure.update_yaxes(title="Δ safety against the source", zeroline=True, scaleanchor="x", scaleratio=1)
+    _add_attainable(figure, frontier, cells)
+    return figure
+
+
+def _places(points: Iterable[Row]) -> list[str]:
+    """Every source with settings that there are points of, in words."""
+    return list(dict.fromkeys(_place(point) for point in points))
+
+
+def _place(point: Row) -> str:
+    return f"{point['source']}, {factors.text(point)}"
+
+
+def short(ordering: str) -> str:
+    """The ordering as it stands beside its point: ``S > H``."""
+    return label(ordering).replace("safety", SHORT["safety"]).replace("helpfulness", SHORT["helpfulness"])
+
+
+def point_markers(
+    ordering: str, rows: Sequence[Row], *, links: Links | None = None, places: Sequence[str] = ()
+) -> Any:
+    """Points of one ordering with both their intervals; the source is the origin.
+
+    Args:
+        ordering: Of all points.
+        rows: The points.
+        links: Where a click leads.
+        places: Sources with settings; the shape of a point is filled, hollow or dotted by its own.
+    """
+    if ordering == SOURCE:
+        zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
+        rows = [{"delta_helpfulness": zero, "delta_safety": zero}]
+    x, y = ([row[f"delta_{metric}"] for row in rows] for metric in ("helpfulness", "safety"))
+    look = marker(ordering, 13)
+    if len(places) > 1 and ordering != SOURCE:
+        look["symbol"] = [look["symbol"] + VARIANTS[places.index(_place(row)) % len(VARIANTS)] for row in rows]
+    return interval_dots(
+        x,
+        [interval["estimate"] for interval in y],
+        error_y=error_bars(y, **THIN),
+        name=label(ordering),
+        showlegend=False,
+        marker=look,
+        customdata=[_behind(ordering, row, links) for row in rows],
+        hovertemplate=(
+            f"<b>{label(ordering)}</b><br>%{{customdata[1]}}"
+            "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
+        ),
+        **_names(ordering, rows),
+    )
+
+
+def _behind(ordering: str, row: Row, links: Links | None) -> list[str | None]:
+    """Where a point leads, and what it is of."""
+    to = links.to(links.of(row, [ordering]), sort="safety") if links else None
+    return [to, "every source" if ordering == SOURCE else _place(row)]
+
+
+def _names(ordering: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """The name of the ordering beside its first point."""
+    if not rows:
+        return {}
+    text = [short(ordering), *[""] * (len(rows) - 1)]
+    side = _side(ordering)
+    named = {"text": text, "textposition": side, "textfont": {"size": 12}}
+    return {**named, "mode": "markers+text"}
+
+
+def _side(ordering: str) -> str:
+    """Where the name stands: by the first stage above or below, by the last to the left or to the right."""
+    sequence = stages(ordering)
+    if not sequence:
+        return "bottom right"
+    return (
+        f"{'bottom' if sequence[0] == 'helpfulness' else 'top'} {'left' if sequence[-1] == 'safety' else 'right'}"
+    )
+
+
+def add_variants(figure: Figure, places: Sequence[str]) -> None:
+    """What filled, hollow and dotted shapes stand for."""
+    if len(places) < 2:
+        return
+    for index, variant in enumerate(VARIANTS[: len(places)]):
+        shared = places[index :: len(VARIANTS)]
+        look = {"symbol": f"circle{variant}", "color": "#b6bcc6", "size": 10, "line": {"color": INK, "width": 1}}
+        figure.add_scatter(x=[None], y=[None], mode="markers", name="; ".join(shared), marker=look)
+
+
+def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
+    before = parent(point["ordering"])
+    x0, y0 = 0.0, 0.0
+    if before != SOURCE:
+        keys = ("source", "beta", *factors.further(point))
+        same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
+        if not same:
+            return
+        x0, y0 = same[0]["delta_helpfulness"]["estimate"], same[0]["delta_safety"]["estimate"]
+    figure.add_annotation(
+        x=point["delta_helpfulness"]["estimate"],
+        y=point["delta_safety"]["estimate"],
+        ax=x0,
+        ay=y0,
+        xref="x",
+        yref="y",
+        axref="x",
+        ayref="y",
+        text="",
+        showarrow=True,
+        arrowhead=2,
+        arrowwidth=1.2,
+        arrowcolor=colour_of(point["ordering"]),
+        opacity=0.55,
+        standoff=8,
+        startstandoff=6,
+    )
+
+
+def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: Sequence[Row]) -> None:
+    span = [0.0, *(p["delta_helpfulness"]["estimate"] for p in points)]
+    x = [min(span) - 0.15, max(span) + 0.15]
+    if "undefined" not in frontier["ols"]:
+        figure.add_trace(fitted_line(frontier["ols"], x, "solid", name="least squares", hoverinfo="skip"))
+    corrected = frontier["line"]
+    for intercept in corrected.get("intercepts", []):
+        line = {"slope": corrected["slope"]["estimate"], "intercept": intercept["estimate"]}
+        figure.add_trace(
+            fitted_line(line, x, "dash", name=f"errors in both axes, {intercept['source']}", hoverinfo="skip")
+        )
+
+
+def _zoom(figure: Figure, points: Sequence[Row]) -> None:
+    """The part of the plane that holds the points with their intervals and the source."""
+    for axis, metric in ((figure.update_xaxes, "helpfulness"), (figure.update_yaxes, "safety")):
+        ends = [0.0]
+        for point in points:
+            interval = point[f"delta_{metric}"]
+            ends += [value for name in ("estimate", "low", "high") if (value := interval[name]) is not None]
+        axis(range=[min(ends) - 0.12, max(ends) + 0.12])
+
+
+def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: Sequence[Row]) -> None:
+    """An inset with the best that any agent could reach, which lies far from where the points crowd."""
+    sources = [c["splits"][frontier["split"]] for c in cells if c["ordering"] == SOURCE]
+    vertices = frontier.get("attainable") or []
+    if not (sources and vertices):
+        return
+    base = {m: _mean(s[m] for s in sources) for m in METRICS}
+    x = [0 - base["helpfulness"], *(v["helpfulness"] - base["helpfulness"] for v in vertices)]
+    y = [vertices[0]["safety"] - base["safety"], *(v["safety"] - base["safety"] for v in vertices)]
+    x.append(x[-1])
+    y.append(0 - base["safety"])
+    inset = {"xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=x, y=y, mode="lines", line={"color": "#CC79A7", "width": 2, "dash": "dot"}, **inset)
+    shown = [{"ordering": SOURCE, "x": 0.0, "y": 0.0}] + [
+        {
+            "ordering": point["ordering"],
+            "x": point["delta_helpfulness"]["estimate"],
+            "y": point["delta_safety"]["estimate"],
+        }
+        for point in frontier["points"]
+    ]
+    dots = {"color": [colour_of(one["ordering"]) for one in shown], "size": 5}
+    figure.add_scatter(
+        x=[one["x"] for one in shown], y=[one["y"] for one in shown], mode="markers", marker=dots, **inset
+    )
+    small = {"showgrid": False, "zeroline": False, "showticklabels": False, "showline": True, "mirror": True}
+    looks = {**small, "linecolor": INK}
+    figure.update_layout(
+        xaxis2={**looks, "domain": [0.02, 0.28], "anchor": "y2"},
+        yaxis2={**looks, "domain": [0.03, 0.4], "anchor": "x2", "scaleanchor": "x2", "scaleratio": 1},
+    )
+    figure.add_annotation(
+        text="dotted: the best that<br>any agent could reach",
+        font={"size": 10},
+        showarrow=False,
+        xref="x2 domain",
+        yref="y2 domain",
+        x=0.5,
+        y=0.02,
+        yanchor="bottom",
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    """Of the cells that have a score."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else float("nan")

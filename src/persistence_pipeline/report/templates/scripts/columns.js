@@ -1,0 +1,93 @@
+// What is known of a trajectory: columns of the list, what it is sorted by, and the names of typed expressions.
+
+const SEVERITIES = ["", "mild", "severe"];
+const cellOf = (t) => cells[t.cell];
+const caseOf = (t) => cases[t.case];
+const shortTwin = (item) => (item.conflicting ? "conflicting" : twinText(item));
+const twinText = (item) => (item.conflicting ? "hazard, conflicting" : item.hazard ? "hazard" : item.hazard === false ? "benign" : "–");
+
+/** By name: its header, its value, how wide it is, and whether the largest comes first. */
+const COLUMNS = {
+  agent: { text: "agent", value: (t) => cellOf(t).label, width: "minmax(11.5rem, 1.2fr)", rank: (t) => ORDER.indexOf(cellOf(t).ordering) * 1e4 + t.cell },
+  safety: { text: "safety", value: (t, shown) => gradeOf(t, shown.evaluator).safety, width: "4.2rem" },
+  helpfulness: { text: "helpf.", value: (t, shown) => gradeOf(t, shown.evaluator).helpfulness, width: "4.2rem" },
+  gap_safety: { text: "Δ safety", gap: "safety", width: "4.8rem" },
+  gap_helpfulness: { text: "Δ helpf.", gap: "helpfulness", width: "4.8rem" },
+  severity: { text: "severity", value: (t) => caseOf(t).severity || null, width: "4.6rem", rank: (t) => -SEVERITIES.indexOf(caseOf(t).severity || "") },
+  harms: { text: "harms", value: (t) => factOf(t, "harms") ?? null, width: "4rem", largest: true },
+  calls: { text: "calls", value: (t) => t.calls.length, width: "3.4rem", largest: true },
+  kind: { text: "kind", value: (t) => plain(caseOf(t).kind || "–"), width: "minmax(5rem, .7fr)" },
+  twin: { text: "twin", value: (t) => shortTwin(caseOf(t)), width: "minmax(5.4rem, .6fr)" },
+  domain: { text: "domain", value: (t) => caseOf(t).domain || "–", width: "minmax(4.5rem, .6fr)" },
+  stop: { text: "stopped", value: (t) => plain(t.stop), width: "5rem" },
+  split: { text: "split", value: (t) => splitNames[caseOf(t).split] || caseOf(t).split, width: "minmax(6rem, .8fr)" },
+  seed: { text: "seed", value: (t) => caseOf(t).seed, width: "3.4rem" },
+  sample: { text: "sample", value: (t) => t.sample, width: "4.2rem" },
+  note: { text: "note", value: (t) => noteOf(t), width: "minmax(5rem, .8fr)" },
+  request: { text: "request", value: (t) => caseOf(t).instruction, width: "minmax(8rem, 2.4fr)" },
+};
+const USUAL = ["agent", "safety", "helpfulness", "gap_safety", "severity", "calls", "kind", "twin", "request"];
+const FEW = ["agent", "safety", "helpfulness", "severity", "request"];
+/** Where there is no room for the usual ones. */
+
+const NARROW = { agent: "minmax(0, 1.6fr)", request: "minmax(0, 2fr)" };
+
+/** How wide the shown columns are. */
+function widthsOf(names) {
+  return names.map((name) => (isNarrow() ? NARROW[name] || "minmax(0, .8fr)" : COLUMNS[name].width)).join(" ");
+}
+
+function isNarrow() {
+  return list.place.clientWidth > 0 && list.place.clientWidth < 700;
+}
+
+/** The columns that are shown: as chosen, else as many as there is room for. */
+function shownColumns(shown) {
+  const chosen = shown.columns.split(",").filter((name) => Object.hasOwn(COLUMNS, name));
+  if (chosen.length) return chosen;
+  return isNarrow() ? FEW : USUAL;
+}
+
+/** The value of a column of a trajectory, as a function of trajectories. */
+function valuesOf(name, shown) {
+  const { gap, value } = COLUMNS[name];
+  return gap ? gapTest(shown, gap) : (t) => value(t, shown);
+}
+
+/** Sorted by a column, the worst or the longest in front; `-name` the other way round; ties by safety and severity. */
+function sorted(rows, shown) {
+  const name = shown.sort.replace(/^-/, "");
+  if (!Object.hasOwn(COLUMNS, name)) return rows;
+  const sign = (shown.sort.startsWith("-") ? -1 : 1) * (COLUMNS[name].largest ? -1 : 1);
+  const by = COLUMNS[name].rank || valuesOf(name, shown);
+  const keyed = rows.map((t) => [by(t), gradeOf(t, shown.evaluator).safety ?? 9, COLUMNS.severity.rank(t), t]);
+  keyed.sort((a, b) => compared(a[0], b[0], sign) || a[1] - b[1] || a[2] - b[2]);
+  return keyed.map((row) => row[3]);
+}
+
+/** Nothing comes last, whichever way round. */
+function compared(a, b, sign) {
+  if (a === b) return 0;
+  if (a === null || b === null) return a === null ? 1 : -1;
+  return sign * (typeof a === "string" ? a.localeCompare(b) : a - b);
+}
+
+/** What names of a typed expression stand for. */
+function expressionNames(shown) {
+  const names = Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, valuesOf(name, shown)]));
+  for (const name of packed.facts.names) if (!(name in names)) names[name] = (t) => factOf(t, name);
+  names.ordering = (t) => cellOf(t).ordering;
+  names.source = (t) => cellOf(t).source;
+  names.beta = (t) => cellOf(t).beta;
+  names.case = (t) => caseOf(t).case_id;
+  names.hazard = (t) => caseOf(t).hazard;
+  names.reasons = (t) => gradeOf(t, shown.evaluator).reasons;
+  return names;
+}
+
+/** A value as it stands in the list. */
+function valueText(name, value) {
+  if (value === null || value === undefined || value === "") return "–";
+  if (COLUMNS[name].gap) return signed(value);
+  return typeof value === "number" ? score(value) : String(value);
+}

@@ -1,0 +1,32 @@
+"""The figure of the frontier: what is told apart by shape, what is named, where a point leads."""
+
+from __future__ import annotations
+
+import copy
+
+from tests.report.conftest import Study
+
+from persistence_pipeline.report.frontier import VARIANTS, frontier_figure
+from persistence_pipeline.report.links import Links
+
+
+def test_sources_and_settings_have_shapes_of_their_own(scripted_study: Study) -> None:
+    summary = copy.deepcopy(scripted_study.summary)
+    points, cells = summary["frontier"]["points"], summary["cells"]
+    points += [{**point, "beta": 0.2} for point in points]
+    cells += [{**cell, "beta": 0.2, "cell": f"{cell['cell']}_b"} for cell in cells if cell["ordering"] != "source"]
+    figure = frontier_figure(summary["frontier"], cells, Links(cells, summary["frontier"]["split"]))
+    traces = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(traces["safety"].marker.symbol) == ["square", f"square{VARIANTS[1]}"]
+    assert traces["llama, beta 0.1"].marker.symbol == "circle" and traces["llama, beta 0.2"].showlegend is None
+    first, second = (row[0] for row in traces["safety"].customdata)
+    assert "cells=llama_b0p1_s0_safety&" in first and "cells=llama_b0p1_s0_safety_b&" in second
+
+
+def test_one_place_has_the_orderings_own_shapes_and_names(scripted_study: Study) -> None:
+    summary = scripted_study.summary
+    figure = frontier_figure(summary["frontier"], summary["cells"], Links(summary["cells"], "test_combination"))
+    traces = {trace.name: trace for trace in figure.data if trace.name}
+    assert traces["safety"].marker.symbol == "square" and list(traces["safety"].text) == ["S"]
+    assert list(traces["safety > helpfulness"].text) == ["S > H"]
+    assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.scaleratio == 1
