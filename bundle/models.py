@@ -16,7 +16,7 @@ class Model:
     source: str
     """Its name in the study."""
     asked: str
-    """As the parameters name it: a directory, or an id on the hub."""
+    """As the parameters name it: a directory, a GGUF file, a package, or an id on the hub."""
     files: dict[str, Path]
     """What is carried: paths inside the bundle, and where each file lies here."""
 
@@ -39,12 +39,23 @@ def models_of(project: Path, env: str) -> list[Model]:
     parameters = configuration(project / "conf", env)["parameters"]
     used = sorted({policy["source"] for policy in parameters["policies"].values() if policy})
     pretrained = {name: parameters["sources"][name].get("pretrained") for name in used}
-    return [_model(project, name, settings) for name, settings in pretrained.items() if settings]
+    scratch = project / parameters.get("scratch", "data/.scratch")
+    return [_model(project, scratch, name, settings) for name, settings in pretrained.items() if settings]
 
 
-def _model(project: Path, name: str, pretrained: dict[str, str]) -> Model:
+def _model(project: Path, scratch: Path, name: str, pretrained: dict[str, str]) -> Model:
+    from persistence_pipeline.training.packages import PackagedModel, packages_folder
+
     asked = pretrained["model"]
+    package = PackagedModel.of(asked)
+    if package is not None:
+        folder = package.place(packages_folder(scratch), pretrained.get("dtype", "bfloat16"))
+        if not folder.is_dir():
+            raise BundleError(f"source {name}: there is no {folder}: `kedro run` of the study fetches it here")
+        return Model(name, asked, dict(_below(folder, f"models/{name}")))
     folder = project / asked
+    if folder.is_file():
+        return Model(name, asked, {f"models/{name}/{folder.name}": folder.resolve()})
     if folder.is_dir():
         return Model(name, asked, dict(_below(folder, f"models/{name}")))
     return Model(name, asked, dict(_cached(name, asked, pretrained.get("revision"))))

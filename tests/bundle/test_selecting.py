@@ -175,6 +175,22 @@ class TestModels:
         (model,) = models_of(project, "mine")
         assert model.files == {"models/a/config.json": project / "here/config.json"} and not model.from_hub
 
+    def test_a_gguf_file_and_a_package(self, project: Path) -> None:
+        (project / "here.gguf").write_text("")
+        pinned = "pip:tiny==1.0#sha256=" + "a" * 64
+        self.sources(project, a={"pretrained": {"model": "here.gguf"}}, b={"pretrained": {"model": pinned}})
+        with pytest.raises(
+            BundleError, match=r"source b: there is no .*/tiny-1\.0-aaaaaaaaaaaa-bfloat16: `kedro run`"
+        ):
+            models_of(project, "mine")
+        made = project / "data/.scratch/packages/tiny-1.0-aaaaaaaaaaaa-bfloat16"
+        made.mkdir(parents=True)
+        (made / "config.json").write_text("{}")
+        assert [model.files for model in models_of(project, "mine")] == [
+            {"models/a/here.gguf": project / "here.gguf"},
+            {"models/b/config.json": made / "config.json"},
+        ]
+
     def test_the_cache(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         cache = project / "cache"
         held = cache / "models--o--m"

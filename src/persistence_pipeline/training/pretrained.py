@@ -22,7 +22,7 @@ from persistence_pipeline.agents.probe import require_readable
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.training.errors import SourceError
 from persistence_pipeline.training.gguf import find_gguf, load_gguf_model, load_gguf_tokenizer, read_header
-from persistence_pipeline.training.packages import PackagedModel, unpacked
+from persistence_pipeline.training.packages import PackagedModel, packages_folder, unpacked
 
 Dtype = Literal["float32", "bfloat16"]
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -76,9 +76,14 @@ def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
     shutil.rmtree(checkpoint, ignore_errors=True)
     model.save_pretrained(checkpoint)
     tokenizer.save_pretrained(checkpoint)
-    for licence in Path(place).glob("LICEN[CS]E*"):
-        shutil.copy(licence, checkpoint)
+    keep_licences(Path(place), checkpoint)
     return checkpoint
+
+
+def keep_licences(model: Path, checkpoint: Path) -> None:
+    """Copy the licence of a model to a checkpoint that was made of it."""
+    for licence in model.glob("LICEN[CS]E*"):
+        shutil.copy(licence, checkpoint)
 
 
 def _place(settings: PretrainedSettings, scratch: Path) -> str:
@@ -96,7 +101,7 @@ def _place(settings: PretrainedSettings, scratch: Path) -> str:
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
 
-    return str(unpacked(package, scratch / "packages", settings.dtype, convert))
+    return str(unpacked(package, packages_folder(scratch), settings.dtype, convert))
 
 
 def _described(settings: PretrainedSettings, place: str, gguf: Path | None) -> tuple[Any, int | None, str]:

@@ -13,7 +13,7 @@ from persistence_pipeline.records import Trajectory
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.training.adapting import AdaptingSettings, adapt
 from persistence_pipeline.training.cloning import CloningSettings, demonstrate
-from persistence_pipeline.training.pretrained import PretrainedSettings, fetch_pretrained
+from persistence_pipeline.training.pretrained import PretrainedSettings, fetch_pretrained, keep_licences
 from persistence_pipeline.training.warm_start import WarmStartSettings, warm_start
 from persistence_pipeline.world.splits import WorldSettings, warm_start_cases
 from persistence_pipeline.world.vocabulary import vocabulary
@@ -57,7 +57,9 @@ def make_source(
         checkpoint = fetch_pretrained(source.pretrained, scratch)
         if source.warm_start is not None:
             own = source.warm_start.for_seed(seed) if source.per_seed else source.warm_start
-            checkpoint, log = adapt(checkpoint, _demonstrations(world, own), own, scratch)
+            fetched = checkpoint
+            checkpoint, log = adapt(fetched, _demonstrations(world, own), own, scratch)
+            keep_licences(fetched, checkpoint)
         return checkpoint, pd.DataFrame(log, columns=["step", "loss"], dtype=float)
     assert source.model is not None  # noqa: S101
     settings = settings.for_seed(seed) if source.per_seed else settings
