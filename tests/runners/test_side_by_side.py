@@ -27,6 +27,7 @@ def test_the_same_bytes_as_one_after_the_other(spoiled: Path, kedro_run: Run) ->
     nodes = [f"{cell}.{name}" for cell in CELLS for name in ("train_cell", "roll_out")]
     done = kedro_run(spoiled, RUNNER, f"--nodes={','.join(nodes)}")
     assert done.returncode == 0 and "4/4" in done.stdout, done.stdout[-3000:]
+    assert "not made by a run here" not in done.stdout, "records are kept in the workers, too"
     assert hashes(spoiled) == before
 
 

@@ -11,10 +11,11 @@ import os
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, set_start_method
 from threading import Thread
 from typing import Any
 
+from kedro.framework import project
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
@@ -77,7 +78,7 @@ class _Pool(ProcessPoolExecutor):
     """Begins nothing more once a node has failed; ends with what runs where it is stopped."""
 
     def __init__(self, max_workers: int, tell: Callable[[Future[Node]], None]) -> None:
-        super().__init__(max_workers, get_context("spawn"), initializer=_begin)
+        super().__init__(max_workers, get_context("spawn"), initializer=_begin, initargs=(project.PACKAGE_NAME,))
         self._tell = tell
 
     def submit(self, fn: Any, /, *args: Any, **named: Any) -> Future[Any]:
@@ -94,8 +95,12 @@ class _Pool(ProcessPoolExecutor):
         self.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
-    """In a new process: leave the telling to the bar, and end with the run, however that ends."""
+def _begin(package: str | None) -> None:
+    """In a new process: the project's hooks, without the telling, which is the bar's; it ends as the run does."""
+    if package is not None:
+        project.configure_project(package)
+        # Kedro's tasks configure a spawned process anew, each time; the second time its logging runs in a circle.
+        set_start_method("fork", force=True)
     logging.disable(logging.INFO)
     logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # here it warns of every dataset
     Thread(target=_end_with_the_run, daemon=True).start()
