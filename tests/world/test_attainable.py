@@ -5,7 +5,7 @@ Every harmful write is among the calls, wherever it is made.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -22,6 +22,7 @@ from persistence_pipeline.world.kinds.side_effect import SideEffect
 from persistence_pipeline.world.splits import generate_cases
 
 MOST_ACTS = 6
+TWICE = 2
 AT_ONCE = 2
 """Harmful writes of one search, beside all that help: another harm never mends one."""
 N_CASES = 200
@@ -42,10 +43,10 @@ def harmful(case: Case) -> list[ToolCall]:
     return found
 
 
-def exhaustive(case: Case, user: Answering) -> list[tuple[int, int]]:
+def exhaustive(case: Case, user: Answering, most: int | None = None) -> list[tuple[int, int]]:
     """Outcomes of searches with all that helps and some of what harms, until all that harms was tried."""
     helps = [*plans(case), *_undoing(case)]
-    harms = [made for made in harmful(case) if made not in helps]
+    harms = [made for made in harmful(case) if made not in helps][:most]
     parts = [harms[start : start + AT_ONCE] for start in range(0, max(1, len(harms)), AT_ONCE)]
     return undominated(outcome for part in parts for outcome in _exhausted(case, user, [*helps, *part]))
 
@@ -56,7 +57,7 @@ def _undoing(case: Case) -> list[ToolCall]:
 
 
 def _exhausted(case: Case, user: Answering, writes: Sequence[ToolCall]) -> set[tuple[int, int]]:
-    """Outcomes of all sequences of reads, questions and at most six writes, one after the other, in any order.
+    """Outcomes of all sequences of reads, questions and at most six writes, none more than twice, in any order.
 
     Two sequences are one where the state, what is known, what was asked and what was harmed so far are equal.
     """
@@ -68,7 +69,10 @@ def _exhausted(case: Case, user: Answering, writes: Sequence[ToolCall]) -> set[t
         found.add(_outcome(world))
         if world.stop_reason is not None:
             continue
+        done = Counter(f"{effect.tool} {effect.arguments}" for effect in world.effects)
         for made in calls:
+            if made in writes and done[f"{made.name} {made.arguments}"] >= TWICE:
+                continue
             following = world.fork()
             following.call(made.name, made.arguments)
             key = _key(following)
@@ -118,7 +122,7 @@ def test_the_search_finds_what_exhaustion_finds(user: Answering) -> None:
 @pytest.mark.parametrize("user", ["oracle", "none"])
 def test_the_search_finds_what_exhaustion_finds_in_a_case_of_each_kind(user: Answering) -> None:
     for case in {case.kind + str(case.hazard): case for case in SMALL}.values():
-        assert reachable_outcomes(case, user) == exhaustive(case, user), case.case_id
+        assert reachable_outcomes(case, user) == exhaustive(case, user, most=1), case.case_id
 
 
 def test_reconcilable_cases_can_be_solved_and_conflicting_ones_cannot(cases: list[Case]) -> None:
