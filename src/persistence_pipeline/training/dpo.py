@@ -31,7 +31,7 @@ from persistence_pipeline.training.launch import (
     launch_stage,
     read_launch,
 )
-from persistence_pipeline.training.memory import check_memory
+from persistence_pipeline.training.memory import GIGABYTE, check_memory
 from persistence_pipeline.training.models import (
     check_context,
     load_model,
@@ -127,8 +127,7 @@ def train_stage(
     launch = read_launch(Path(config.launch)) if config.launch is not None else None
     if launch is not None:
         check_launch(launch, config.device)
-    if on_cpu(config):
-        check_memory(rows, parent, config, psutil.virtual_memory().available)
+    _check_room(rows, parent, config)
     seed = stage_seed(config, parent) if config.lora is not None else config.seed
     weights = [parent, source] if config.reference == "source" else [parent]
     job = StageJob(rows=rows, counts=counts, parent=parent, source=source, config=config, seed=seed)
@@ -190,6 +189,13 @@ def _check_pairs(pairs: Sequence[PreferencePair], config: StageConfig) -> None:
     for pair in pairs:
         if pair.objective != config.objective:
             raise ValueError(f"stage on {config.objective}: pair {pair.pair_id} is ordered by {pair.objective}")
+
+
+def _check_room(rows: Sequence[Row], parent: Path, config: StageConfig) -> None:
+    """Say what a stage on this machine's CPU will take, and refuse it where that is not there."""
+    needed = check_memory(rows, parent, config, psutil.virtual_memory().available) if on_cpu(config) else None
+    if needed is not None:
+        logger.info("stage on %s: up to %.1f GB of memory", config.objective, needed / GIGABYTE)
 
 
 def _load_tokenizer(checkpoint: Path) -> PreTrainedTokenizerBase:
