@@ -22,7 +22,7 @@ import psutil
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import PreferencePair
-from persistence_pipeline.training.encoding import encode_pairs
+from persistence_pipeline.training.encoding import Row, encode_pairs
 from persistence_pipeline.training.errors import StageError, memory_advice
 from persistence_pipeline.training.launch import (
     StageJob,
