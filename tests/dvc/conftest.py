@@ -144,7 +144,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "grid", "gpu", "dvc.lock")
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
     project.edit("conf/base/parameters.yml", TINY)
-    project.edit("conf/base/parameters_sources.yml", {"sources": {"llama": {"model": TINY_MODEL}}})
+    project.edit("conf/base/parameters_sources.yml", {"sources": {"llama": {"model": TINY_MODEL, "per_seed": False}}})
     project.edit("conf/base/study.yml", {"seeds": [0], "orderings": ["safety", "safety>helpfulness"]})
     project.run("git", "init", "--quiet")
     project.expand()
