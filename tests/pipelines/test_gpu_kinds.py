@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +77,9 @@ def test_a_study_on_toolemu_cases_runs_whole(toolemu: tuple[Path, Opinionated]) 
         report = json.loads((reporting / f"training/{name}/report.json").read_text())
         assert report["first_loss"] == pytest.approx(0.6931, abs=1e-3)
     page = (reporting / "report.html").read_text()
-    assert "Delete newsletter" in page and "The dotted line is the best" not in page
+    trajectories = page.partition('id="browser-data">')[2].partition("<")[0]
+    assert "Delete newsletter" in gzip.decompress(base64.b64decode(trajectories)).decode()
+    assert "The dotted line is the best" not in page
 
 
 @pytest.mark.slow
