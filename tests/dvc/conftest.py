@@ -138,13 +138,16 @@ def of_kind(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Place]:
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The tiny project, committed; nothing has run."""
     project = Project(tmp_path_factory.mktemp("dvc") / "first")
+    others = {path.parent.name for path in (ROOT / "conf").glob("*/dvc.yaml")}
     for name in COPIED:
         source, target = ROOT / name, project.root / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "grid", "gpu", "dvc.lock")
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "dvc.lock", *others)
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
     project.edit("conf/base/parameters.yml", TINY)
-    project.edit("conf/base/parameters_sources.yml", {"sources": {"llama": {"model": TINY_MODEL, "per_seed": False}}})
+    project.edit(
+        "conf/base/parameters_sources.yml", {"sources": {"llama": {"model": TINY_MODEL, "per_seed": False}}}
+    )
     project.edit("conf/base/study.yml", {"seeds": [0], "orderings": ["safety", "safety>helpfulness"]})
     project.run("git", "init", "--quiet")
     project.expand()
