@@ -133,7 +133,7 @@ def test_a_rollout_without_a_single_episode_says_why(tmp_path: Path) -> None:
     act = Act(400, '{"error": {"message": "the maximum context length is 9"}}')
     with ChatServer(lambda _: act, model="cell") as server:
         settings = _settings(server, tmp_path)
-        with pytest.raises(RolloutError, match=r"none of 8 episodes could be played.*length is 9"):
+        with pytest.raises(RolloutError, match=rf"none of {len(CASES)} episodes could be played.*length is 9"):
             roll_out(NOTHING, CASES, settings, policy="cell", seed=0)
 
 

@@ -32,7 +32,10 @@ def test_the_same_bytes_as_one_after_the_other(spoiled: Path, kedro_run: Run) ->
 
 
 def _half(number: float) -> float:
-    time.sleep(0.2)
+    from tqdm import tqdm
+
+    for _ in tqdm(range(2)):
+        time.sleep(0.1)
     return number / 2
 
 
@@ -40,7 +43,9 @@ def _refuse(number: float) -> float:
     raise SettingError(("training", "safety"), f"not {number:g}")
 
 
-def test_an_error_comes_in_words_and_what_stands_on_it_is_not_run(tmp_path: Path) -> None:
+def test_an_error_comes_in_words_and_what_stands_on_it_is_not_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     configure_project("persistence_pipeline")
     files = {name: {"type": FILE, "filepath": str(tmp_path / f"{name}.json")} for name in "abc"}
     catalog = DataCatalog.from_config(files)
@@ -53,6 +58,7 @@ def test_an_error_comes_in_words_and_what_stands_on_it_is_not_run(tmp_path: Path
     with pytest.raises(NodeError, match=r"^second: training\.safety: not 4$"):
         SideBySideRunner(max_workers=2).run(Pipeline(steps), catalog)
     assert catalog.load("a") == 4 and not (tmp_path / "c.json").exists()
+    assert "it/s" not in capfd.readouterr().err, "no bar beside the run's own"
 
 
 @pytest.mark.slow

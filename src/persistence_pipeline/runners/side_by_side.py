@@ -97,6 +97,7 @@ class _Pool(ProcessPoolExecutor):
 
 def _begin(package: str | None) -> None:
     """In a new process: the project's hooks, without the telling, which is the bar's; it ends as the run does."""
+    os.environ["TQDM_DISABLE"] = "1"  # read where tqdm is loaded, which is later
     if package is not None:
         project.configure_project(package)
         # Kedro's tasks configure a spawned process anew, each time; the second time its logging runs in a circle.
