@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +234,7 @@ def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
         page.goto(file.as_uri() + address)
-        page.wait_for_function("packed !== null && trajectories.length > 0")
+        wait_until(page, "packed !== null && trajectories.length > 0")
         files.add(file.as_uri())
         pages.append(page)
         return page
@@ -243,6 +244,14 @@ def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
         page.close()
     assert complaints == []
     assert {url for url in requests if not url.startswith("blob:")} <= files, "a report needs no network"
+
+
+def wait_until(page: Any, expression: str, *arguments: Any) -> None:
+    """Asks the page until it says yes: its policy forbids what Playwright waits with, text that is evaluated."""
+    deadline = time.monotonic() + 60
+    while not page.evaluate(expression, *arguments):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
 
 
 def go(page: Any, address: str) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from tests.report.conftest import Open, Study, counts, go
+from tests.report.conftest import Open, Study, counts, go, wait_until
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 SH = "llama_b0p1_s0_safety_then_helpfulness"
@@ -36,7 +36,7 @@ def _type(page: Any, name: str, text: str) -> None:
     page.click(f"input[name={name}]")
     page.keyboard.press("Control+a")
     page.keyboard.type(text)
-    page.wait_for_function("([name, text]) => state[name] === text", arg=[name, text])
+    wait_until(page, "([name, text]) => state[name] === text", [name, text])
 
 
 def test_every_listed_case_shows_a_trajectory_that_passes(open_page: Open) -> None:

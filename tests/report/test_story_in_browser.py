@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import Open, Study
+from tests.report.conftest import Open, Study, wait_until
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 CASE = "s0.test_combination.files.identity.0001.hazard"
@@ -80,14 +80,14 @@ def test_notes_are_kept_saved_and_read_again(open_page: Open, tmp_path: Path) ->
     document = json.loads(saved.read_text("utf-8"))
     assert document["notes"] == {name: "asks, “twice”"}
     page.reload()
-    page.wait_for_function("trajectories.length > 0")
+    wait_until(page, "trajectories.length > 0")
     assert page.input_value("textarea[name=note]") == "asks, “twice”", "this browser keeps it"
     other = open_page(f"#trajectories?cells={S}&where=note ~ twice&columns=agent,note")
     other.set_input_files("#load-notes", saved)
-    other.wait_for_function("document.getElementById('notes-told').textContent.includes('1 note read')")
+    wait_until(other, "document.getElementById('notes-told').textContent.includes('1 note read')")
     assert other.locator("#cases .row").count() == 1 and "asks" in other.inner_text("#cases .row")
     other.set_input_files("#load-notes", {"name": "bad.json", "mimeType": "application/json", "buffer": b"[1]"})
-    other.wait_for_function("document.getElementById('notes-told').textContent.includes('bad.json: not read')")
+    wait_until(other, "document.getElementById('notes-told').textContent.includes('bad.json: not read')")
 
 
 def test_the_list_is_taken_away_as_it_is_filtered(open_page: Open, scripted_study: Study, tmp_path: Path) -> None:
