@@ -233,6 +233,7 @@ def test_the_memory_of_a_rollout_is_predicted_within_a_quarter(rows: int) -> Non
     fields = {**SMALL, "vocab_size": len(tokenizer), "max_position_embeddings": 4096, "num_key_value_heads": 4}
     shape = ModelShape.of(fields)
     config = AutoConfig.for_model(fields.pop("model_type"), **fields)
+    torch.manual_seed(0)  # how long its turns are is drawn, too
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     twins = {"train": 1, "test_iid": 0, "test_combination": 0, "test_domain": 0}
     cases = generate_cases(WorldSettings(phrasing="natural", twins_per_group=twins), 0)[:rows]
