@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from tests.analysis.test_intervals import scores
 
-from analysis.test_intervals import scores
 from persistence_pipeline.analysis.bootstrap import draw_means
 from persistence_pipeline.analysis.planning import PlanningError, questions
 from persistence_pipeline.analysis.power import (

@@ -26,7 +26,8 @@ def test_files_from_outside_may_lie_in_the_home_directory(home: Path) -> None:
     assert read_launch(Path("~/launch.yaml")).path == home / "launch.yaml"
     assert toolkit_file(PairSettings(toolkits="~/kits.json"), None) == home / "kits.json"
     emulation = {"cases": "~/cases.json", "toolkits": "kits.json"}
-    parameters = {"study": {"cases": "toolemu", "pairs": "candidates"}, "emulation": emulation}
+    design = {"cases": "toolemu", "pairs": "candidates"}
+    parameters = {"study": design, "emulation": emulation, "sources": {}}
     assert outside_files(parameters) == {"emulation": [str(home / "cases.json"), "kits.json"]}
 
 
