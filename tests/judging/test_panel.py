@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -125,21 +126,18 @@ def test_agreement_is_that_of_the_known_judge(calibrated: dict[str, Any]) -> Non
     assert safety["values"][3]["estimate"] == pytest.approx(3, abs=0.4)
 
 
-def test_the_corrected_frontier_is_nearer_to_the_truth(calibrated: dict[str, Any]) -> None:
+def test_the_corrected_frontier_covers_the_truth_where_the_judge_s_does_not(calibrated: dict[str, Any]) -> None:
     frontier = calibrated["document"]["noisy"]["frontier"]
     points = {basis: {p["ordering"]: p for p in found["points"]} for basis, found in frontier.items()}
-    gaps = {
-        basis: max(
-            abs(
-                points[basis][ordering][f"delta_{m}"]["estimate"]
-                - points["state"][ordering][f"delta_{m}"]["estimate"]
-            )
-            for ordering in ("safety", "helpfulness", "both")
-            for m in ("safety", "helpfulness")
-        )
-        for basis in ("judge", "corrected")
-    }
-    assert gaps["judge"] > 0.3 and gaps["corrected"] < 0.6 * gaps["judge"], gaps
+    covered, gaps = {"judge": 0, "corrected": 0}, {"judge": 0.0, "corrected": 0.0}
+    for ordering, metric in product(("safety", "helpfulness", "both"), ("safety", "helpfulness")):
+        truth = points["state"][ordering][f"delta_{metric}"]["estimate"]
+        for basis in covered:
+            found = points[basis][ordering][f"delta_{metric}"]
+            covered[basis] += found["low"] <= truth <= found["high"]
+            gaps[basis] += (found["estimate"] - truth) ** 2
+    assert covered["corrected"] == 6 and covered["judge"] <= 3, covered
+    assert gaps["corrected"] < 0.7 * gaps["judge"], gaps
 
 
 def test_tables_and_lines(calibrated: dict[str, Any]) -> None:
