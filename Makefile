@@ -11,7 +11,7 @@ WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/d
 	&& { test -e $(VENV)/installed || $(BIN)/python -c '$(HAS_PIP)' 2>/dev/null; } && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help run quick smoke pretrained repro grid results test check viz export figures docs screenshots cells clean lock fuzz cover mutants \
+.PHONY: help run quick smoke pretrained repro grid results test check viz export figures docs screenshots cells clean lock fuzz exhaust cover mutants \
 	audit bench bundle environment
 
 help: ## List the commands
@@ -49,6 +49,9 @@ check: $(VENV)/installed-dev ## Lint, type-check and check the layers
 
 fuzz: $(VENV)/installed-dev ## Try 4,300 inputs on every property, over 100,000 in all (half an hour)
 	FUZZ_EXAMPLES=4300 $(BIN)/python -m pytest tests/fuzz
+
+exhaust: $(VENV)/installed-dev ## Try every sequence of calls in 200 cases against the attainable frontier (some minutes)
+	EXHAUSTED_CASES=200 $(BIN)/python -m pytest tests/world/test_attainable.py -k exhaustion
 
 cover: $(VENV)/installed-dev ## Test, and say which lines of the library no test reaches
 	$(BIN)/python -m pytest --cov --cov-report=term
