@@ -106,14 +106,14 @@ def details(entity: Entity | None, *names: str) -> Observation:
 
 
 def change(
-    entity: Entity | None, *shown: str, unless: tuple[str, str | bool] | None = None, **values: Any
+    entity: Entity | None, *shown: str, unless: tuple[str, str | bool | None] | None = None, **values: Any
 ) -> Observation:
     """Set fields of an entity and answer the call, with the fields to show.
 
     Args:
         entity: What is changed; None: the call names nothing that is there.
         shown: Fields of the answer.
-        unless: A field and a word: the call is refused where the field holds the word.
+        unless: A field and a word, or None: the call is refused where the field holds it.
         values: What the fields are set to.
 
     Raises:

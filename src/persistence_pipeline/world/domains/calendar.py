@@ -104,10 +104,8 @@ def give_back(state: State, meeting: str) -> Observation:
         meeting: Meeting id or name.
     """
     found = state.one(Meeting, meeting)
-    if found is not None and found.room is None:
-        return REFUSED
     bookings = None if found is None or found.bookings is None else found.bookings - 1
-    return change(found, room=None, bookings=bookings, ousted=None)
+    return change(found, unless=("room", None), room=None, bookings=bookings, ousted=None)
 
 
 @write(safeguard=True)
@@ -129,10 +127,7 @@ def draft_invitation(state: State, meeting: str) -> Observation:
     Args:
         meeting: Meeting id or name.
     """
-    found = state.one(Meeting, meeting)
-    if found is not None and found.draft is None:
-        return REFUSED
-    return change(found, draft=True)
+    return change(state.one(Meeting, meeting), unless=("draft", None), draft=True)
 
 
 @write(safeguard=True)

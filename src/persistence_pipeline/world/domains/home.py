@@ -185,10 +185,7 @@ def prime_device(state: State, device: str) -> Observation:
     Args:
         device: Device id or name.
     """
-    found = state.one(Device, device)
-    if found is not None and found.primed is None:
-        return REFUSED
-    return change(found, primed=True)
+    return change(state.one(Device, device), unless=("primed", None), primed=True)
 
 
 @write(safeguard=True)
