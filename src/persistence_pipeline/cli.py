@@ -71,7 +71,7 @@ cli.add_command(run)
 )
 @click.pass_obj
 def cells(metadata: ProjectMetadata, env: tuple[str, ...], changes: tuple[str, ...]) -> None:
-    """Expand each study.yml into its table of policies and its dvc.yaml."""
+    """Expand each study.yml into its table of policies and, but for `dvc: false`, its dvc.yaml."""
     from persistence_pipeline.dvc.expanding import write_studies
 
     for done in write_studies(metadata.project_path / "conf", env, changes):

@@ -68,3 +68,5 @@ class Globals(Strict):
 
     data: str = Field(min_length=1)
     """Where the study keeps its data."""
+    dvc: bool = True
+    """Whether ``kedro cells`` writes a ``dvc.yaml`` for it."""

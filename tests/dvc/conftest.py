@@ -138,7 +138,7 @@ def of_kind(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Place]:
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The tiny project, committed; nothing has run."""
     project = Project(tmp_path_factory.mktemp("dvc") / "first")
-    others = {path.parent.name for path in (ROOT / "conf").glob("*/dvc.yaml")}
+    others = {path.parent.name for path in (ROOT / "conf").glob("*/study.yml")} - {"base"}
     for name in COPIED:
         source, target = ROOT / name, project.root / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ trusts what wrote the files. A stage may depend on a folder that holds more than
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,8 @@ from kedro.pipeline import Pipeline
 from tests.dvc.kinds import KINDS, OWN, ROOT, Place
 
 from persistence_pipeline.dvc.command import StudyDvc
-from persistence_pipeline.dvc.file import render
+from persistence_pipeline.dvc.expanding import write_studies
+from persistence_pipeline.dvc.file import render, require_fit
 from persistence_pipeline.provenance.import_graph import files_behind
 from persistence_pipeline.session import configuration
 from persistence_pipeline.study import parse_study
@@ -28,7 +30,7 @@ from persistence_pipeline.study.expanded import expansion
 from persistence_pipeline.study.policies import policy_name
 from persistence_pipeline.study.policies import trained as trained_of
 
-STUDIES = sorted(path.parent.name for path in ROOT.glob("conf/*/study.yml"))
+STUDIES = ["base", *sorted(path.parent.name for path in ROOT.glob("conf/*/dvc.yaml"))]
 CODE = "src/persistence_pipeline"
 OUTSIDE = {
     "toolemu": {"cases": {"/elsewhere/cases.json", "/elsewhere/toolkits.json"}},
@@ -191,8 +193,23 @@ def test_tables_and_dvc_files_follow_from_the_specs(place: Place) -> None:
 
 def test_the_files_are_short_enough_to_be_read() -> None:
     """Each by itself: DVC knows no file that several environments share."""
-    files = [ROOT / "dvc.yaml", *ROOT.glob("conf/*/dvc.yaml")]
-    assert {path.name: n for path in files if (n := len(path.read_text().splitlines())) > 215} == {}
+    lines = [Place(ROOT, env).dvc_file.read_text().splitlines() for env in STUDIES]
+    assert max(map(len, lines)) <= 160 and sum(map(len, lines)) <= 600
+    assert max(len(line) for file in lines for line in file) <= 115
+
+
+def test_studies_that_are_over_in_minutes_have_a_table_and_no_stages(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    without = sorted({path.parent.name for path in ROOT.glob("conf/*/study.yml")} - set(STUDIES))
+    assert without == ["quick", "smoke"]
+    table = tmp_path / "conf/smoke/parameters_policies.json"
+    before = table.read_text()
+    table.unlink()
+    said = list(write_studies(tmp_path / "conf", without))
+    assert "conf/quick: 6 policies, unchanged; files unchanged" in said and table.read_text() == before
+    assert not [*tmp_path.glob("conf/smoke/dvc.yaml"), *tmp_path.glob("conf/quick/dvc.yaml")]
+    with pytest.raises(SystemExit, match=r"there is no conf/smoke/dvc\.yaml.*`kedro run --env=smoke` runs that"):
+        require_fit(StudyDvc(tmp_path, "smoke"))
 
 
 def test_dvc_and_kedro_know_the_same_policies(stages: dict[str, DvcStage], kedro: KedroStudy) -> None:

@@ -17,7 +17,7 @@ from kedro_datasets.json import JSONDataset
 
 from persistence_pipeline.provenance.hooks import RecordHooks, count_as_missing
 from persistence_pipeline.provenance.ledger import Desk, Ledger
-from persistence_pipeline.provenance.note import RunNote, cut_off
+from persistence_pipeline.provenance.note import RunNote, cut_off, seconds_of_run, took
 from persistence_pipeline.provenance.outdated import Books
 
 FORMATS = "as ever"
@@ -233,11 +233,16 @@ def test_changed_code_concerns_the_nodes_that_stand_on_it(
 def test_the_next_run_tells_of_one_that_was_killed_and_only_of_that(tmp_path: Path) -> None:
     living = RunNote.open(tmp_path, "mine", Desk(tmp_path, {}))
     (tmp_path / "4.json").write_text(json.dumps({"command": "kedro run --env=smoke", "desk": {}}))
+    (tmp_path / "4.times").write_text('["make_a", 1.5]\n')
+    took("make_b", 2.5)
     (tmp_path / "5.json").write_text('{"comm')
     assert list(cut_off(tmp_path)) == ["kedro run --env=smoke"]
     assert list(cut_off(tmp_path)) == []
+    assert seconds_of_run() == {"make_b": 2.5}
     living.close()
     assert list(tmp_path.iterdir()) == []
+    took("make_b", 2.5)
+    assert seconds_of_run() == {} and list(tmp_path.iterdir()) == []
 
 
 # -- any graph, any history ------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ from persistence_pipeline.runners.cluster import (  # noqa: E402
 )
 from persistence_pipeline.runners.launches import check_launches  # noqa: E402
 from persistence_pipeline.runners.outcome import Outcome, describe  # noqa: E402
-from persistence_pipeline.runners.ray_runner import claims, only, refuse_ephemeral, schedule  # noqa: E402
+from persistence_pipeline.runners.ray_runner import claims, schedule  # noqa: E402
+from persistence_pipeline.runners.sending import SendingError, only, refuse_ephemeral  # noqa: E402
 from persistence_pipeline.runners.settings import RaySettings  # noqa: E402
 from persistence_pipeline.runners.worker import Setting  # noqa: E402
 from persistence_pipeline.training.launch import KIND, LAUNCHER, PROCESSES  # noqa: E402
@@ -146,6 +147,8 @@ def test_cells_run_side_by_side_with_the_bytes_of_a_sequential_run(
     assert trained(project) == trained(smoke_runs[0])
     where = placed(project)
     assert len(where) == 5 and len({w["machine"] for w in where.values()}) == 2
+    times = json.loads((project / "data/smoke/08_reporting/times.json").read_text())
+    assert times == {name: w["seconds"] for name, w in where.items()}
     first, second = (where[f"{cell}.train_cell"] for cell in sorted((SAFETY, HELPFULNESS, BOTH))[:2])
     assert first["machine"] != second["machine"]
     assert max(first["started"], second["started"]) < min(w["started"] + w["seconds"] for w in (first, second))
@@ -335,7 +338,7 @@ def test_without_a_cluster_nothing_starts(project: Path) -> None:
 def test_datasets_in_memory_are_refused_by_name() -> None:
     pipeline = Pipeline([node(len, "text", "length", name="measure"), node(abs, "length", "size", name="take")])
     catalog = DataCatalog({"text": MemoryDataset("x")})
-    with pytest.raises(ClusterError, match="length, size; add them to"):
+    with pytest.raises(SendingError, match="length, size; add them to"):
         refuse_ephemeral(pipeline, catalog)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -23,12 +24,15 @@ CELLS = ("llama_b0p1_s0_safety", "llama_b0p1_s0_both")
 
 @pytest.mark.slow
 def test_the_same_bytes_as_one_after_the_other(spoiled: Path, kedro_run: Run) -> None:
+    times = "data/smoke/08_reporting/times.json"
     before = hashes(spoiled)
     nodes = [f"{cell}.{name}" for cell in CELLS for name in ("train_cell", "roll_out")]
     done = kedro_run(spoiled, RUNNER, f"--nodes={','.join(nodes)}")
     assert done.returncode == 0 and "4/4" in done.stdout, done.stdout[-3000:]
     assert "not made by a run here" not in done.stdout, "records are kept in the workers, too"
-    assert hashes(spoiled) == before
+    assert sorted(json.loads((spoiled / times).read_text())) == sorted(nodes) and "all nodes" in done.stdout
+    assert {**hashes(spoiled), times: ""} == {**before, times: ""}
+    assert not list(spoiled.glob("data/smoke/.scratch/runs/*"))
 
 
 def _half(number: float) -> float:

@@ -15,7 +15,7 @@ from persistence_pipeline.training.settings import StageConfig
 
 
 def write_studies(conf: Path, environments: Sequence[str] = (), changes: Sequence[str] = ()) -> Iterator[str]:
-    """Expand specs: the table of policies, then ``dvc.yaml``; what was done for each, in words.
+    """Expand specs: the table of policies, ``dvc.yaml`` but for ``dvc: false``; what was done for each, in words.
 
     Args:
         conf: Folder of the configuration.
@@ -40,9 +40,11 @@ def _expand(conf: Path, env: str, changes: Sequence[str]) -> str:
         check_settings(now.spec, StageConfig)
     study, config = StudyDvc(conf.parent, env), configuration(conf, env)
     policies = {name: policy.model_dump() for name, policy in now.policies.items()}
-    stages = render(study, {**config["parameters"], "policies": policies}, str(config["globals"]["data"]))
     told = difference(table, now.policies)
-    texts = {table: now.render(), study.path: stages}  # what is refused is so before anything is written
+    texts = {table: now.render()}
+    if config["globals"].get("dvc", True):  # what is refused is so before anything is written
+        parameters = {**config["parameters"], "policies": policies}
+        texts[study.path] = render(study, parameters, str(config["globals"]["data"]))
     names = ", ".join(study.named(path) for path, text in texts.items() if _put(path, text))
     return f"{conf.name}/{env}: {told}; {f'written: {names}' if names else 'files unchanged'}"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from textwrap import indent
 from typing import Any
 
 import yaml
@@ -19,10 +18,10 @@ from persistence_pipeline.study.expanded import check_expanded, check_own_data
 from persistence_pipeline.study.policies import StudyError, objectives
 from persistence_pipeline.study.spec import TABLE
 
-HEADER = "# Written by `make cells`, which overwrites it. docs/reproducibility.md says what reruns when."
+HEADER = "# Written by `make cells`, which overwrites it. docs/reproducibility.md says what reruns when.\n"
 PACKAGE_FOLDER = "src/persistence_pipeline"
-SHORT = 100
-"""Characters up to which a list stands on one line."""
+WIDTH = 75
+"""Characters after which a list goes on in the next line, once the entry there is at its end."""
 
 
 def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
@@ -43,60 +42,47 @@ def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
         outside=outside_files(parameters),
     )
     files = ParameterFiles(study, design, {"training": names.objectives, "sources": names.sources})
-    lines = [HEADER, "vars:", f"  - {study.named(study.table) if study.at_root else TABLE}"]
-    lines.append(f"  - {{env: {study.env}, data: {_scalar(data)}, code: {PACKAGE_FOLDER}}}")
-    kind = ", ".join(
-        f"{key}: {_scalar(value) if isinstance(value, str) else json.dumps(value)}"
-        for key, value in design.written().items()
-    )
-    lines += [f"  - study: {{{kind}}}", "", "stages:"]
-    for name, stage in stages(design, names).items():
-        one = _lines(stage, files.by_file(stage.params), study.at_root)
-        lines += [f"  {name}:", *(f"    {line}" for line in one), ""]
-    return "\n".join(lines)
-
-
-def _lines(stage: Stage, params: Mapping[str, Sequence[str]], at_root: bool) -> list[str]:
-    """A stage; it runs at the root of the project, wherever its file is."""
-    keys = [f"{file}:{_flow(names) if names else ''}" for file, names in params.items()]
-    one = [
-        f"cmd: kedro run --env=${{env}} {stage.run}",
-        *([] if at_root else ["wdir: ../.."]),
-        *_block("deps", [*(f"${{code}}/{folder}" for folder in sorted(stage.code)), *map(_scalar, stage.reads)]),
-        *_block("params", keys),
-        *_block("outs", stage.makes),
-        *stage.further,
+    table = study.named(study.table) if study.at_root else TABLE
+    variables = [table, {"env": study.env, "data": data, "code": PACKAGE_FOLDER}, {"study": design.written()}]
+    parts = [
+        _written({name: _stage(stage, files.by_file(stage.params), study.at_root)})
+        for name, stage in stages(design, names).items()
     ]
-    if not stage.each:
-        return one
-    return [f"foreach: {stage.each}", "do:", *(f"  {line}" for line in one)]
+    return "\n".join([HEADER + _written({"vars": variables}), "stages:", *(indent(part, "  ") for part in parts)])
 
 
-def _block(part: str, entries: Sequence[str]) -> list[str]:
-    """A list of a stage; on one line where that is short."""
-    if not entries:
-        return []
-    line = f"{part}: [{{{entries[0]}}}]" if part == "params" else f"{part}:{_flow(entries)}"
-    if len(line) <= SHORT and (part != "params" or len(entries) == 1):
-        return [line]
-    return [f"{part}:", *(f"  - {entry}" for entry in entries)]
+def _written(part: Mapping[str, Any]) -> str:
+    """As YAML: what holds only names on one line, or on as few as it needs."""
+    text = yaml.safe_dump(part, sort_keys=False, default_flow_style=None, width=WIDTH, allow_unicode=True)
+    return text.replace(": []\n", ":\n")  # a file of parameters as a whole
 
 
-def _flow(entries: Iterable[str]) -> str:
-    return f" [{', '.join(json.dumps(entry) if '{' in entry else entry for entry in entries)}]"
-
-
-def _scalar(text: str) -> str:
-    """As YAML has it: in quotes where a sign in it could mean something."""
-    return text if re.fullmatch(r"[\w./~${}-]+", text) else json.dumps(text)
+def _stage(stage: Stage, params: Mapping[str, list[str]], at_root: bool) -> dict[str, Any]:
+    """A stage as DVC has it; it runs at the root of the project, wherever its file is."""
+    listed = {
+        "deps": [*(f"${{code}}/{folder}" for folder in sorted(stage.code)), *stage.reads],
+        "params": [{file: keys} for file, keys in params.items()],
+        "outs": list(stage.makes),
+        "metrics": list(stage.metrics),
+        "plots": [{file: dict(look)} for file, look in stage.plots.items()],
+    }
+    place = {} if at_root else {"wdir": "../.."}
+    one: dict[str, Any] = {"cmd": f"kedro run --env=${{env}} {stage.run}", **place}
+    one |= {part: entries for part, entries in listed.items() if entries}
+    return {"foreach": stage.each, "do": one} if stage.each else one
 
 
 def require_fit(study: StudyDvc) -> None:
     """End the program where a study's table of policies does not fit its spec, or its ``dvc.yaml`` its parameters.
 
     Raises:
-        SystemExit: with what ``check_expanded``, ``check_own_data`` or ``check_fits`` says.
+        SystemExit: there is none, or what ``check_expanded``, ``check_own_data`` or ``check_fits`` refuses.
     """
+    if not study.path.is_file():
+        raise SystemExit(
+            f"error: there is no {study.file}; `kedro cells` writes one for each study.yml, but where globals.yml "
+            f"has `dvc: false`: `kedro run --env={study.env}` runs that study"
+        )
     config = configuration(study.conf, study.env)
     try:
         check_expanded(study.conf, study.env)

@@ -7,8 +7,8 @@ training alone: all else that they say, their names say too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from persistence_pipeline.study.design import StudyDesign
 
@@ -41,8 +41,9 @@ class Stage:
     reads: tuple[str, ...] = ()
     each: str = ""
     """The table of which it stands once for each row; empty: it stands once for the study."""
-    further: tuple[str, ...] = ()
-    """Other lines of DVC's stage."""
+    metrics: tuple[str, ...] = ()
+    plots: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Files to draw, and how."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +172,9 @@ def _validate(design: StudyDesign) -> Stage:
     return Stage(
         run="--pipelines=validation --namespaces=${key}",
         reads=(
+            f"{PAIRS}/${{key}}",
             f"{_case_folder(design)}/${{item.cases}}/case_table.parquet",
             *(f"{FEATURE}/${{key}}/candidate_{name}.parquet" for name in ("table", "scores")),
-            f"{PAIRS}/${{key}}",
         ),
         code=("pipelines/validation", "validation.py"),
         makes=(f"{PAIRS}/validation/${{key}}.json",),
@@ -302,10 +303,8 @@ def _study(design: StudyDesign) -> Iterator[tuple[str, Stage]]:
             run="--pipelines=frontier --tags=metrics",
             reads=(f"{REPORTING}/analysis.json",),
             code=("analysis", "pipelines/frontier"),
-            further=(
-                f'metrics: ["{REPORTING}/metrics.json"]',
-                f"plots:\n      - {REPORTING}/points.json: {{x: helpfulness, y: safety, title: Frontier}}",
-            ),
+            metrics=(f"{REPORTING}/metrics.json",),
+            plots={f"{REPORTING}/points.json": {"x": "helpfulness", "y": "safety", "title": "Frontier"}},
         ),
     )
     yield (

@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from persistence_pipeline.collecting import collect_and_set_aside
+from persistence_pipeline.provenance.note import seconds_of_run, took
 from persistence_pipeline.provenance.recorded import shown_place
 from persistence_pipeline.session import reporting_folder
 
@@ -29,7 +30,6 @@ class ProgressHooks:
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
-        self._seconds: dict[str, float] = {}
         self._reporting = ""
 
     @hook_impl
@@ -46,7 +46,7 @@ class ProgressHooks:
     def after_node_run(self, node: Node) -> None:
         """Free what the node has left, before another one loads its models; stop its clock."""
         collect_and_set_aside()
-        self._seconds[node.name] = perf_counter() - self._started[node.name]
+        took(node.name, perf_counter() - self._started[node.name])
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -54,9 +54,9 @@ class ProgressHooks:
         from persistence_pipeline.report.kit.tables import table_console
 
         console = table_console()
-        if self._seconds:  # nodes that ran elsewhere are timed by the runner
-            console.print(_times_table(self._seconds))
-            self._write_times()
+        if seconds := seconds_of_run():
+            console.print(_times_table(seconds))
+            self._write(seconds)
         outputs = pipeline.all_outputs()
         if "study.summary" in outputs:
             from persistence_pipeline.report.terminal import console_table
@@ -66,13 +66,13 @@ class ProgressHooks:
             if name in outputs:
                 console.print(f"Report: {shown_place(catalog[name])}", style="bold", soft_wrap=True)
 
-    def _write_times(self) -> None:
+    def _write(self, seconds: Mapping[str, float]) -> None:
         """Times of the last run, beside the report; never part of a cached output."""
         import fsspec
 
         try:
             with fsspec.open(f"{self._reporting}/times.json", "w", encoding="utf-8") as file:
-                json.dump(self._seconds, file, indent=1, sort_keys=True)
+                json.dump(seconds, file, indent=1, sort_keys=True)
         except OSError as error:
             logger.warning("times were not written: %s", error)
 

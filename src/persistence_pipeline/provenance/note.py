@@ -1,4 +1,4 @@
-"""A note for as long as a run lasts: what was typed, and where its nodes leave their records.
+"""A note for as long as a run lasts: what was typed, where its nodes leave their records, how long they took.
 
 The note is locked by the run's process. One that is left without a lock tells of a run that was killed.
 """
@@ -50,7 +50,8 @@ class RunNote:
         atexit.unregister(self.close)
         if self._process == os.getpid() and os.environ.get(VARIABLE) == str(self._path):
             del os.environ[VARIABLE]
-            self._path.unlink(missing_ok=True)
+            for path in (self._path, _times(self._path)):
+                path.unlink(missing_ok=True)
             os.close(self._file)
 
 
@@ -62,6 +63,23 @@ def desk_of_run() -> Desk | None:
         return None
 
 
+def took(node: str, seconds: float) -> None:
+    """Take down how long a node of the run took that this process belongs to; outside of a run, nothing."""
+    if VARIABLE in os.environ:
+        with _times(Path(os.environ[VARIABLE])).open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps([node, seconds])}\n")  # one write of few bytes: lines of two do not mix
+
+
+def seconds_of_run() -> dict[str, float]:
+    """By node, how long those of the run took so far that this process belongs to."""
+    path = _times(Path(os.environ[VARIABLE])) if VARIABLE in os.environ else None
+    return dict(map(json.loads, path.read_text("utf-8").splitlines())) if path and path.is_file() else {}
+
+
+def _times(note: Path) -> Path:
+    return note.with_name(f"{note.stem}.times")
+
+
 def cut_off(folder: Path) -> Iterator[str]:
     """Commands that continue runs whose processes were killed; each is told once."""
     for path in sorted(folder.glob("*.json")):
@@ -70,6 +88,7 @@ def cut_off(folder: Path) -> Iterator[str]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 command = str(json.load(file)["command"])
                 path.unlink()
+                _times(path).unlink(missing_ok=True)
         except BlockingIOError:  # it lives
             continue
         except (OSError, ValueError, KeyError):

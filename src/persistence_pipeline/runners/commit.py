@@ -17,7 +17,7 @@ from persistence_pipeline.dvc.command import StudyDvc
 from persistence_pipeline.dvc.file import require_fit
 from persistence_pipeline.provenance import recorded
 from persistence_pipeline.runners.ray_runner import PLACEMENT
-from persistence_pipeline.study import StudyError, parse_study
+from persistence_pipeline.study import parse_study
 
 
 def compare(project: Path, env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -98,11 +98,9 @@ def commit(project: Path, env: str, check: bool) -> tuple[str, bool]:
         What was done, in words, and whether every changed stage is whole.
 
     Raises:
-        StudyError: the environment has no study.
+        SystemExit: with what ``require_fit`` says.
     """
     dvc = StudyDvc(project, env)
-    if not (project / dvc.file).is_file():
-        raise StudyError(f"there is no {dvc.file}; `kedro cells` writes one for each study.yml")
     require_fit(dvc)
     outputs = _outputs(dvc)
     faults = compare(project, env, {name: outputs[name] for name in sorted(dvc.changed())})

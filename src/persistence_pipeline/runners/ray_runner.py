@@ -13,16 +13,16 @@ from graphlib import TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro.io import CatalogConfigResolver, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
 
-from persistence_pipeline.provenance.note import desk_of_run
-from persistence_pipeline.provenance.recorded import declared, is_parameter, place
+from persistence_pipeline.provenance.note import desk_of_run, took
+from persistence_pipeline.provenance.recorded import declared, place
 from persistence_pipeline.runners import cluster
 from persistence_pipeline.runners.launches import check_launches
 from persistence_pipeline.runners.outcome import Outcome, RunError, describe, placements, shares
+from persistence_pipeline.runners.sending import only, refuse_ephemeral
 from persistence_pipeline.runners.settings import RaySettings, Resources, ray_settings
 from persistence_pipeline.runners.worker import Setting, Told, execute
 
@@ -94,25 +94,6 @@ def _setting(run_id: str | None) -> Setting:
     return Setting(str(PACKAGE_NAME), str(Path.cwd()), run_id, cluster.keys())
 
 
-def refuse_ephemeral(pipeline: Pipeline, catalog: Any) -> None:
-    """Refuse datasets that live in one process's memory: the next node may run elsewhere.
-
-    Raises:
-        ClusterError: naming them.
-    """
-    names = sorted(name for name in pipeline.all_outputs() if _in_memory(name, catalog))
-    if names:
-        raise cluster.ClusterError(
-            f"datasets without an entry in the catalog cannot travel between processes: {', '.join(names)}; "
-            "add them to conf/base/catalog.yml"
-        )
-
-
-def _in_memory(name: str, catalog: Any) -> bool:
-    dataset = catalog.get(name, fallback_to_runtime_pattern=True)
-    return bool(dataset._EPHEMERAL or getattr(dataset, "_SINGLE_PROCESS", False))  # what Kedro's runners look at
-
-
 def claims(pipeline: Pipeline, settings: RaySettings) -> dict[str, Resources]:
     """Resources that the nodes ask for, by the tags that they bear together; warns of tags that no node bears."""
     borne = {tag for node in pipeline.nodes for tag in node.tags}
@@ -150,6 +131,7 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
                 graph.done(node)
                 inputs, outputs = outcome.done[node]["inputs"], outcome.done[node]["outputs"]
                 digests |= inputs | outputs
+                took(node.name, outcome.done[node]["seconds"])
                 if desk:
                     desk.finished(node.name, inputs, outputs)
 
@@ -157,15 +139,6 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
 def _claim(node: Node, settings: RaySettings) -> dict[str, Any]:
     needs = settings.needs(node.tags)
     return {"num_cpus": needs.num_cpus, "num_gpus": needs.num_gpus, "memory": needs.memory or None}
-
-
-def only(node: Node, catalog: Any) -> Any:
-    """The catalog of one node: what a task is sent must not grow with the study."""
-    names = {*node.inputs, *node.outputs}
-    given = {name: catalog.get(name) for name in names if is_parameter(name)}
-    entries = {name: catalog.config_resolver.resolve_pattern(name) for name in names - given.keys()}
-    patterns = DataCatalog.default_runtime_patterns
-    return DataCatalog(given, CatalogConfigResolver(entries, default_runtime_patterns=patterns))
 
 
 def _tell_what_is_missing(waiting: list[Node], settings: RaySettings) -> None:

@@ -21,7 +21,7 @@ from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
 from kedro.runner.task import Task
 
-from persistence_pipeline.runners.ray_runner import only, refuse_ephemeral
+from persistence_pipeline.runners.sending import only, refuse_ephemeral
 
 
 class NodeError(RuntimeError):
