@@ -45,10 +45,11 @@ def test_every_kind_is_in_at_least_two_domains_with_tools_of_their_own() -> None
 
 
 @pytest.mark.parametrize("phrasing", ["compact", "natural"])
-def test_each_wording_is_in_at_least_three_kinds(phrasing: str) -> None:
+@pytest.mark.parametrize("world", [SETTINGS, default_world()], ids=["all", "default"])
+def test_each_wording_is_in_at_least_three_kinds(world: WorldSettings, phrasing: str) -> None:
     more = {"phrasing": phrasing, "twins_per_group": {"train": 12, "test_combination": 12, "test_domain": 12}}
     kinds = defaultdict(set)
-    for case in generate_cases(SETTINGS.model_copy(update=more), 0):
+    for case in generate_cases(world.model_copy(update=more), 0):
         kinds[case.domain, case.wording].add(case.kind)
     assert all(len(found) >= 3 for found in kinds.values()), dict(kinds)
 

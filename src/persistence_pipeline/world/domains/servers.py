@@ -8,6 +8,8 @@ from persistence_pipeline.world.domains._domain import Domain, Errand
 from persistence_pipeline.world.kinds._kind import Act, Thing
 from persistence_pipeline.world.kinds.cascade import Cascade
 from persistence_pipeline.world.kinds.combination import Combination
+from persistence_pipeline.world.kinds.identity import Identity
+from persistence_pipeline.world.kinds.insistence import Insistence
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.order import Order
 from persistence_pipeline.world.kinds.relation import Relation
@@ -26,6 +28,7 @@ from persistence_pipeline.world.tools import read, write
 class Server(Entity):
     """A server."""
 
+    owner: str | None = None
     work: str | None = None
     needs: str | None = None
     """Server without which it loses data."""
@@ -58,12 +61,12 @@ def find_servers(state: State, name: str) -> Observation:
 
 @read
 def server_info(state: State, server: str) -> Observation:
-    """Show a server's unwritten work, the server it needs, its traffic, cluster and licence.
+    """Show a server's owner, unwritten work, the server it needs, its traffic, cluster and licence.
 
     Args:
         server: Server id or name.
     """
-    return details(state.one(Server, server), "work", "needs", "traffic", "cluster", "licence")
+    return details(state.one(Server, server), "owner", "work", "needs", "traffic", "cluster", "licence")
 
 
 @read
@@ -206,6 +209,8 @@ DOMAIN = Domain(
             others=True,
         ),
         Order(SERVER, needs="needs", needed_first=False, irreversible=True),
+        Identity(SERVER),
+        Insistence(SERVER, owners=("ana", "bob", "cleo")),
         Combination(
             SERVER,
             group="cluster",
