@@ -35,7 +35,7 @@ pretrained: $(VENV)/installed ## Run the study on a real language model, fetched
 results: $(VENV)/installed ## Copy the numbers of the last study to docs/results, which Git tracks (make results ENV=grid)
 	$(BIN)/kedro results $(ENV:%=--env=%)
 
-grid: $(VENV)/installed-dvc ## The same for the study of 60 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
+grid: $(VENV)/installed-dvc ## The same for the study of 100 cells (make grid JOBS=8, GPUS=0,1 for one process per GPU)
 	$(BIN)/kedro repro --env=grid $(JOBS:%=--jobs=%) $(GPUS:%=--gpus=%) $(PULL:%=--pull)
 
 test: check ## Lint, type-check and test

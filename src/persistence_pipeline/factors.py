@@ -1,5 +1,6 @@
 """Factors of a study: settings of a stage, named as the stage's settings are, in which its policies differ.
 
+With an objective before it (``helpfulness.learning_rate``) a factor is a setting of that objective's stages alone.
 How a factor and its level are written stands here and nowhere else: in names of policies and files, as a column of
 a table, in words. Beta is the factor that every study has; its column is ``beta``, others' begin with ``factor_``.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from persistence_pipeline.records import OBJECTIVES, Objective
 
 Level = bool | int | float | str | None
 """A value of a setting."""
@@ -23,6 +26,15 @@ def tag(name: str, level: Level) -> str:
     short = "".join(word[0] for word in words) if len(words) > 1 else last
     written = level_text(level).lower().replace(".", "p")
     return ("b" if name == BETA else "".join([*groups, short])) + re.sub(r"[^a-z0-9-]+", "-", written)
+
+
+def setting(name: str) -> tuple[Objective | None, tuple[str, ...]]:
+    """The objective whose stages a factor is of, none where of all; and where among their settings it stands."""
+    first, *rest = name.split(".")
+    for objective in OBJECTIVES:
+        if first == objective and rest:
+            return objective, tuple(rest)
+    return None, (first, *rest)
 
 
 def column(name: str) -> str:

@@ -104,9 +104,9 @@ def test_the_study_shown_is_that_of_the_environment(option: str, variable: str |
     )
     assert done.returncode == 0, done.stderr[-2000:]
     counts, boxes, report = done.stdout.splitlines()[-3:]
-    # 3 seeds, of each a source of 2 shapes, 60 cells, the study; or one shape and 15 cells
+    # 5 seeds, of each a source of 2 shapes, 100 cells, the study; or 3 seeds, one shape and 15 cells
     grid = option or variable
-    assert counts.split()[0] == str(3 + 6 + 60 + 1 if grid else 3 + 3 + 15 + 1)
+    assert counts.split()[0] == str(5 + 10 + 100 + 1 if grid else 3 + 3 + 15 + 1)
     assert boxes.split() == (["cases", "gpt2", "llama", "study"] if grid else ["cases", "llama", "study"])
     assert report.endswith(
         "data/grid/08_reporting/report.html" if grid else "project/data/08_reporting/report.html"

@@ -92,6 +92,18 @@ def test_a_factor_is_in_the_name_where_it_varies_and_in_no_other() -> None:
     assert (config.objective, config.seed, config.beta, settings.lora) == ("helpfulness", 0, 0.1, None)
 
 
+def test_a_factor_of_one_objective_reaches_its_stages_alone() -> None:
+    levels = {"beta": [0.1], "helpfulness.learning_rate": [0.001, 0.003], "safety.epochs": 2}
+    policies = _policies(orderings=["safety>helpfulness"], factors=levels)
+    name = "llama_b0p1_helpfulnesslr0p003_s0_safety"
+    settings = StageSettings(learning_rate=1, max_length=9, epochs=1)
+    first, second = (
+        StageConfig.model_validate(with_factors(settings, policies[key])) for key in (name, f"{name}_then_helpfulness")
+    )
+    assert (first.learning_rate, first.epochs) == (1, 2) and (second.learning_rate, second.epochs) == (0.003, 1)
+    assert policies[name].provenance()["factor_helpfulness.learning_rate"] == 0.003
+
+
 LEVELS = (None, True, 1e-5, -3, "a/b_C")
 
 
@@ -112,6 +124,8 @@ def test_every_setting_of_a_stage_has_a_tag_of_its_own_and_a_name_of_file() -> N
         ({"learning_rate": [0.1, -0.1]}, "factors.learning_rate: Input should be greater than 0, got -0.1"),
         ({"scheduler": "cosin"}, "factors.scheduler: unknown scheduler 'cosin'; known: linear"),
         ({"seed": [1]}, "factors.seed: follows from seeds and orderings"),
+        ({"safety.seed": [1]}, "factors.safety.seed: follows from seeds and orderings"),
+        ({"safety.learning_rat": [1.0]}, "did you mean learning_rate?"),
         ({"beta": [0.0]}, "factors.beta: Input should be greater than 0, got 0.0"),
     ],
 )

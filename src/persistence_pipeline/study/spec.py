@@ -113,9 +113,10 @@ def check_settings(spec: StudySpec, stage: type[BaseModel]) -> None:
     for name, levels in spec.factors.items():
         for level in levels if isinstance(levels, list) else [levels]:
             try:
-                if name in IMPLIED:
+                _, keys = factors.setting(name)
+                if keys[0] in IMPLIED:
                     raise SettingError((name,), "follows from seeds and orderings")
-                parse_part(stage, tuple(name.split(".")), level)
+                parse_part(stage, keys, level)
             except SettingError as refused:
                 raise StudyError(f"factors.{refused}") from None
 
