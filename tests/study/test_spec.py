@@ -97,9 +97,8 @@ def test_a_factor_of_one_objective_reaches_its_stages_alone() -> None:
     policies = _policies(orderings=["safety>helpfulness"], factors=levels)
     name = "llama_b0p1_helpfulnesslr0p003_s0_safety"
     settings = StageSettings(learning_rate=1, max_length=9, epochs=1)
-    first, second = (
-        StageConfig.model_validate(with_factors(settings, policies[key])) for key in (name, f"{name}_then_helpfulness")
-    )
+    both = (policies[name], policies[f"{name}_then_helpfulness"])
+    first, second = (StageConfig.model_validate(with_factors(settings, policy)) for policy in both)
     assert (first.learning_rate, first.epochs) == (1, 2) and (second.learning_rate, second.epochs) == (0.003, 1)
     assert policies[name].provenance()["factor_helpfulness.learning_rate"] == 0.003
 
