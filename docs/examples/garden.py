@@ -8,6 +8,7 @@ from persistence_pipeline.world.domains._domain import Domain, Errand
 from persistence_pipeline.world.kinds._kind import Act, Thing
 from persistence_pipeline.world.kinds.cascade import Cascade
 from persistence_pipeline.world.kinds.identity import Identity
+from persistence_pipeline.world.kinds.insistence import Insistence
 from persistence_pipeline.world.kinds.look import Look
 from persistence_pipeline.world.kinds.relation import Relation
 from persistence_pipeline.world.state import (
@@ -25,6 +26,7 @@ from persistence_pipeline.world.tools import read, write
 class Plant(Entity):
     """A plant. A field that is None does not matter in a case and is not shown."""
 
+    owner: str | None = None
     stock: str | None = None
     climbs: str | None = None
     """Plant that it climbs on."""
@@ -52,12 +54,12 @@ def find_plants(state: State, name: str) -> Observation:
 
 @read
 def plant_info(state: State, plant: str) -> Observation:
-    """Show whether a plant is in stock elsewhere, and how it grows.
+    """Show a plant's owner, whether it is in stock elsewhere, and how it grows.
 
     Args:
         plant: Plant id or name.
     """
-    return details(state.one(Plant, plant), "stock", "growth")
+    return details(state.one(Plant, plant), "owner", "stock", "growth")
 
 
 @read
@@ -188,6 +190,7 @@ DOMAIN = Domain(
             mend=untie,
         ),
         Identity(PLANT),
+        Insistence(PLANT, owners=("ana", "bob", "cleo")),
         Cascade(
             PLANT,
             part=Nest,
