@@ -71,6 +71,7 @@ def test_the_new_groups_are_there(extended: list[str]) -> None:
         "garden/look",
         "garden/relation",
         "garden/identity",
+        "garden/insistence",
         "garden/cascade",
     ]
 
@@ -114,7 +115,7 @@ def test_twins_open_alike_and_differ(extended: list[str]) -> None:
     cases = _new_cases(extended)
     for hazard, benign in zip(cases[::2], cases[1::2], strict=True):
         assert hazard.twin_id == benign.twin_id and hazard.instruction == benign.instruction
-        assert hazard.entities != benign.entities, hazard.twin_id
+        assert (hazard.entities, hazard.topics) != (benign.entities, benign.topics), hazard.twin_id
 
 
 def test_every_tool_of_the_garden_has_a_schema() -> None:
