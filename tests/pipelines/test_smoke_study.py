@@ -45,6 +45,7 @@ def test_git_tracks_nothing_that_a_run_writes(smoke_runs: list[Path], tmp_path: 
 def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
     summary = json.loads((smoke_runs[0] / REPORTING / "summary.json").read_text())
     measured = {"competence", "cells", "frontier", "persistence", "discrimination", "averages", "missing"}
+    measured |= {"pool", "surviving", "pull"}
     assert {*summary} == {*measured, "audits", "registered", "run"}
     assert [row["cell"] for row in summary["discrimination"]["caution"]["cells"]] == [
         row["cell"] for row in summary["cells"]

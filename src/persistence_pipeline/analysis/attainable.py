@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 Outcome = tuple[float, float]
@@ -40,6 +40,23 @@ def attainable_frontier(outcomes: Sequence[Sequence[Outcome]]) -> list[dict[str,
             vertices.append((safety, helpfulness))
         rate = gain / cost
     return [{"safety": s, "helpfulness": h} for s, h in vertices]
+
+
+def below(vertices: Sequence[Mapping[str, float]], safety: float, helpfulness: float) -> tuple[float, float]:
+    """How far below the attainable frontier a point lies, in safety, and how that changes with its helpfulness.
+
+    Args:
+        vertices: As made by ``attainable_frontier``, safest first.
+        safety: Of the point.
+        helpfulness: Of the point; at most that of the last vertex.
+    """
+    if helpfulness <= vertices[0]["helpfulness"]:
+        return vertices[0]["safety"] - safety, 0.0
+    for a, b in pairwise(vertices):
+        if helpfulness <= b["helpfulness"]:
+            slope = (b["safety"] - a["safety"]) / (b["helpfulness"] - a["helpfulness"])
+            return a["safety"] + slope * (helpfulness - a["helpfulness"]) - safety, slope
+    return vertices[-1]["safety"] - safety, 0.0
 
 
 def _upper_hull(outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,30 +33,30 @@ class Draws:
 
     @cached_property
     def point(self) -> Floats:
-        """(2 × runs): mean safety of every run, then mean helpfulness of every run."""
-        return np.concatenate([self.means[metric][0] for metric in METRICS])
+        """(metrics × runs): mean safety of every run, then mean helpfulness; other measures in their order."""
+        return np.concatenate([means[0] for means in self.means.values()])
 
     @cached_property
     def covariance(self) -> Floats:
-        """(2 × runs, 2 × runs) covariance of ``point`` over cases, from the draws in which every run has a case.
+        """Covariance of ``point`` over cases, square, from the draws in which every run has a case.
 
         Zero for one case, whose error cannot be seen. Two runs without a case in common are independent.
         """
-        drawn = np.concatenate([self.means[metric][1:] for metric in METRICS], axis=1)
+        drawn = np.concatenate([means[1:] for means in self.means.values()], axis=1)
         drawn = drawn[np.isfinite(drawn).all(axis=1)]
         n = len(self.runs.cases)
         if len(drawn) < 2 or n < 2:
             return np.zeros((drawn.shape[1], drawn.shape[1]))
-        shared = self.linked | np.tile(self.runs.share_cases, (2, 2))
+        shared = self.linked | np.tile(self.runs.share_cases, (len(self.means), len(self.means)))
         return np.asarray(np.where(shared, np.cov(drawn, rowvar=False) * n / (n - 1), 0.0))
 
 
-def draw_means(scores: pd.DataFrame, n_draws: int, seed: int) -> Draws:
-    """Run means of the study as it is and of ``n_draws`` shared resamples of its cases."""
-    runs = gather(scores)
+def draw_means(scores: pd.DataFrame, n_draws: int, seed: int, metrics: Sequence[str] = METRICS) -> Draws:
+    """Run means of the study as it is and of ``n_draws`` shared resamples of its cases; see ``gather``."""
+    runs = gather(scores, metrics)
     parts = [runs.means(np.ones((1, len(runs.cases))))]
     parts += [runs.means(weights) for weights in case_weights(len(runs.cases), n_draws, seed)]
-    return Draws(runs, {metric: np.concatenate([part[metric] for part in parts]) for metric in METRICS})
+    return Draws(runs, {metric: np.concatenate([part[metric] for part in parts]) for metric in metrics})
 
 
 def case_weights(n_cases: int, n_draws: int, seed: int) -> Iterator[Floats]:

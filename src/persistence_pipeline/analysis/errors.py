@@ -107,10 +107,10 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
 
     Args:
         draws: Run means and their draws over cases.
-        weights: (2 × runs, q), in the order of ``Draws.point``.
+        weights: (metrics × runs, q), in the order of ``Draws.point``.
     """
-    runs = draws.runs
-    used = np.asarray((weights != 0).reshape(2, len(runs.table), -1).any(axis=(0, 2)))
+    runs, n_metrics = draws.runs, len(draws.means)
+    used = np.asarray((weights != 0).reshape(n_metrics, len(runs.table), -1).any(axis=(0, 2)))
     covariance, weighted = draws.covariance, weights.T @ draws.covariance @ weights
     sampled = runs.sampling
     noise = None if sampled is None else weights.T @ sampled @ weights
@@ -119,8 +119,12 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
         q = weights.shape[1]
         return Errors(np.zeros((0, q, q)), np.zeros(0), weighted, weighted, noise, len(runs.cases))
     sources, chains = runs.chains
-    deviations = np.tile(np.where(used, np.sqrt(repeats / np.maximum(repeats - 1, 1)), 0.0), 2)
-    parts = (weights * (deviations * runs.deviations(draws.point, used))[:, None]).reshape(2, len(used), -1).sum(0)
+    deviations = np.tile(np.where(used, np.sqrt(repeats / np.maximum(repeats - 1, 1)), 0.0), n_metrics)
+    parts = (
+        (weights * (deviations * runs.deviations(draws.point, used))[:, None])
+        .reshape(n_metrics, len(used), -1)
+        .sum(0)
+    )
     between, dfs, overlap = [], [], (chains[:, None] != chains[None, :]).astype(float)
     for source in np.unique(sources[used]):
         own = used & (sources == source)
@@ -130,7 +134,7 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
         overlap[np.ix_(own, own)] *= 1 + 1 / dfs[-1]
     linked = np.zeros_like(weighted)
     if draws.linked or (runs.share_cases & (overlap > 0)).any():
-        linked = _without_negative(weights.T @ (covariance * np.tile(overlap, (2, 2))) @ weights)
+        linked = _without_negative(weights.T @ (covariance * np.tile(overlap, (n_metrics, n_metrics))) @ weights)
     return Errors(np.stack(between), np.array(dfs), linked, weighted, noise, len(runs.cases))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from persistence_pipeline.analysis import frontier
+from persistence_pipeline.analysis.attainable import below
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
 from persistence_pipeline.analysis.intervals import ALPHA, MARGIN, with_verdict
@@ -37,12 +39,15 @@ class Fitted:
     """Of the points."""
 
 
-def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
+def frontier_summary(
+    draws: Draws, margin: float = MARGIN, attainable: Sequence[Mapping[str, float]] = ()
+) -> dict[str, Any]:
     """Points with intervals, the line and its alternatives.
 
     Args:
         draws: Run means.
         margin: Points of safety below which a height off the line counts as none.
+        attainable: Vertices of the attainable frontier; with them, points say how far ``below`` it they lie.
 
     Returns:
         ``margin``; ``sources``: their levels, whose spread between chains is the sources' own; ``points``;
@@ -62,7 +67,8 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
         level = {metric: float(draws.means[metric][0] @ points.level[:, index]) for metric in METRICS}
         others = without_both if row["ordering"] == BOTH else whole
         height = height_above(draws, others, row["source"], own, margin)
-        rows.append({**row, **level, **deltas, "height": height, "pareto": bool(efficient[index])})
+        missed = {"below": _below(draws, points.level[:, [index]], attainable)} if attainable else {}
+        rows.append({**row, **level, **deltas, "height": height, **missed, "pareto": bool(efficient[index])})
     return {
         "margin": margin,
         "sources": _sources(draws),
@@ -77,6 +83,15 @@ def frontier_summary(draws: Draws, margin: float = MARGIN) -> dict[str, Any]:
 def _interval(draws: Draws, weights: Floats) -> dict[str, Any]:
     """Of one linear statistic, with the split of its variance."""
     return errors_of(draws, weights).described(float((draws.point @ weights)[0]), np.ones(1))
+
+
+def _below(draws: Draws, level: Floats, attainable: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Points of safety from an agent up to the attainable frontier, at its helpfulness."""
+    own = {metric: of_metric(level, metric) for metric in METRICS}
+    safety, helpfulness = (float((draws.point @ own[metric])[0]) for metric in METRICS)
+    missed, slope = below(attainable, safety, helpfulness)
+    weights = slope * own["helpfulness"] - own["safety"]
+    return errors_of(draws, weights).interval(missed, np.ones(1)).as_dict()
 
 
 def _sources(draws: Draws) -> list[dict[str, Any]]:

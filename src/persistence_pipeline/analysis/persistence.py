@@ -65,10 +65,9 @@ class Group:
         return of_metric(self.average @ RATIO, self.metric)
 
 
-def of_metric(weights: Floats, metric: str) -> Floats:
-    """(2 × runs, q) weights of statistics of one metric, from those of its (runs, q)."""
-    halves = [weights if name == metric else np.zeros_like(weights) for name in METRICS]
-    return np.concatenate(halves)
+def of_metric(weights: Floats, metric: str, metrics: Sequence[str] = METRICS) -> Floats:
+    """(metrics × runs, q) weights of statistics of one metric, from those of its (runs, q)."""
+    return np.concatenate([weights if name == metric else np.zeros_like(weights) for name in metrics])
 
 
 def match(
@@ -92,7 +91,7 @@ def match(
 def persistence_groups(runs: Runs) -> list[Group]:
     """Every (source, evaluator, factors, metric) for which all three arms exist on a common seed."""
     groups = []
-    for source, evaluator, beta, levels in _keys(runs):
+    for source, evaluator, beta, levels in persistence_keys(runs):
         for metric, arms in ARMS.items():
             found = match(runs, arms, source, evaluator, beta, levels)
             if found is not None:
@@ -104,7 +103,7 @@ def persistence_groups(runs: Runs) -> list[Group]:
 def unmatched(runs: Runs) -> list[str]:
     """Ratios that all arms are there for, but on no common seed."""
     said = []
-    for source, evaluator, beta, levels in _keys(runs):
+    for source, evaluator, beta, levels in persistence_keys(runs):
         here = {"source": source, "evaluator": evaluator, "beta": beta, **dict(levels)}
         for metric, arms in ARMS.items():
             present = all(len(runs.index(**here, ordering=arm)) for arm in arms)
@@ -116,7 +115,8 @@ def unmatched(runs: Runs) -> list[str]:
     return said
 
 
-def _keys(runs: Runs) -> list[tuple[str, str, float, Levels]]:
+def persistence_keys(runs: Runs) -> list[tuple[str, str, float, Levels]]:
+    """Source, evaluator, beta and other levels of all that was trained."""
     trained = runs.table.dropna(subset=["beta"])
     columns = ["source", "evaluator", "beta", *runs.further]
     keys = trained[columns].drop_duplicates().sort_values(columns).itertuples(index=False, name=None)

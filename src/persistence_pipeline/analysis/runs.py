@@ -1,7 +1,8 @@
 """Scores gathered by run and case: the arrays that every estimate and every bootstrap draw is made of.
 
 A *run* is one checkpoint (or source) on one seed's test cases, judged by one evaluator. Arms share cases, so
-one weight per case, applied to every run, gives any statistic of the whole study at once.
+one weight per case, applied to every run, gives any statistic of the whole study at once. Scores are safety and
+helpfulness, unless other measures of an episode are named.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Runs:
     counts: Floats
     """(runs, cases) number of graded trajectories."""
     sampling: Floats | None
-    """(2 × runs, 2 × runs) covariance of the runs' mean safety and helpfulness from sampling the episodes of a
-    case; None where no case was played twice."""
+    """(metrics × runs, the same) covariance of the runs' mean scores from sampling the episodes of a case; None
+    where no case was played twice."""
 
     def means(self, weights: Floats) -> dict[str, Floats]:
         """Mean score of every run under case weights.
@@ -52,13 +53,13 @@ class Runs:
         """
         totals = weights @ self.counts.T
         with np.errstate(invalid="ignore", divide="ignore"):
-            return {metric: (weights @ self.sums[metric].T) / totals for metric in METRICS}
+            return {metric: (weights @ sums.T) / totals for metric, sums in self.sums.items()}
 
     def select(self, keep: Marks) -> Runs:
         """The runs marked in a boolean array."""
         sums = {metric: values[keep] for metric, values in self.sums.items()}
-        twice = np.tile(keep, 2)
-        sampling = None if self.sampling is None else self.sampling[np.ix_(twice, twice)]
+        every = np.tile(keep, len(sums))
+        sampling = None if self.sampling is None else self.sampling[np.ix_(every, every)]
         return Runs(self.table[keep].reset_index(drop=True), self.cases, sums, self.counts[keep], sampling)
 
     @property
@@ -100,26 +101,30 @@ class Runs:
         return np.bincount(self._cells, used, minlength=len(used))[self._cells].astype(np.int64)
 
     def deviations(self, point: Floats, used: Marks) -> Floats:
-        """(2 × runs): run means minus the mean of the runs in use of the same cell; ``point`` is (2 × runs)."""
+        """(metrics × runs), as ``point``: run means minus the mean of the runs in use of the same cell."""
         repeats = np.maximum(self.repeats(used), 1)
-        halves = [
-            half - np.bincount(self._cells, half * used, minlength=len(used))[self._cells] / repeats
-            for half in point.reshape(2, -1)
+        parts = [
+            part - np.bincount(self._cells, part * used, minlength=len(used))[self._cells] / repeats
+            for part in point.reshape(-1, len(used))
         ]
-        return np.concatenate(halves)
+        return np.concatenate(parts)
 
 
-def gather(scores: pd.DataFrame) -> Runs:
+def gather(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> Runs:
     """Gather a score table by run and case; rows without scores are left out (they are counted elsewhere).
+
+    Args:
+        scores: One row per episode.
+        metrics: Columns that are scores.
 
     Raises:
         ValueError: if a column is missing, nothing is graded, a seed is missing, or a beta is not what a trained
             agent or a source has.
     """
-    missing = [c for c in [*RUN_COLUMNS, "case_id", *METRICS] if c not in scores]
+    missing = [c for c in [*RUN_COLUMNS, "case_id", *metrics] if c not in scores]
     if missing:
         raise ValueError(f"score table lacks the columns {missing}")
-    graded = scores.dropna(subset=list(METRICS))
+    graded = scores.dropna(subset=list(metrics))
     if graded.empty:
         raise ValueError("score table has no graded trajectory")
     _check(graded)
@@ -130,8 +135,8 @@ def gather(scores: pd.DataFrame) -> Runs:
     case_ids, cases = pd.factorize(graded["case_id"], sort=True)
     shape = (len(table), len(cases))
     flat = run_ids * shape[1] + case_ids
-    values = {m: graded[m].to_numpy(float) for m in METRICS}
-    sums = {m: _totals(flat, values[m], shape) for m in METRICS}
+    values = {m: graded[m].to_numpy(float) for m in metrics}
+    sums = {m: _totals(flat, values[m], shape) for m in metrics}
     counts = _totals(flat, np.ones(len(graded)), shape)
     return Runs(table, tuple(map(str, cases)), sums, counts, _sampling(flat, values, sums, counts))
 
@@ -169,10 +174,10 @@ def _sampling(
     n, several = len(counts), counts > 1
     if not several.any():
         return None
-    covariance = np.zeros((2 * n, 2 * n))
+    covariance = np.zeros((len(values) * n, len(values) * n))
     totals = counts.sum(1)
-    for i, first in enumerate(METRICS):
-        for j, second in enumerate(METRICS):
+    for i, first in enumerate(values):
+        for j, second in enumerate(values):
             products = _totals(flat, values[first] * values[second], counts.shape)
             spread = products - sums[first] * sums[second] / np.maximum(counts, 1)
             within = np.where(several, counts * spread / np.maximum(counts - 1, 1), 0.0).sum(1)

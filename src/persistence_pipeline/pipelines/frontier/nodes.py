@@ -13,9 +13,12 @@ from persistence_pipeline.analysis.frontier_summary import frontier_summary
 from persistence_pipeline.analysis.grid import grid_table
 from persistence_pipeline.analysis.headline import frontier_table, graded_on, headline_metrics
 from persistence_pipeline.analysis.missing import missing_summary
+from persistence_pipeline.analysis.pairs import pair_draws
 from persistence_pipeline.analysis.persistence import unmatched
+from persistence_pipeline.analysis.pull import pull_summary
 from persistence_pipeline.analysis.settings import AnalysisSettings
 from persistence_pipeline.analysis.summary import cell_summaries, persistence_averages, persistence_summary
+from persistence_pipeline.analysis.surviving import surviving_summary
 
 
 def collect_scores(*tables: pd.DataFrame) -> pd.DataFrame:
@@ -39,10 +42,12 @@ def analyse(
         "frontier": {
             "split": settings.split,
             "attainable": attainable,
-            **frontier_summary(draws, settings.margin),
+            **frontier_summary(draws, settings.margin, attainable),
         },
         "persistence": persistence_summary(draws, settings.margin),
         "discrimination": discrimination_summary(headline, grid, settings.n_draws, settings.seed),
+        "surviving": surviving_summary(headline, settings.n_draws, settings.seed, settings.margin),
+        "pull": pull_summary(pair_draws(headline, settings.n_draws, settings.seed) or draws, settings.margin),
         "averages": persistence_averages(draws, settings.margin),
         "missing": missing_summary(headline) | {"unmatched": unmatched(draws.runs)},
         "comparisons": cell_comparisons(headline),

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.plain import plain
+from persistence_pipeline.analysis.pool import pool_by_kind
 from persistence_pipeline.pipelines.parts import by_name
+from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.report.cards import model_cards
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
@@ -24,8 +26,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The study in one document.
 
-    Its keys are ``competence, cells, frontier, persistence, discrimination, averages, missing, audits, registered,
-    run``.
+    Its keys are ``competence, cells, frontier, persistence, discrimination, pool, surviving, pull, averages,
+    missing, audits, registered, run``.
     """
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
@@ -41,12 +43,27 @@ def summarise(
         "frontier": analysis["frontier"],
         "persistence": analysis["persistence"],
         "discrimination": analysis["discrimination"],
+        "pool": _pools(parts),
+        "surviving": analysis["surviving"],
+        "pull": analysis["pull"],
         "averages": analysis["averages"],
         "missing": analysis["missing"],
         "audits": audits,
         "registered": described(parameters.get("registered"), analysis, run["seeds"]),
         "run": run,
     }
+
+
+def _pools(parts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pool of each source and seed, by kind of hazard."""
+    pools = []
+    for name, scores in by_name(parts, "candidate_scores").items():
+        tables = {o: by_name(parts, f"pair_table_{o}").get(name) for o in OBJECTIVES}
+        pairs = {objective: table for objective, table in tables.items() if table is not None}
+        first = scores.iloc[0]
+        kinds = pool_by_kind(scores, pairs)
+        pools.append({"source": str(first["source"]), "seed": int(first["seed"]), "kinds": kinds})
+    return pools
 
 
 def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) -> tuple[Any, ...]:

@@ -20,6 +20,9 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     audits |= {f"training_report__{name}": f"{name}.training_report" for name in trained}
     if design.pairs == "candidates" and world_of(design).measure_source is not None:
         audits |= {f"competence__{name}": f"{name}.competence" for name in of.sources(policies)}
+        objectives = [f"pair_table_{objective}" for objective in of.objectives(policies)]
+        for kept in ["candidate_scores", *objectives]:
+            audits |= {f"{kept}__{name}": f"{name}.{kept}" for name in of.sources(policies)}
     logs = {f"training_log__{name}": f"{name}.training_log" for name in trained}
     episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies}
     episodes |= {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}
