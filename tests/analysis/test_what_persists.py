@@ -123,8 +123,8 @@ def pulls(strength: float, memory: float, seed: int, source: str = "a") -> list[
         "source": (1.0, 1.0),
         "safety": (2.0, 1.0),
         "helpfulness": (1.0, 1.0 + strength),
-        "safety>helpfulness": (2.0 - last + memory, 1 + strength * last - memory),
-        "helpfulness>safety": (2.0 - last, 1 + strength * last),
+        "safety>helpfulness": (2.0 - last + memory / 2, 1 + strength * last - memory / 2),
+        "helpfulness>safety": (2.0 - last - memory / 2, 1 + strength * last + memory / 2),
     }
     rng = np.random.default_rng([seed, int(100 * strength)])
     return [
