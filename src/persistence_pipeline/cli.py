@@ -110,12 +110,14 @@ def commit(context: click.Context, env: str, check: bool) -> None:
 
 @cli.command()
 @environment
+@click.option("--reporting", type=a_path, help="Folder of another finished study, in place of the environment's.")
+@click.option("--name", help="Of the file; default: the environment's.")
 @click.pass_obj
-def results(metadata: ProjectMetadata, env: str) -> None:
+def results(metadata: ProjectMetadata, env: str, reporting: Path | None, name: str | None) -> None:
     """Copy the numbers of a finished study to docs/results, which Git tracks."""
     from persistence_pipeline.provenance.results import write_results
 
-    click.echo(write_results(metadata.project_path, env))
+    click.echo(write_results(metadata.project_path, env, reporting, name))
 
 
 @cli.command()

@@ -33,6 +33,21 @@ def test_the_file_says_what_came_out_and_where(project: Path, scripted_study: St
     assert results["run"]["commit"] == run["commit"] and results["run"]["scores_sha256"] == run["scores_sha256"]
     assert results["run"]["processor"] == processor() and len(processor()) > 5
     assert results["run"]["versions"]["torch"] and "parameters" not in results["run"]
+    assert results["run"]["conflict_share"] == run["parameters"]["world"]["conflict_share"]
+    told = results["numbers"]["surviving"][0]["safety"]["survives"]["told_apart"]
+    of_run = scripted_study.summary["surviving"][0]["safety"]["survives"]["told_apart"]
+    assert told["estimate"] == pytest.approx(of_run["estimate"], abs=1e-6) and "error" not in told
+    assert [cell["cell"] for cell in results["cells"]] == [
+        cell["cell"] for cell in scripted_study.summary["cells"]
+    ]
+
+
+def test_another_study_is_kept_under_a_name_of_its_own(project: Path, tmp_path: Path) -> None:
+    path = project / "docs/results/line-0.json"
+    assert write_results(project, "mine", project / "data/08_reporting", "line-0") == path
+    assert json.loads(path.read_text())["numbers"]["frontier"]["points"]
+    with pytest.raises(NoResultsError, match=r"--name: expected letters.*'\.\./x'"):
+        write_results(project, "base", None, "../x")
 
 
 @pytest.mark.parametrize(
