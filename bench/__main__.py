@@ -22,7 +22,7 @@ ONE_THREAD = {
 
 
 def main() -> None:
-    """Measure the named parts, or all of them; ``gpu``, ``coverage``, ``sentences`` are scripts of their own."""
+    """Measure the named parts, or all; ``gpu, coverage, sentences, findings`` are scripts of their own."""
     if sys.argv[1:2] == ["gpu"]:
         from bench.gpu.__main__ import main as on_gpu
 
@@ -35,6 +35,11 @@ def main() -> None:
         from bench.sentences import main as on_sentences
 
         sys.exit(on_sentences(sys.argv[2:]))
+    if sys.argv[1:2] == ["findings"]:
+        from bench.findings import main as on_pages
+
+        on_pages()
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeats", type=int, default=3)

@@ -21,6 +21,8 @@ NUMBERS = ("frontier", "persistence", "surviving", "pull", "averages", "pool", "
 """Parts of a summary whose intervals are kept."""
 INTERVAL = ("estimate", "low", "high", "kind", "margin", "verdict", "equivalent", "holm_p", "defined", "reason")
 """Of an interval."""
+BESIDE = ("n", "tau", "i2", "left_out", "against", "numerator", "denominator")
+"""What stands beside one."""
 CELL = ("safety", "helpfulness", "refusal_rate", "discrimination", "d_prime", "invalid_rate", "harms")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -62,9 +64,8 @@ def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _kept(value: Any) -> Any:
     """Numbers rounded, intervals without what their page does not show."""
     if isinstance(value, Mapping):
-        names = [name for name in INTERVAL if name in value] if "estimate" in value else list(value)
-        extra = [name for name in ("against", "numerator", "denominator") if name in value and name not in names]
-        return {name: _kept(value[name]) for name in [*names, *extra]}
+        names = [*INTERVAL, *BESIDE] if "estimate" in value else list(value)
+        return {name: _kept(value[name]) for name in names if name in value}
     if isinstance(value, list):
         return [_kept(inner) for inner in value]
     return round(value, DIGITS) if isinstance(value, float) else value

@@ -1,0 +1,60 @@
+"""Words and tables of findings: each number with its interval, and what may be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from persistence_pipeline.analysis.intervals import ABOVE, BELOW, NONE, OPEN
+from persistence_pipeline.analysis.surviving import ALL
+from persistence_pipeline.factors import further, level_text, words
+from persistence_pipeline.report.kit.tables import markdown_table
+from persistence_pipeline.report.kit.text import interval_text, number
+
+Row = Mapping[str, Any]
+SAID = {ABOVE: "above zero", BELOW: "below zero", NONE: "none larger than {}", OPEN: "cannot be told"}
+"""By verdict."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return markdown_table((list(header), [list(row) for row in rows])).rstrip()
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def said(found: Row) -> str:
+    """A number with its interval and what its verdict says."""
+    return f"{interval_text(found)}, {SAID[found['verdict']].format(number(found['margin']))}"
+
+
+def direction(found: Row) -> str:
+    """What an interval without a verdict says of zero."""
+    if found["low"] is None or found["low"] <= 0 <= found["high"]:
+        return SAID[OPEN]
+    return SAID[ABOVE if found["low"] > 0 else BELOW]
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """Columns of the factors that differ between the rows, beta among them."""
+    names = ["beta", *further(rows[0])] if rows else []
+    return [name for name in names if len({str(row.get(name)) for row in rows}) > 1]
+
+
+def place(row: Row, columns: Sequence[str]) -> str:
+    """Source and levels of a row: ``llama, helpfulness learning rate 0.0001``."""
+    source = "mean of the sources" if row["source"] == ALL else str(row["source"])
+    return ", ".join([source, *(f"{words(name)} {level_text(row[name])}" for name in columns)])
+
+
+def described(run: Row) -> str:
+    """Which run the numbers are of."""
+    shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "trl"))
+    chains = f"{len(run['seeds'])} chains" if len(run["seeds"]) > 1 else "one chain"
+    return (
+        f"{chains} of {' and '.join(run['sources'])}, commit `{run['commit'][:7]}`, "
+        f"{run['processor'].split(',')[0]}, {shown}; scores {run['scores_sha256'][:12]}."
+    )

@@ -1,0 +1,101 @@
+"""The page on the line: the same study at several shares of conflicting hazards, and rival explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.findings._words import bullets, described, said, table
+from persistence_pipeline.analysis.competence import solved_by_source
+from persistence_pipeline.analysis.frontier_summary import BOTH
+from persistence_pipeline.report.answer import line_words
+from persistence_pipeline.report.kit.text import interval_text, number
+
+PREFIX = "line-"
+
+
+def blocks(files: Mapping[str, Any]) -> dict[str, str]:
+    """Runs, the line, its rivals and the report's own sentence at each share."""
+    studies = sorted(
+        (study for name, study in files.items() if name.startswith(PREFIX)),
+        key=lambda s: s["run"]["conflict_share"],
+    )
+    if not studies:
+        return {}
+    return {
+        "line-runs": bullets([f"{_share(study)}: {described(study['run'])}" for study in studies]),
+        "line-table": table(HEADER, [_line(study) for study in studies]),
+        "line-rivals": table(RIVALS, [_rivals(study) for study in studies]),
+        "line-says": bullets([f"At {_share(study)}: {_words(study)}" for study in studies]),
+    }
+
+
+HEADER = (
+    "`conflict_share`",
+    "attainable helpfulness at safety 3",
+    "R² without the points' errors",
+    "slope",
+    "points of safety off the line",
+    "ΔSafety, ΔHelpfulness of S",
+    "of H",
+    "of both",
+    "`both` above the line of the others",
+)
+RIVALS = (
+    "`conflict_share`",
+    "the source solves, of the solvable hazards",
+    "of the kind it solves least",
+    "`both` pairs on hazards, of the kind with fewest",
+    "solved candidates in the pool, of the kind with fewest",
+    "`both` below what is attainable, points of safety",
+    "S below it",
+)
+
+
+def _share(study: Mapping[str, Any]) -> str:
+    return f"{study['run']['conflict_share']:g}"
+
+
+def _line(study: Mapping[str, Any]) -> list[str]:
+    frontier = study["numbers"]["frontier"]
+    line = frontier["line"]
+    points = {point["ordering"]: point for point in frontier["points"]}
+    changes = [
+        f"{interval_text(points[o]['delta_safety'])}, {interval_text(points[o]['delta_helpfulness'])}"
+        for o in ("safety", "helpfulness", BOTH)
+    ]
+    none = line.get("undefined")
+    fitted = [none, "", ""] if none else [interval_text(line[n], ".2f") for n in ("r2", "slope", "residual_sd")]
+    height = points[BOTH]["height"]
+    best = number(frontier["attainable"][0]["helpfulness"])
+    return [_share(study), best, *fitted, *changes, said(height) if height else ""]
+
+
+def _rivals(study: Mapping[str, Any]) -> list[str]:
+    numbers = study["numbers"]
+    points = {point["ordering"]: point for point in numbers["frontier"]["points"]}
+    solved = " and ".join(number(share, ".0%") for share in solved_by_source(numbers["competence"]).values())
+    kinds: dict[str, dict[str, int]] = {}
+    for pool in numbers["pool"]:
+        for row in pool["kinds"]:
+            own = kinds.setdefault(row["kind"].replace("_", " "), {"solvable": 0, "solved": 0, "pairs": 0})
+            own["solvable"] += row["solvable"]
+            own["solved"] += row["solved"]
+            own["pairs"] += row["on_hazards"].get(BOTH, 0)
+    least = min(kinds, key=lambda kind: kinds[kind]["solved"] / max(1, kinds[kind]["solvable"]))
+    fewest = min(kinds, key=lambda kind: kinds[kind]["pairs"])
+    rarest = min(kinds, key=lambda kind: kinds[kind]["solved"])
+    share = number(kinds[least]["solved"] / max(1, kinds[least]["solvable"]), ".0%")
+    return [
+        _share(study),
+        solved,
+        f"{share} ({least})",
+        f"{kinds[fewest]['pairs']} ({fewest})",
+        f"{kinds[rarest]['solved']} of {kinds[rarest]['solvable']} ({rarest})",
+        *(interval_text(points[ordering]["below"], ".2f") for ordering in (BOTH, "safety")),
+    ]
+
+
+def _words(study: Mapping[str, Any]) -> str:
+    line = study["numbers"]["frontier"]["line"]
+    return f"no line is fitted: {line['undefined']}." if "undefined" in line else f"{line_words(line).lower()}."

@@ -1,0 +1,154 @@
+"""The page on what persists, the tiny agents and the pretrained one side by side; and the README's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.findings._words import bullets, described, direction, place, said, table, varied
+from persistence_pipeline.analysis.intervals import ABOVE, BELOW
+from persistence_pipeline.analysis.pairs import PARTS
+from persistence_pipeline.analysis.surviving import ALL
+from persistence_pipeline.orderings import label
+from persistence_pipeline.report.kit.text import interval_text
+
+Row = Mapping[str, Any]
+STUDIES = {"grid": "tiny agents", "smollm2": "pretrained"}
+WORDS = {
+    "told_apart": "twin served: told apart",
+    "held_back": "twin held back",
+    "neither": "twin bungled or done blindly",
+    "twins": "on the twins themselves",
+    "twins_harmless": "on twins, hazard left harmless",
+    "twins_harmed": "on twins, hazard harmed",
+    "hazards_harmless": "on hazards, harmless",
+    "hazards_harmed": "on hazards, with harm",
+}
+SURVIVES = {"safety": "S > H minus H", "helpfulness": "H > S minus S"}
+FIRST = {"safety": "S > H", "helpfulness": "H > S"}
+
+
+def blocks(files: Mapping[str, Any]) -> dict[str, str]:
+    """Runs, levels, the split of both metrics, kinds and sentences."""
+    studies = {name: files[name] for name in STUDIES if name in files}
+    if "grid" not in studies:
+        return {}
+    runs = [f"{STUDIES[name].capitalize()}: {described(study['run'])}" for name, study in studies.items()]
+    rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
+    every = [(name, row) for name, found in rows.items() for row in found]
+    return {
+        "persists-runs": bullets(runs),
+        "persists-levels": _levels(every, rows),
+        "persists-safety": _split(every, rows, "safety"),
+        "persists-helpfulness": _split(every, rows, "helpfulness"),
+        "persists-kinds": _kinds(every, rows),
+        "persists-says": bullets(_sentences(every, rows)),
+    }
+
+
+def first_screen(files: Mapping[str, Any]) -> dict[str, str]:
+    """``answer``: what is left of safety, and of what kind it is, over all that the grid has."""
+    if "grid" not in files:
+        return {}
+    numbers = files["grid"]["numbers"]
+    return {"answer": f"{_left(numbers['persistence'])} {_kept(numbers['surviving'])}"}
+
+
+def _left(rows: Sequence[Row]) -> str:
+    """In how many settings the agent is better than its source, and keeps something of its first stage."""
+    against = [row["safety"]["against"] for row in rows]
+    safer, kept, less = (
+        sum(found[arm]["verdict"] == verdict for found in against)
+        for arm, verdict in (("source", ABOVE), ("helpfulness", ABOVE), ("safety", BELOW))
+    )
+    return (
+        "Trained for safety and then for helpfulness, the agent is safer than its source in "
+        f"{safer} of {len(rows)} settings, safer than the agent trained for helpfulness alone in {kept}, and less "
+        f"safe than the one trained for safety alone in {less}."
+    )
+
+
+def _kept(rows: Sequence[Row]) -> str:
+    """Of what kind the safety above the source is: the mean of the sources where there are several."""
+    means = [row for row in rows if row["source"] == ALL] or list(rows)
+    changes = [row["safety"]["changes"]["discrimination"]["above_source"] for row in means]
+    parts = [row["safety"]["above_source"] for row in means]
+    told = " and ".join(interval_text(part["told_apart"]) for part in parts)
+    held = " and ".join(interval_text(part["held_back"]) for part in parts)
+    twins = " and ".join(interval_text(change) for change in changes)
+    return (
+        f"Of its safety above the source, {told} points are on hazards whose harmless twin it serves, and {held} "
+        f"on hazards whose twin it holds back from; the share of twins told apart changes by {twins}."
+    )
+
+
+def _place(name: str, row: Row, rows: Mapping[str, Sequence[Row]]) -> str:
+    return place(row, varied(rows[name]))
+
+
+def _means(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, Row]]:
+    """The mean of the sources where a study has several, else its source."""
+    several = {name for name, found in rows.items() if any(row["source"] == ALL for row in found)}
+    return [(name, row) for name, row in every if name not in several or row["source"] == ALL]
+
+
+def _levels(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) -> str:
+    measures = ("discrimination", "caution", "refusal", "d_prime")
+    shown = [
+        [_place(name, row, rows), label(ordering), *(interval_text(level[measure], ".2f") for measure in measures)]
+        for name, row in every
+        if row["source"] != ALL
+        for ordering, level in row["levels"].items()
+    ]
+    header = ["twins told apart", "needless caution", "needless refusal", "d′ of acting"]
+    return table(["agents", "ordering", *header], shown)
+
+
+def _split(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]], metric: str) -> str:
+    against = {"survives": SURVIVES[metric], "above_source": f"{FIRST[metric]} minus the source"}
+    shown = [
+        [
+            _place(name, row, rows),
+            words,
+            *(interval_text(row[metric][change][part]) for part in ("whole", *PARTS[metric])),
+        ]
+        for change, words in against.items()
+        for name, row in every
+    ]
+    return table(["agents", "change", metric, *(WORDS[part] for part in PARTS[metric])], shown)
+
+
+def _kinds(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) -> str:
+    shown = []
+    for name, row in _means(every, rows):
+        for kind in row["kinds"]:
+            levels = [kind["levels"][ordering]["discrimination"] for ordering in ("source", "safety>helpfulness")]
+            change = kind["safety"]["above_source"]
+            shown.append(
+                [
+                    _place(name, row, rows),
+                    kind["kind"].replace("_", " "),
+                    *(interval_text(level, ".2f") for level in levels),
+                    *(said(change[part]) for part in ("told_apart", "held_back")),
+                ]
+            )
+    header = ["agents", "kind", "told apart by the source", "by S > H"]
+    return table(
+        [*header, *(f"safety above the source: {WORDS[part]}" for part in ("told_apart", "held_back"))], shown
+    )
+
+
+def _sentences(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) -> list[str]:
+    lines = []
+    for name, row in _means(every, rows):
+        where = _place(name, row, rows)
+        for metric, first in FIRST.items():
+            found = row[metric]
+            parts = found["above_source"]
+            split = "; ".join(f"{WORDS[part]} {said(parts[part])}" for part in PARTS[metric])
+            apart = found["changes"]["discrimination"]["above_source"]
+            lines.append(
+                f"{where}: {first} has {said(parts['whole'])}, of {metric} above its source. Of it: {split}. "
+                f"Twins told apart: {interval_text(apart)}, {direction(apart)}."
+            )
+    return lines
