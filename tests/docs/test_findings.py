@@ -1,0 +1,41 @@
+"""Findings on the pages are those of the tracked numbers, and no other interval stands on these pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from bench.findings import PAGES, read, renewed
+
+ROOT = Path(__file__).parents[2]
+FILES = read(ROOT / "docs/results")
+BLOCK = re.compile(r"<!-- ([\w-]+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
+INTERVAL = re.compile(r"\[[+−]?\d+(?:\.\d+)?, [+−]?\d+(?:\.\d+)?\]")
+ELSEWHERE = {"docs/order.md": "## The published agents"}
+"""Headings of sections whose numbers another command makes."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_stands_between_the_marks_is_what_the_tracked_numbers_give(name: str) -> None:
+    page = (ROOT / name).read_text("utf-8")
+    assert BLOCK.search(page)
+    assert renewed(page, name, FILES) == page, "python -m bench findings"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_interval_is_written_by_hand(name: str) -> None:
+    page = BLOCK.sub("", (ROOT / name).read_text("utf-8"))
+    if name in ELSEWHERE:
+        before, _, after = page.partition(ELSEWHERE[name])
+        page = before + after.partition("\n## ")[2]
+    assert not INTERVAL.findall(page)
+
+
+def test_every_block_of_a_page_is_made_and_every_block_made_has_its_place() -> None:
+    files = dict.fromkeys(("base", "grid", "smollm2", "line-0"), FILES.get("base"))
+    if files["base"] is None:
+        pytest.skip("no results of this version are tracked yet")
+    for name, makers in PAGES.items():
+        made = {mark for make in makers for mark in make(files)}
+        assert made == {mark for mark, _ in BLOCK.findall((ROOT / name).read_text("utf-8"))}
