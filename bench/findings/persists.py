@@ -95,10 +95,14 @@ def _means(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) 
 def _levels(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) -> str:
     measures = ("discrimination", "caution", "refusal", "d_prime")
     shown = [
-        [_place(name, row, rows), label(ordering), *(interval_text(level[measure], ".2f") for measure in measures)]
+        [
+            _place(name, row, rows),
+            label(level["ordering"]),
+            *(interval_text(level[measure], ".2f") for measure in measures),
+        ]
         for name, row in every
         if row["source"] != ALL
-        for ordering, level in row["levels"].items()
+        for level in row["levels"]
     ]
     header = ["twins told apart", "needless caution", "needless refusal", "d′ of acting"]
     return table(["agents", "ordering", *header], shown)
@@ -122,7 +126,8 @@ def _kinds(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) 
     shown = []
     for name, row in _means(every, rows):
         for kind in row["kinds"]:
-            levels = [kind["levels"][ordering]["discrimination"] for ordering in ("source", "safety>helpfulness")]
+            of = {level["ordering"]: level["discrimination"] for level in kind["levels"]}
+            levels = [of[ordering] for ordering in ("source", "safety>helpfulness")]
             change = kind["safety"]["above_source"]
             shown.append(
                 [

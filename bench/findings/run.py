@@ -22,7 +22,8 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     scores = {SOURCE: {metric: source[metric]["estimate"] for metric in ("safety", "helpfulness")}}
     points = {point["ordering"]: point for point in frontier["points"]}
     rows = []
-    for ordering, levels in care["levels"].items():
+    for levels in care["levels"]:
+        ordering = levels["ordering"]
         point = points.get(ordering, {})
         level = scores.get(ordering, point)
         idle = [cell["refusal_rate"] for cell in cells if cell["ordering"] == ordering]

@@ -99,7 +99,7 @@ def test_what_survives_is_split_into_telling_apart_and_holding_back() -> None:
     assert survives["whole"]["kind"] == "over cases and training"
     assert [kind["kind"] for kind in row["kinds"]] == ["limit", "look"]
     assert all(kind["safety"]["survives"]["told_apart"]["holm_p"] is not None for kind in row["kinds"])
-    levels = row["levels"]
+    levels = {level["ordering"]: level for level in row["levels"]}
     assert levels["source"]["discrimination"]["estimate"] == pytest.approx(10 / N)
     assert levels["safety>helpfulness"]["d_prime"]["estimate"] > levels["source"]["d_prime"]["estimate"]
 

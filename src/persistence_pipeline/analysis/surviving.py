@@ -89,12 +89,12 @@ def _measured(draws: Draws, arms: Mapping[str, Floats], margin: float) -> Row:
     """Levels of every arm, and by metric what survives.
 
     Returns:
-        ``levels``: by ordering ``discrimination, caution, refusal, d_prime``; by metric ``survives`` (what the arm
-        trained on it first scores above the one never trained on it), ``gained`` (the one trained on nothing else
-        above that) and ``above_source``, each with ``whole`` and its parts; ``shares``: each part of what survives
-        as a share of the whole; ``changes``: of ``discrimination`` and ``caution``, against both.
+        ``levels``: of each ordering ``discrimination, caution, refusal, d_prime``; by metric ``survives`` (what
+        the arm trained on it first scores above the one never trained on it), ``gained`` (the one trained on
+        nothing else above that) and ``above_source``, each with ``whole`` and its parts; ``shares``: each part of
+        what survives as a share of the whole; ``changes`` of the columns of ``SHARES``, against both.
     """
-    row: Row = {"levels": {name: _levels(draws, weights) for name, weights in arms.items()}}
+    row: Row = {"levels": [{"ordering": name, **_levels(draws, weights)} for name, weights in arms.items()]}
     for metric, (first, floor, gain) in ARMS.items():
         if not arms.keys() >= {first, floor, gain, SOURCE}:
             continue

@@ -75,7 +75,7 @@ def _of_kind(row: Mapping[str, Any]) -> dict[str, Any]:
     """Of one kind of hazard: the two changes and how many pairs each agent tells apart."""
     changes = ("survives", "above_source")
     metrics = {m: {name: row[m][name] for name in changes} for m in ("safety", "helpfulness") if m in row}
-    levels = {ordering: {"discrimination": level["discrimination"]} for ordering, level in row["levels"].items()}
+    levels = [{name: level[name] for name in ("ordering", "discrimination")} for level in row["levels"]]
     return {"kind": row["kind"], **metrics, "levels": levels}
 
 
