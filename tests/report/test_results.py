@@ -9,7 +9,7 @@ import pytest
 from tests.report.conftest import Study
 
 from persistence_pipeline.analysis.headline import headline_metrics
-from persistence_pipeline.provenance.results import NoResultsError, write_results
+from persistence_pipeline.provenance.results import NoResultsError, tracked_results, write_results
 from persistence_pipeline.report.manifest import processor
 
 
@@ -33,7 +33,8 @@ def test_the_file_says_what_came_out_and_where(project: Path, scripted_study: St
     assert results["run"]["commit"] == run["commit"] and results["run"]["scores_sha256"] == run["scores_sha256"]
     assert results["run"]["processor"] == processor() and len(processor()) > 5
     assert results["run"]["versions"]["torch"] and "parameters" not in results["run"]
-    assert results["run"]["conflict_share"] == run["parameters"]["world"]["conflict_share"]
+    of_world = scripted_study.summary | {"run": run | {"parameters": {"world": {"conflict_share": 0.25}}}}
+    assert tracked_results(of_world)["run"]["conflict_share"] == 0.25
     told = results["numbers"]["surviving"][0]["safety"]["survives"]["told_apart"]
     of_run = scripted_study.summary["surviving"][0]["safety"]["survives"]["told_apart"]
     assert told["estimate"] == pytest.approx(of_run["estimate"], abs=1e-6) and "error" not in told
