@@ -50,6 +50,18 @@ def place(row: Row, columns: Sequence[str]) -> str:
     return ", ".join([source, *(f"{words(name)} {level_text(row[name])}" for name in columns)])
 
 
+def largest(files: Mapping[str, Row]) -> Row | None:
+    """The grid; until it has been run, the default study; None where there is neither."""
+    return files.get("grid") or files.get("base")
+
+
+def of_largest(files: Mapping[str, Row]) -> str:
+    """Which study that is, and of which run."""
+    name = "The grid" if "grid" in files else "The default study (numbers of the grid are not here yet)"
+    found = largest(files)
+    return "" if found is None else f"{name}: {described(found['run'])}"
+
+
 def described(run: Row) -> str:
     """Which run the numbers are of."""
     shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "trl"))

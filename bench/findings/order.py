@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.findings._words import bullets, described, place, said, table, varied
+from bench.findings._words import bullets, largest, of_largest, place, said, table, varied
 from persistence_pipeline.analysis.intervals import NONE, OPEN
 from persistence_pipeline.analysis.pull import ALL
 from persistence_pipeline.records import METRICS
@@ -17,12 +17,13 @@ MEASURES = {"safety": "safety", "helpfulness": "helpfulness", "discrimination": 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """Run, levels, equal pull and sentences."""
-    if "grid" not in files:
+    study = largest(files)
+    if study is None:
         return {}
-    numbers = files["grid"]["numbers"]
+    numbers = study["numbers"]
     rows = numbers["pull"]
     return {
-        "pull-run": described(files["grid"]["run"]),
+        "pull-run": of_largest(files),
         "pull-levels": _levels(rows, numbers["persistence"]),
         "pull-equal": _equal(rows),
         "pull-says": bullets(_sentences(rows)),

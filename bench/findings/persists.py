@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.findings._words import bullets, described, direction, place, said, table, varied
+from bench.findings._words import bullets, described, direction, largest, of_largest, place, said, table, varied
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW
 from persistence_pipeline.analysis.pairs import PARTS
 from persistence_pipeline.analysis.surviving import ALL
@@ -13,7 +13,7 @@ from persistence_pipeline.orderings import label
 from persistence_pipeline.report.kit.text import interval_text
 
 Row = Mapping[str, Any]
-STUDIES = {"grid": "tiny agents", "smollm2": "pretrained"}
+PRETRAINED = "smollm2"
 WORDS = {
     "told_apart": "twin served: told apart",
     "held_back": "twin held back",
@@ -30,10 +30,14 @@ FIRST = {"safety": "S > H", "helpfulness": "H > S"}
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """Runs, levels, the split of both metrics, kinds and sentences."""
-    studies = {name: files[name] for name in STUDIES if name in files}
-    if "grid" not in studies:
+    tiny = largest(files)
+    if tiny is None:
         return {}
-    runs = [f"{STUDIES[name].capitalize()}: {described(study['run'])}" for name, study in studies.items()]
+    studies = {"tiny": tiny}
+    runs = [of_largest(files)]
+    if PRETRAINED in files:
+        studies[PRETRAINED] = files[PRETRAINED]
+        runs.append(f"A pretrained model: {described(files[PRETRAINED]['run'])}")
     rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
     every = [(name, row) for name, found in rows.items() for row in found]
     return {
@@ -48,10 +52,11 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
 
 def first_screen(files: Mapping[str, Any]) -> dict[str, str]:
     """``answer``: what is left of safety, and of what kind it is, over all that the grid has."""
-    if "grid" not in files:
+    study = largest(files)
+    if study is None:
         return {}
-    numbers = files["grid"]["numbers"]
-    return {"answer": f"{_left(numbers['persistence'])} {_kept(numbers['surviving'])}"}
+    numbers = study["numbers"]
+    return {"answer": f"{_left(numbers['persistence'])} {_kept(numbers['surviving'])}\n\n{of_largest(files)}"}
 
 
 def _left(rows: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.findings._words import bullets, described, place, said, table, varied
+from bench.findings._words import bullets, largest, of_largest, place, said, table, varied
 from persistence_pipeline.orderings import label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.answer import answer, details
@@ -16,14 +16,14 @@ PARTS = ("sampling", "cases", "training")
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """Run, the report's own sentences, persistence, points and errors of the grid."""
-    if "grid" not in files:
+    grid = largest(files)
+    if grid is None:
         return {}
-    grid = files["grid"]
     numbers = grid["numbers"]
     nothing: dict[str, Any] = {"unmatched": [], "empty": [], "n": 0, "n_missing": 0}
     summary = {**numbers, "run": grid["run"], "missing": nothing}
     return {
-        "grid-run": described(grid["run"]),
+        "grid-run": of_largest(files),
         "grid-says": bullets([*answer(summary), *details(summary)]),
         "grid-persistence": _persistence(numbers["persistence"]),
         "grid-points": _points(numbers["frontier"]["points"]),
