@@ -41,36 +41,29 @@ def start_kedro(project: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="session")
-def smoke_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two copies in which the whole smoke study ran, side by side; the workers of one run of tests share them."""
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy in which the whole smoke study ran; the workers of one run of tests share it."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
     shared.mkdir(exist_ok=True)
-    projects = [shared / name for name in ("first", "second")]
+    project = shared / "project"
     with (shared / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the second worker waits, and finds them
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the second worker waits, and finds it
         if not (shared / "made").exists():
-            _run_smoke_studies(projects)
+            shutil.rmtree(project, ignore_errors=True)  # of a worker that failed here
+            process = start_kedro(copy_project(project))
+            output, _ = process.communicate(timeout=HANGS)
+            assert process.returncode == 0, output[-3000:]
+            (project / "output.txt").write_text(output)
             (shared / "made").touch()
-    return projects
-
-
-def _run_smoke_studies(projects: list[Path]) -> None:
-    for project in projects:
-        shutil.rmtree(project, ignore_errors=True)  # of a worker that failed here
-        copy_project(project)
-    started = [start_kedro(project) for project in projects]
-    for project, process in zip(projects, started, strict=True):
-        output, _ = process.communicate(timeout=HANGS)
-        assert process.returncode == 0, output[-3000:]
-        (project / "output.txt").write_text(output)
+    return project
 
 
 @pytest.fixture
-def spoiled(smoke_runs: list[Path], tmp_path: Path) -> Path:
+def spoiled(smoke_run: Path, tmp_path: Path) -> Path:
     """A finished project that a test may spoil."""
     target = tmp_path / "project"
-    shutil.copytree(smoke_runs[0], target, symlinks=True)
+    shutil.copytree(smoke_run, target, symlinks=True)
     return target
 
 

@@ -21,11 +21,11 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs/examples"
 
 
 def test_a_stage_on_own_pairs(
-    smoke_runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    smoke_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "data"
     (data / "06_models").mkdir(parents=True)
-    smoke = smoke_runs[0] / "data/smoke"
+    smoke = smoke_run / "data/smoke"
     (data / "05_model_input").symlink_to(smoke / "05_model_input")
     (data / "06_models/llama_s0").symlink_to(smoke / "06_models/llama")  # whose seeds share a source
     monkeypatch.chdir(tmp_path)
@@ -34,9 +34,9 @@ def test_a_stage_on_own_pairs(
     assert (Path(checkpoint) / "model.safetensors").is_file() and float(change) > 0
 
 
-def test_a_second_evaluator_goes_through_the_same_analysis(smoke_runs: list[Path]) -> None:
+def test_a_second_evaluator_goes_through_the_same_analysis(smoke_run: Path) -> None:
     judge = runpy.run_path(str(EXAMPLES / "own_judge.py"))["judge"]
-    data = smoke_runs[0] / "data/smoke"
+    data = smoke_run / "data/smoke"
 
     def load(path: str, record: str) -> list[object]:
         return list(JsonLinesDataset(filepath=str(data / path), record=f"persistence_pipeline.{record}").load())

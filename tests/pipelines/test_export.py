@@ -37,9 +37,9 @@ def _hash(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def exported(smoke_runs: list[Path], tmp_path_factory: pytest.TempPathFactory, kedro_run: Run) -> Path:
+def exported(smoke_run: Path, tmp_path_factory: pytest.TempPathFactory, kedro_run: Run) -> Path:
     project = copy_project(tmp_path_factory.mktemp("export") / "project")
-    shutil.copytree(smoke_runs[0] / "data", project / "data", symlinks=True)
+    shutil.copytree(smoke_run / "data", project / "data", symlinks=True)
     before = _hash(project / f"data/smoke/06_models/{CELL}")
     done = kedro_run(project, "--pipelines=export")
     assert done.returncode == 0, done.stdout[-3000:]
@@ -48,10 +48,10 @@ def exported(smoke_runs: list[Path], tmp_path_factory: pytest.TempPathFactory, k
 
 
 def test_every_checkpoint_has_its_card_and_loads_as_the_card_says(
-    exported: Path, smoke_runs: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    exported: Path, smoke_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     models = sorted(path.name for path in (exported / "models").iterdir())
-    assert models == sorted(path.name for path in (smoke_runs[0] / "data/smoke/06_models").iterdir())
+    assert models == sorted(path.name for path in (smoke_run / "data/smoke/06_models").iterdir())
     card = (exported / "models" / CELL / "README.md").read_text()
     assert "from the parent `llama_b0p1_s0_safety`" in card
     monkeypatch.chdir(exported / "models")
@@ -60,11 +60,11 @@ def test_every_checkpoint_has_its_card_and_loads_as_the_card_says(
     assert capsys.readouterr().out.startswith("<|user|> delete f3 and label f5 red")
 
 
-def test_pairs_are_a_dataset_that_keeps_arguments_as_they_are(exported: Path, smoke_runs: list[Path]) -> None:
+def test_pairs_are_a_dataset_that_keeps_arguments_as_they_are(exported: Path, smoke_run: Path) -> None:
     from datasets import load_from_disk
 
     rows = load_from_disk(str(exported / "pairs/llama_s0/safety"))
-    lines = (smoke_runs[0] / "data/smoke/05_model_input/llama_s0/pairs_safety.jsonl").read_text().splitlines()
+    lines = (smoke_run / "data/smoke/05_model_input/llama_s0/pairs_safety.jsonl").read_text().splitlines()
     assert len(rows) == len(lines)
     for row, line in zip(rows, map(json.loads, lines), strict=True):
         assert row["pair_id"] == line["pair_id"]
@@ -74,13 +74,13 @@ def test_pairs_are_a_dataset_that_keeps_arguments_as_they_are(exported: Path, sm
             assert theirs == ours, "no argument of another tool is filled in"
 
 
-def test_inspect_reads_the_logs(exported: Path, smoke_runs: list[Path]) -> None:
+def test_inspect_reads_the_logs(exported: Path, smoke_run: Path) -> None:
     python = sys.executable if importlib.util.find_spec("inspect_ai") else str(INSPECT_ENVIRONMENT)
     if not Path(python).exists():
         pytest.skip("inspect_ai is not installed, neither here nor in .venv-inspect")
     command = [python, "-c", READ_LOG, str(exported / "inspect"), CELL]
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    scores = pd.read_parquet(smoke_runs[0] / f"data/smoke/07_model_output/scores/{CELL}.parquet")
+    scores = pd.read_parquet(smoke_run / f"data/smoke/07_model_output/scores/{CELL}.parquet")
     assert read["n"] == len(scores) and read["logs"] == 6 and read["status"] == "success"
     assert read["model"] == f"persistence/{CELL}"
     means = {f"{metric} (state)": scores[metric].mean() for metric in ("safety", "helpfulness")}

@@ -1,4 +1,7 @@
-"""The smoke study end to end: what it leaves, that it repeats byte for byte, and how it meets bad input."""
+"""The smoke study end to end: what it leaves, and how it meets bad input.
+
+That another run leaves the same bytes, ``tests/faults/test_kills.py`` shows, on a harder way.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,9 @@ REPORTING = Path("data/smoke/08_reporting")
 CELL = "llama_b0p1_s0_safety"
 
 
-def test_two_runs_are_equal_byte_for_byte(smoke_runs: list[Path]) -> None:
-    first, second = (hashes(project) for project in smoke_runs)
-    times = str(REPORTING / "times.json")
-    assert first.pop(times) != second.pop(times)
-    assert first == second
-    assert sum(name.endswith("model.safetensors") for name in first) == 6
-
-
-def test_git_tracks_nothing_that_a_run_writes(smoke_runs: list[Path], tmp_path: Path) -> None:
+def test_git_tracks_nothing_that_a_run_writes(smoke_run: Path, tmp_path: Path) -> None:
     """Whether of the default study or of another environment: a fresh clone stays clean."""
-    data = smoke_runs[0] / "data/smoke"
+    data = smoke_run / "data/smoke"
     for folder in ("data", "data/mine"):
         for path in (p for p in data.rglob("*") if p.is_file()):
             (tmp_path / folder / path.relative_to(data)).parent.mkdir(parents=True, exist_ok=True)
@@ -42,8 +37,8 @@ def test_git_tracks_nothing_that_a_run_writes(smoke_runs: list[Path], tmp_path: 
     assert (tmp_path / "data/mine/08_reporting/metrics.json").is_file()
 
 
-def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
-    summary = json.loads((smoke_runs[0] / REPORTING / "summary.json").read_text())
+def test_the_summary_has_every_part(smoke_run: Path) -> None:
+    summary = json.loads((smoke_run / REPORTING / "summary.json").read_text())
     measured = {"competence", "cells", "frontier", "persistence", "discrimination", "averages", "missing"}
     measured |= {"pool", "surviving", "pull"}
     assert {*summary} == {*measured, "audits", "registered", "run"}
@@ -69,21 +64,21 @@ def test_the_summary_has_every_part(smoke_runs: list[Path]) -> None:
     assert summary["frontier"]["attainable"][0]["safety"] == 3
 
 
-def test_the_first_loss_of_every_stage_is_ln_2(smoke_runs: list[Path]) -> None:
-    reports = sorted((smoke_runs[0] / REPORTING / "training").glob("*/report.json"))
+def test_the_first_loss_of_every_stage_is_ln_2(smoke_run: Path) -> None:
+    reports = sorted((smoke_run / REPORTING / "training").glob("*/report.json"))
     assert len(reports) == 5
     for path in reports:
         assert json.loads(path.read_text())["first_loss"] == pytest.approx(0.6931, abs=1e-3)
 
 
-def test_safety_is_trained_once_and_shared(smoke_runs: list[Path]) -> None:
-    output = (smoke_runs[0] / "output.txt").read_text()
+def test_safety_is_trained_once_and_shared(smoke_run: Path) -> None:
+    output = (smoke_run / "output.txt").read_text()
     completed = [line.split()[-1] for line in output.splitlines() if "train_cell" in line and "│" not in line]
     assert len(completed) == 5, completed
 
 
-def test_the_report_is_self_contained(smoke_runs: list[Path]) -> None:
-    page = (smoke_runs[0] / REPORTING / "report.html").read_text()
+def test_the_report_is_self_contained(smoke_run: Path) -> None:
+    page = (smoke_run / REPORTING / "report.html").read_text()
     assert "What is left of the safety" in page
     markup = re.sub(r'<script(?: type="text/plain" id="plotly")?>.*?</script>', "", page, flags=re.DOTALL)
     assert "<svg" not in markup and len(markup) < 400_000
@@ -92,20 +87,20 @@ def test_the_report_is_self_contained(smoke_runs: list[Path]) -> None:
     assert len(page) < 3_000_000
 
 
-def test_the_run_ends_with_a_table_and_the_path_of_the_report(smoke_runs: list[Path]) -> None:
-    output = (smoke_runs[0] / "output.txt").read_text()
+def test_the_run_ends_with_a_table_and_the_path_of_the_report(smoke_run: Path) -> None:
+    output = (smoke_run / "output.txt").read_text()
     tail = output[output.index("Seconds by node") :]
     assert "llama.warm_start_source" in tail and "Persistence" in tail and "Frontier: " in tail
     assert tail.strip().splitlines()[-1].endswith("data/smoke/08_reporting/report.html")
 
 
-def test_scores_follow_from_the_trajectories_on_disk(smoke_runs: list[Path]) -> None:
+def test_scores_follow_from_the_trajectories_on_disk(smoke_run: Path) -> None:
     """Grades are functions of the recorded effects: scoring again gives the same table."""
     from persistence_pipeline.datasets import JsonLinesDataset
     from persistence_pipeline.study import Policy
     from persistence_pipeline.world.scoring import score
 
-    data = smoke_runs[0] / "data/smoke"
+    data = smoke_run / "data/smoke"
 
     def load(path: str, record: str) -> Any:
         return JsonLinesDataset(filepath=str(data / path), record=f"persistence_pipeline.{record}").load()

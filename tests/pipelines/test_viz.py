@@ -25,10 +25,10 @@ LAYERS = ["primary", "feature", "model_input", "models", "model_output", "report
 
 
 @pytest.fixture(scope="module")
-def built(smoke_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(smoke_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("kedro_viz")
     project = copy_project(tmp_path_factory.mktemp("viz") / "project")
-    (project / "data").symlink_to(smoke_runs[0] / "data")
+    (project / "data").symlink_to(smoke_run / "data")
     command = [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"]
     environment = {**os.environ, "KEDRO_ENV": "smoke"}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=HANGS)

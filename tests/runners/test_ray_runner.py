@@ -72,10 +72,10 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture
-def project(smoke_runs: list[Path], tmp_path: Path) -> Path:
+def project(smoke_run: Path, tmp_path: Path) -> Path:
     """A finished smoke study without what training left behind."""
     target = tmp_path / "project"
-    shutil.copytree(smoke_runs[0], target, symlinks=True)
+    shutil.copytree(smoke_run, target, symlinks=True)
     for part in (SAFETY, HELPFULNESS, BOTH):
         for folder in (target / "data/smoke/06_models").glob(f"{part}*"):
             shutil.rmtree(folder)
@@ -140,11 +140,11 @@ def training_workers(project: Path) -> list[psutil.Process]:
 
 
 def test_cells_run_side_by_side_with_the_bytes_of_a_sequential_run(
-    cluster: Any, project: Path, smoke_runs: list[Path]
+    cluster: Any, project: Path, smoke_run: Path
 ) -> None:
     code, output = run(project, cluster.address, "--pipelines=training")
     assert code == 0, output[-3000:]
-    assert trained(project) == trained(smoke_runs[0])
+    assert trained(project) == trained(smoke_run)
     where = placed(project)
     assert len(where) == 5 and len({w["machine"] for w in where.values()}) == 2
     times = json.loads((project / "data/smoke/08_reporting/times.json").read_text())
@@ -156,7 +156,7 @@ def test_cells_run_side_by_side_with_the_bytes_of_a_sequential_run(
 
 
 def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
-    cluster: Any, project: Path, smoke_runs: list[Path]
+    cluster: Any, project: Path, smoke_run: Path
 ) -> None:
     lost = cluster.add_node(num_cpus=1, object_store_memory=STORE)
     cluster.wait_for_nodes(HANGS)
@@ -173,7 +173,7 @@ def test_a_killed_worker_and_a_lost_machine_leave_no_trace_in_the_outputs(
     output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 0, output[-3000:]
     assert victim.pid not in {w["pid"] for w in placed(project).values()}
-    expected = {name: digest for name, digest in trained(smoke_runs[0]).items() if "_then_" not in name}
+    expected = {name: digest for name, digest in trained(smoke_run).items() if "_then_" not in name}
     assert trained(project) == expected
 
 
@@ -194,7 +194,7 @@ def test_a_failing_cell_stops_only_what_stands_on_it(cluster: Any, project: Path
     assert "Traceback" not in output
 
 
-def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: list[Path]) -> None:
+def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_run: Path) -> None:
     """Machines that know nothing of the store get its address and keys with their task."""
     import fsspec
 
@@ -213,7 +213,7 @@ def test_a_study_in_an_object_store(cluster: Any, project: Path, smoke_runs: lis
         code, output = run(project, cluster.address, f"--nodes={','.join(names)}", f"--params={state}")
         assert code == 0, output[-3000:]
         assert sorted(json.loads(store.cat_file(f"{bucket}/smoke/08_reporting/placement.json"))) == sorted(names)
-        expected = smoke_runs[0] / "data/smoke"
+        expected = smoke_run / "data/smoke"
         made = [f"06_models/{SAFETY}", f"07_model_output/rollouts/{SAFETY}", f"08_reporting/training/{SAFETY}"]
         files = [f for part in made for f in store.find(f"{bucket}/smoke/{part}")]
         assert len(files) > 8
