@@ -96,13 +96,13 @@ def _seconds(work: Callable[[], Any]) -> float:
 def measure_driver() -> dict[str, float]:
     """A study of 1,000 cells before its first task: seconds to build, to check and to pack; bytes of a task."""
     from persistence_pipeline.pipelines import compose
-    from persistence_pipeline.provenance.recorded import declared
-    from persistence_pipeline.runners.ray_runner import only, refuse_ephemeral
+    from persistence_pipeline.runners.sending import only, refuse_ephemeral
+    from persistence_pipeline.study import StudyDesign
     from persistence_pipeline.study.spec import StudySpec, expand
 
     cells = expand(StudySpec(**FACTORS), dict.fromkeys(FACTORS["sources"]))
     clock = perf_counter()
-    pipeline = compose.study(cells)
+    pipeline = compose.study(cells, StudyDesign())
     dependencies = pipeline.node_dependencies
     built = perf_counter() - clock
     conf = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
@@ -111,7 +111,6 @@ def measure_driver() -> dict[str, float]:
         catalog[name] = MemoryDataset({"a": "parameter"})
     catalog["parameters"] = MemoryDataset(dict(conf["parameters"]))
     checked = _seconds(lambda: refuse_ephemeral(pipeline, catalog))
-    noted = _seconds(lambda: declared(pipeline, catalog))
     sizes: list[int] = []
     packed = _seconds(lambda: sizes.extend(len(pickle.dumps((one, only(one, catalog)))) for one in dependencies))
     return {
@@ -119,7 +118,6 @@ def measure_driver() -> dict[str, float]:
         "nodes": len(dependencies),
         "build_seconds": built,
         "check_seconds": checked,
-        "note_inputs_seconds": noted,
         "pack_seconds": packed,
         "median_task_kilobytes": median(sizes) / 1000,
         "largest_task_kilobytes": max(sizes) / 1000,

@@ -14,8 +14,11 @@ from tests.served import transformers_serve  # noqa: F401
 
 from tiny import SPECIAL, TEMPLATE, WORDS
 
-LONG = ("dvc", "pipelines", "faults", "runners", "rollout", "docs", "published", "gpu", "report")
-"""Folders whose tests take more than a minute of CPU time, the longest first."""
+LONG = (
+    *("pipelines", "dvc", "runners", "training", "faults", "rollout", "docs", "report", "analysis", "bundle"),
+    *("world", "published", "setup"),
+)
+"""Folders whose tests take more than half a minute of CPU time, the longest first."""
 
 # The same inputs every time, so that what passes here passes elsewhere; `make fuzz` draws others. And no deadline:
 # a busy machine is no fault of the code.

@@ -100,8 +100,8 @@ def repro(context: click.Context, env: str, jobs: int, gpus: str, pull: bool) ->
 @click.option("--check", is_flag=True, help="Tell only; commit nothing.")
 @click.pass_context
 def commit(context: click.Context, env: str, check: bool) -> None:
-    """Commit to DVC what a run on a cluster made, where it belongs to what dvc.yaml declares."""
-    from persistence_pipeline.runners.commit import commit as compare_and_commit
+    """Commit to DVC what runs have made, where it belongs to what dvc.yaml declares."""
+    from persistence_pipeline.provenance.commit import commit as compare_and_commit
 
     told, whole = compare_and_commit(context.obj.project_path, env, check)
     click.echo(told)

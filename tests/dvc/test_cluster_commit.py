@@ -1,4 +1,4 @@
-"""What a run on a cluster made is committed to DVC where it belongs to what is declared, and refused elsewhere."""
+"""What a run made is committed to DVC where it belongs to what is declared, and refused elsewhere."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_only_what_belongs_to_its_inputs_is_committed(reproduced: Project) -> No
     reproduced.edit(PARAMETERS, {"training": {"helpfulness": {"learning_rate": 0.003}}})
     refused = _commit(reproduced)
     assert f"train@{THEN}: not committed" in refused and "\n0 of " in refused
-    assert f"{THEN}.train_cell: params:training.helpfulness (parameters) has changed" in refused
+    assert f"{THEN}.train_cell: params:training.helpfulness has changed" in refused
     assert reproduced.hashes() == before
 
     reproduced.edit(PARAMETERS, {"training": {"helpfulness": {"learning_rate": 0.002}}})
     said = _commit(reproduced)
     assert f"changed stages committed: train@{THEN}" in said
-    assert f"rollout@{THEN}: not committed\n  {THEN}.roll_out: no run on a cluster is on record" in said
+    assert f"rollout@{THEN}: not committed\n  {THEN}.roll_out: {THEN}.checkpoint has changed" in said
     assert f"train@{THEN}" not in reproduced.changed()
     assert f"Stage 'train@{THEN}' didn't change" in reproduced.dvc("repro", "--single-item", f"train@{THEN}")
     changed = {path for path, digest in reproduced.hashes().items() if before[path] != digest}

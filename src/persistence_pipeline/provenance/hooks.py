@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +14,10 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from persistence_pipeline.provenance import command, graph
-from persistence_pipeline.provenance.ledger import Desk, Digests, Ledger
+from persistence_pipeline.provenance.ledger import Desk, Digests
 from persistence_pipeline.provenance.note import RunNote, cut_off, desk_of_run
 from persistence_pipeline.provenance.outdated import Books, Standing, data_of, roots, told
 from persistence_pipeline.provenance.pairs import refuse_foreign_pairs
-from persistence_pipeline.provenance.recorded import PLACE_FIELDS
 from persistence_pipeline.report.notice import Notice
 from persistence_pipeline.session import reporting_folder
 
@@ -79,17 +76,11 @@ class OutdatedHooks:
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Take down how data are written, wherever they lie."""
-        shapes = {
-            name: {key: value for key, value in entry.items() if key not in PLACE_FIELDS}
-            for name, entry in conf_catalog.items()
-            if isinstance(entry, Mapping)
-        }
-        written = json.dumps(shapes, sort_keys=True, default=str)
-        self._formats = hashlib.sha256(written.encode()).hexdigest()[:16]
+        """Keep what says how data are written."""
+        self._entries = conf_catalog
 
     def _books(self, catalog: Any) -> Books:
-        return Books(Ledger(self._scratch / "made"), catalog, self._parameters, self._formats)
+        return Books.of_session(self._project, self._parameters, catalog, self._entries)
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from persistence_pipeline.provenance.ledger import Digests, Given, Ledger, Record, package_files
-from persistence_pipeline.provenance.recorded import code_files, is_parameter, parameters_of
+from persistence_pipeline.provenance.recorded import PLACE_FIELDS, code_files, is_parameter, parameters_of
 
 SHOWN = 3
 """Nodes that a message names."""
@@ -41,6 +44,25 @@ class Books:
         self._formats, self._code = formats, ledger.package()
         self.digests = Digests(catalog, ledger)
         self._changed_files = cache(self._find_changed_files)
+
+    @classmethod
+    def of_session(
+        cls, project: Path, parameters: Mapping[str, Any], catalog: Any, entries: Mapping[str, Any]
+    ) -> Books:
+        """The books of a session; ``entries`` are the catalog's as its files have them."""
+        shapes = {
+            name: {key: value for key, value in entry.items() if key not in PLACE_FIELDS}
+            for name, entry in entries.items()
+            if isinstance(entry, Mapping)
+        }
+        written = json.dumps(shapes, sort_keys=True, default=str)
+        formats = hashlib.sha256(written.encode()).hexdigest()[:16]
+        return cls(Ledger(project / parameters["scratch"] / "made"), catalog, parameters, formats)
+
+    def knows(self, node: Node) -> bool:
+        """True if a run is on record with all that this node was given."""
+        record = self.ledger.read(node.name)
+        return record is not None and record.given.parameters is not None
 
     def given(self, node: Node) -> Given:
         """Code, parameters and versions that a node is given in this session."""

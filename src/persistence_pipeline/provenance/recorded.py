@@ -1,7 +1,4 @@
-"""Digests of what a node works with: its data, its parameters and its code.
-
-For nodes on a cluster they are kept with their place; ``runners/commit.py`` compares them with what there is now.
-"""
+"""What a node works with: digests of its data and parameters, the files of its code."""
 
 from __future__ import annotations
 
@@ -12,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from persistence_pipeline.provenance.import_graph import CODE_FIELDS, PACKAGE, ROOT, files_behind
+from persistence_pipeline.provenance.import_graph import CODE_FIELDS, PACKAGE, files_behind
 
 SHORT = 16
 """Hexadecimal digits of a digest that are kept."""
@@ -25,15 +21,6 @@ EVERYWHERE = "params:threads"
 """The parameter that hooks apply to every node."""
 PLACE_FIELDS = ("filepath", "path", "credentials", "fs_args", "metadata")
 """Fields of a catalog entry that say where its data lie, not what they are."""
-
-
-def declared(pipeline: Pipeline, catalog: Any) -> dict[str, dict[str, Any]]:
-    """By node: digests of the code and of the ``parameters`` that it is given, as they are now."""
-    parameters = catalog.load("parameters")
-    return {
-        node.name: {"code": _code_of(node, catalog), "parameters": parameters_of(node, parameters)}
-        for node in pipeline.nodes
-    }
 
 
 def is_parameter(name: str) -> bool:
@@ -56,13 +43,6 @@ def _value(parameters: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _code_of(node: Node, catalog: Any) -> str:
-    """Of the files that the node's function and datasets stand on, and of how its data are written."""
-    shapes = [{k: v for k, v in entry.items() if k not in PLACE_FIELDS} for entry in _entries(node, catalog)]
-    code = "".join(f"{path} {_of_file(str(ROOT.parent / path))}\n" for path in code_files(node, catalog))
-    return _short(code + json.dumps(shapes, sort_keys=True, default=str))
-
-
 def _entries(node: Node, catalog: Any) -> list[dict[str, Any]]:
     names = [name for name in (*node.inputs, *node.outputs) if not is_parameter(name)]
     return [catalog.config_resolver.resolve_pattern(name) for name in names]
@@ -79,11 +59,6 @@ def code_files(node: Node, catalog: Any) -> tuple[Path, ...]:
 def _code_files(module: str, function: str, modules: frozenset[str]) -> tuple[Path, ...]:
     own = module.partition(".")[0] == PACKAGE
     return tuple(files_behind([(module, function)] if own else [], modules))
-
-
-@cache
-def _of_file(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def digests(names: Iterable[str], catalog: Any) -> dict[str, str]:
@@ -135,14 +110,3 @@ def listing_digest(files: Any, path: str, found: Mapping[str, Mapping[str, Any]]
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:SHORT]
-
-
-def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Differences between a node's record and what it would be given, and has made, as things are; in words."""
-    if "code" not in then:
-        return ["its record is of an earlier version and tells only where it ran"]
-    found = [] if then["code"] == now["code"] else ["its code, or how its data are written, has changed"]
-    for kind in ("parameters", "inputs", "outputs"):
-        names = sorted({*then[kind], *now[kind]})
-        found += [f"{name} ({kind}) has changed" for name in names if then[kind].get(name) != now[kind].get(name)]
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +30,6 @@ class Outcome:
     def n_nodes(self) -> int:
         """Nodes of the run."""
         return len(self.done) + len(self.failed) + len(self.left)
-
-
-def placements(outcome: Outcome, given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Machine of each finished node, and what it was ``given`` (``recorded.declared``), by its name."""
-    return {node.name: {**outcome.done[node], **given[node.name]} for node in _sorted(outcome.done)}
 
 
 def shares(outcome: Outcome) -> str:

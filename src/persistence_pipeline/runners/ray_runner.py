@@ -18,10 +18,10 @@ from kedro.pipeline.node import Node
 from kedro.runner import AbstractRunner
 
 from persistence_pipeline.provenance.note import desk_of_run, took
-from persistence_pipeline.provenance.recorded import declared, place
+from persistence_pipeline.provenance.recorded import place
 from persistence_pipeline.runners import cluster
 from persistence_pipeline.runners.launches import check_launches
-from persistence_pipeline.runners.outcome import Outcome, RunError, describe, placements, shares
+from persistence_pipeline.runners.outcome import Outcome, RunError, describe, shares
 from persistence_pipeline.runners.sending import only, refuse_ephemeral
 from persistence_pipeline.runners.settings import RaySettings, Resources, ray_settings
 from persistence_pipeline.runners.worker import Setting, Told, execute
@@ -67,7 +67,6 @@ class RayRunner(AbstractRunner):
         refuse_ephemeral(pipeline, catalog)
         check_launches(pipeline, catalog, settings)
         outcome = Outcome(left=set(pipeline.nodes))
-        given = declared(pipeline, catalog)  # before it can change
         with cluster.connected(settings):
             cluster.check_workers(*_data_folder(catalog), settings.connect_timeout)
             cluster.check_resources(claims(pipeline, settings))
@@ -75,7 +74,7 @@ class RayRunner(AbstractRunner):
                 schedule(pipeline, catalog, settings, _setting(run_id), outcome)
             finally:
                 known = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
-                catalog.save(PLACEMENT, {**known, **placements(outcome, given)})
+                catalog.save(PLACEMENT, known | {node.name: where for node, where in outcome.done.items()})
         logger.info(shares(outcome))
         if outcome.failed:
             raise RunError(describe(outcome))
@@ -127,13 +126,12 @@ def schedule(pipeline: Pipeline, catalog: Any, settings: RaySettings, setting: S
         for answer in finished:
             node = running.pop(answer)
             outcome.left.discard(node)
-            if _note(answer, node, outcome):
+            if told := _note(answer, node, outcome):
                 graph.done(node)
-                inputs, outputs = outcome.done[node]["inputs"], outcome.done[node]["outputs"]
-                digests |= inputs | outputs
-                took(node.name, outcome.done[node]["seconds"])
+                digests |= told.inputs | told.outputs
+                took(node.name, told.place["seconds"])
                 if desk:
-                    desk.finished(node.name, inputs, outputs)
+                    desk.finished(node.name, told.inputs, told.outputs)
 
 
 def _claim(node: Node, settings: RaySettings) -> dict[str, Any]:
@@ -149,8 +147,8 @@ def _tell_what_is_missing(waiting: list[Node], settings: RaySettings) -> None:
         logger.warning("%s; waiting for one", fault)
 
 
-def _note(answer: Any, node: Node, outcome: Outcome) -> bool:
-    """Take up what a task tells, and pass it on; whether the node is done."""
+def _note(answer: Any, node: Node, outcome: Outcome) -> Told | None:
+    """Take up what a task tells, and pass it on; nothing where the node is not done."""
     import ray
 
     try:
@@ -158,15 +156,15 @@ def _note(answer: Any, node: Node, outcome: Outcome) -> bool:
     except ray.exceptions.RayError as error:
         outcome.failed[node] = str(error).strip().splitlines()[0]
         logger.error("%s was lost: %s", node.name, outcome.failed[node])
-        return False
+        return None
     for level, words in told.said:
         logger.log(level, "%s: %s", node.name, words)
     if told.fault is not None:
         outcome.failed[node] = told.fault
         logger.error("%s failed on %s: %s", node.name, told.place["host"], told.trace or told.fault)
-        return False
+        return None
     outcome.done[node] = told.place
     count = (len(outcome.done), outcome.n_nodes)
     told_where = (node.name, told.place["seconds"], told.place["host"], told.place["pid"])
     logger.info("%d of %d: %s, %.1f s on %s (process %d)", *count, *told_where)
-    return True
+    return told

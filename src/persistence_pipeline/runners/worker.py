@@ -41,8 +41,10 @@ class Told:
     """The report of a task to the driver."""
 
     place: dict[str, Any]
-    """``host, machine`` (Ray's id), ``gpus, pid, started`` (seconds since 1970), ``seconds``; digests of its
-    ``inputs`` and ``outputs``."""
+    """``host, machine`` (Ray's id), ``gpus, pid, started`` (seconds since 1970), ``seconds``."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    """Digests of its data."""
     said: list[tuple[int, str]] = field(default_factory=list)
     """Level and text of what was logged: the project's from INFO on, libraries' (not Kedro's) from WARNING on."""
     fault: str | None = None
@@ -68,9 +70,9 @@ def execute(node: Node, catalog: Any, setting: Setting, taken: Mapping[str, str]
     told = Told(_place(started))
     with _heard(told.said):
         try:
-            told.place["inputs"] = {**taken, **digests(set(node.inputs) - set(taken), catalog)}
+            told.inputs = {**taken, **digests(set(node.inputs) - set(taken), catalog)}
             Task(node=node, catalog=catalog, is_async=False, run_id=setting.run_id, parallel=True).execute()
-            told.place["outputs"] = digests(node.outputs, catalog)
+            told.outputs = digests(node.outputs, catalog)
         except Exception as error:
             words = in_words(error)
             told.fault = words or str(error).strip() or type(error).__name__

@@ -1,8 +1,8 @@
-"""Hands to DVC what a run on a cluster made, where it belongs to what ``dvc.yaml`` declares.
+"""Hands to DVC what runs have made, where it belongs to what ``dvc.yaml`` declares.
 
-``kedro commit --env=gpu`` looks at the stages that DVC calls changed. A stage is
-whole where each of its nodes is on record with the code, parameters, inputs and outputs that are there now; those
-are committed. Of the others it is told what has changed since, and nothing is done to them.
+``kedro commit --env=gpu`` looks at the stages that DVC calls changed. A stage is whole where each of its nodes is
+on record with the code, parameters, inputs and outputs that are there now; those are committed. Of the others it
+is told what has changed since, and nothing is done to them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from kedro.pipeline.node import Node
 from persistence_pipeline.dvc.command import StudyDvc
 from persistence_pipeline.dvc.file import require_fit
 from persistence_pipeline.provenance import recorded
-from persistence_pipeline.runners.ray_runner import PLACEMENT
+from persistence_pipeline.provenance.outdated import Books
 from persistence_pipeline.study import parse_study
+
+_WORDS = {"missing": "an output is missing", "unknown": "something else has written its outputs since"}
 
 
 def compare(project: Path, env: str, stages: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -29,21 +31,21 @@ def compare(project: Path, env: str, stages: Mapping[str, Sequence[str]]) -> dic
     session: Any = KedroSession.create(project_path=project, env=env)
     with session:
         context = session.load_context()
-        catalog = context.catalog
-        pipeline = compose.study(*parse_study(context.config_loader["parameters"]))
-        record = catalog.load(PLACEMENT) if catalog.exists(PLACEMENT) else {}
+        catalog, parameters = context.catalog, context.config_loader["parameters"]
+        books = Books.of_session(project, parameters, catalog, context.config_loader["catalog"])
+        pipeline = compose.study(*parse_study(parameters))
         made_by = {_path(name, catalog): node for node in pipeline.nodes for name in node.outputs}
-        nodes = {stage: set(_makers(outputs, made_by)) for stage, outputs in stages.items()}
-        chosen = {node.name for together in nodes.values() for node in together if node.name in record}
-        now = _now(pipeline.filter(node_names=sorted(chosen)), catalog) if chosen else {}
-    return {stage: _faults(sorted(node.name for node in nodes[stage]), record, now) for stage in stages}
+        return {stage: list(_faults(books, _makers(outputs, made_by))) for stage, outputs in stages.items()}
 
 
-def _makers(outputs: Sequence[str], made_by: Mapping[str | None, Node]) -> Iterator[Node]:
+def _makers(outputs: Sequence[str], made_by: Mapping[str | None, Node]) -> list[Node]:
     """The nodes that make these files, and those in these folders."""
-    for path, node in made_by.items():
-        if path and any(Path(path).is_relative_to(output) for output in outputs):
-            yield node
+    found = {
+        node.name: node
+        for path, node in made_by.items()
+        if path and any(Path(path).is_relative_to(output) for output in outputs)
+    }
+    return [found[name] for name in sorted(found)]
 
 
 def _path(name: str, catalog: Any) -> str | None:
@@ -51,24 +53,13 @@ def _path(name: str, catalog: Any) -> str | None:
     return place[1] if place else None
 
 
-def _now(pipeline: Any, catalog: Any) -> dict[str, dict[str, Any]]:
-    """What would be on record of these nodes if they ran now and made what lies there."""
-    given = recorded.declared(pipeline, catalog)
-    data = recorded.digests(pipeline.datasets(), catalog)
-    for node in pipeline.nodes:
-        given[node.name]["inputs"] = {name: data[name] for name in node.inputs if name in data}
-        given[node.name]["outputs"] = {name: data[name] for name in node.outputs if name in data}
-    return given
-
-
-def _faults(nodes: Sequence[str], record: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    faults = []
-    for name in nodes:
-        found = (
-            recorded.changes(record[name], now[name]) if name in record else ["no run on a cluster is on record"]
-        )
-        faults += [f"{name}: {fault}" for fault in found]
-    return faults
+def _faults(books: Books, nodes: Sequence[Node]) -> Iterator[str]:
+    for node in nodes:
+        standing = books.standing(node)
+        if not books.knows(node):
+            yield f"{node.name}: no run of it is on record"
+        elif standing.kind != "current":
+            yield f"{node.name}: {standing.reason or _WORDS[standing.kind]}"
 
 
 def _outputs(dvc: StudyDvc) -> dict[str, list[str]]:
