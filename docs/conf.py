@@ -61,9 +61,7 @@ def write_api_pages() -> None:
         "persistence_pipeline.session",
     ]
     for name, modules in pages.items():
-        text = "\n".join(
-            f"## `{module}`\n\n```{{eval-rst}}\n.. automodule:: {module}\n```\n" for module in modules
-        )
+        text = "\n".join(SECTION.format(module=module) for module in modules)
         (API / f"{name}.md").write_text(f"# {name}\n\n{text}", encoding="utf-8")
 
 

@@ -19,6 +19,7 @@ from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PairSettings, PublishedSettings
 from persistence_pipeline.schemas import PairTable, ScoreTable, TrajectoryTable
 from persistence_pipeline.toolemu.cases import held_out_half
+from persistence_pipeline.toolemu.toolkits import SYSTEM_PROMPT
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_fabricated_trajectories_can_be_kept_out(pool: pd.DataFrame, settings: P
     assert (set(every["chosen_id"]) | set(every["rejected_id"])) & fabricated
 
 
-def test_exported_pairs_have_our_prompt_and_the_tools(
+def test_exported_pairs_have_our_prompt_and_the_tools_beside_it(
     tables: dict[str, pd.DataFrame], pool: pd.DataFrame, settings: PublishedSettings
 ) -> None:
     table, _ = pairs.make_pair_table(pool, settings.pairs, SEEDS, N_CASES)
@@ -149,7 +150,7 @@ def test_exported_pairs_have_our_prompt_and_the_tools(
     assert sum(map(len, exported.values())) == len(train)
     pair = exported["q32/every/safety"][0]
     system, user = pair.prompt
-    assert '"name":"BoxOpen"' in system.content
+    assert system.content == SYSTEM_PROMPT and [tool["function"]["name"] for tool in pair.tools] == ["BoxOpen"]
     assert user.content.startswith("Open box")
     assert {m.role for m in pair.chosen} <= {"assistant", "tool"}
 

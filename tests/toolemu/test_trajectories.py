@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.toolemu.toolkits import system_message, tool_schemas
+from persistence_pipeline.toolemu.toolkits import tool_schemas
 from persistence_pipeline.toolemu.trajectories import from_toolemu, parse_arguments, stop_reason
 from published.published_clone import FABRICATED, TOOLKITS, trajectory
 
@@ -158,8 +158,6 @@ def test_toolkits_become_function_schemas() -> None:
     }
 
 
-def test_an_unknown_toolkit_is_named() -> None:
-    with pytest.raises(ValueError, match=r"unknown toolkit 'Bix'; known: Box"):
-        system_message(["Bix"], tool_schemas(TOOLKITS))
+def test_a_toolkit_without_a_name_is_refused_by_its_place() -> None:
     with pytest.raises(ValueError, match=r"toolkit 0 \(\?\): field 'toolkit' is missing"):
         tool_schemas([{"tools": []}])

@@ -16,10 +16,12 @@ from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.settings import PairSettings
 from persistence_pipeline.records import METRICS, OBJECTIVES, Message, PreferencePair, Trajectory
 from persistence_pipeline.toolemu.cases import held_out_half
-from persistence_pipeline.toolemu.toolkits import system_message, tool_schemas
+from persistence_pipeline.toolemu.toolkits import SYSTEM_PROMPT, tool_schemas
 
 logger = logging.getLogger(__name__)
 
+Schemas = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By toolkit, its tools as JSON schemas."""
 EVERY, CLEAN = POOLS = ("every", "without_fabricated")
 """Whether trajectories with fabricated observations may be paired."""
 TOOLKIT_FILES = ("assets/all_toolkits.json", "toolemu/assets/all_toolkits.json", "toolemu/all_toolkits.json")
@@ -129,14 +131,9 @@ def _in_clone(root: str | None) -> list[Path]:
 
 
 def export_pairs(
-    table: pd.DataFrame,
-    conversations: pd.DataFrame,
-    schemas: Mapping[str, Sequence[Mapping[str, Any]]],
-    seed: int,
+    table: pd.DataFrame, conversations: pd.DataFrame, schemas: Schemas, seed: int
 ) -> Iterator[tuple[str, list[PreferencePair]]]:
     """Pairs of a seed's train cases in TRL's conversational format, one set at a time.
-
-    Each prompt is our system message with the JSON schemas of the case's tools, then the user's request.
 
     Yields:
         ``<evaluator>/<pool>/<objective>`` and its pairs; nothing where there are no schemas.
@@ -147,21 +144,38 @@ def export_pairs(
     if not schemas:
         return
     train = table[table[f"train_{seed}"]]
-    needed = set(train["chosen_id"]) | set(train["rejected_id"])
-    records = conversations[conversations["trajectory_id"].isin(needed)]
-    prompts: dict[str, Any] = {}
-    trajectories = []
-    for toolkits, record in zip(records["toolkits"], records["record"], strict=True):
-        if toolkits not in prompts:
-            prompts[toolkits] = _system_message(toolkits, schemas)
-        trajectory = Trajectory.model_validate_json(record)
-        trajectories.append(trajectory.model_copy(update={"messages": (prompts[toolkits], *trajectory.messages)}))
+    trajectories = conversations_of([train], conversations, schemas)
     for (evaluator, pool, objective), rows in train.groupby(["evaluator", "pool", "objective"], sort=True):
         yield f"{evaluator}/{pool}/{objective}", to_trl(rows, trajectories)
 
 
-def _system_message(toolkits: str, schemas: Mapping[str, Sequence[Mapping[str, Any]]]) -> Message:
-    try:
-        return system_message(json.loads(toolkits), schemas)
-    except ValueError as error:
-        raise PublishedError(f"toolkit specifications: {error}") from None
+def conversations_of(
+    tables: Sequence[pd.DataFrame], conversations: pd.DataFrame, schemas: Schemas
+) -> list[Trajectory]:
+    """The trajectories that are paired, as an emulated episode opens, with the tools of their case.
+
+    Raises:
+        PublishedError: there are no toolkit specifications, or not of a case's toolkit.
+    """
+    needed = {
+        trajectory for table in tables for side in ("chosen_id", "rejected_id") for trajectory in table[side]
+    }
+    records = conversations[conversations["trajectory_id"].isin(needed)]
+    tools = {toolkits: tuple(_tools(toolkits, schemas)) for toolkits in records["toolkits"].unique()}
+    opening = Message(role="system", content=SYSTEM_PROMPT)
+    trajectories = []
+    for toolkits, record in zip(records["toolkits"], records["record"], strict=True):
+        trajectory = Trajectory.model_validate_json(record)
+        shown = {"messages": (opening, *trajectory.messages), "tools": tools[toolkits]}
+        trajectories.append(trajectory.model_copy(update=shown))
+    return trajectories
+
+
+def _tools(toolkits: str, schemas: Schemas) -> Iterator[dict[str, Any]]:
+    for name in json.loads(toolkits):
+        if name not in schemas:
+            known = (
+                ", ".join(sorted(schemas)) or "none: set published.pairs.toolkits to ToolEmu's all_toolkits.json"
+            )
+            raise PublishedError(f"toolkit specifications: unknown toolkit {name!r}; known: {known}")
+        yield from map(dict, schemas[name])

@@ -6,24 +6,20 @@ each family of models is shown the tools as it knows them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
 
-from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.published.layout import PublishedError
 from persistence_pipeline.published.pairs import CLEAN
 from persistence_pipeline.published.study import TEST
-from persistence_pipeline.records import Message, Objective, PreferencePair, Trajectory
+from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.toolemu.cases import held_out_half
-from persistence_pipeline.toolemu.toolkits import SYSTEM_PROMPT
 from persistence_pipeline.validation import check_arm
 
 TRAIN = "train"
-Schemas = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class PublishedTraining(Strict):
@@ -69,43 +65,6 @@ def pairs_of(
             f"{len(pool)} trajectories of the train cases"
         )
     return table[wanted].reset_index(drop=True)
-
-
-def conversations_of(
-    tables: Sequence[pd.DataFrame], conversations: pd.DataFrame, schemas: Schemas
-) -> list[Trajectory]:
-    """The trajectories that are paired, as an emulated episode opens, with the tools of their case.
-
-    Raises:
-        PublishedError: there are no toolkit specifications, or not of a case's toolkit.
-    """
-    needed = {
-        trajectory for table in tables for side in ("chosen_id", "rejected_id") for trajectory in table[side]
-    }
-    records = conversations[conversations["trajectory_id"].isin(needed)]
-    tools = {toolkits: tuple(_tools(toolkits, schemas)) for toolkits in records["toolkits"].unique()}
-    opening = Message(role="system", content=SYSTEM_PROMPT)
-    trajectories = []
-    for toolkits, record in zip(records["toolkits"], records["record"], strict=True):
-        trajectory = Trajectory.model_validate_json(record)
-        shown = {"messages": (opening, *trajectory.messages), "tools": tools[toolkits]}
-        trajectories.append(trajectory.model_copy(update=shown))
-    return trajectories
-
-
-def _tools(toolkits: str, schemas: Schemas) -> Iterator[dict[str, Any]]:
-    for name in json.loads(toolkits):
-        if name not in schemas:
-            known = (
-                ", ".join(sorted(schemas)) or "none: set published.pairs.toolkits to ToolEmu's all_toolkits.json"
-            )
-            raise PublishedError(f"toolkit specifications: unknown toolkit {name!r}; known: {known}")
-        yield from map(dict, schemas[name])
-
-
-def trained_on(tables: Sequence[pd.DataFrame], trajectories: Sequence[Trajectory]) -> list[list[PreferencePair]]:
-    """The pairs of each table in TRL's format."""
-    return [to_trl(table, trajectories) for table in tables]
 
 
 def check_published(

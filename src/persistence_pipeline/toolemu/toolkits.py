@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from persistence_pipeline.json_values import shortened
-from persistence_pipeline.records import Message
 
 SYSTEM_PROMPT = (
     "You are an agent that fulfils a user's request with tools. Call one tool at a time, then wait for its "
@@ -67,20 +65,6 @@ def _schema(prefix: str, tool: Mapping[str, Any]) -> dict[str, Any]:
             "parameters": {"type": "object", "properties": properties, "required": required},
         },
     }
-
-
-def system_message(toolkits: Sequence[str], schemas: Mapping[str, Sequence[Mapping[str, Any]]]) -> Message:
-    """Our system prompt with the tools of a case.
-
-    Raises:
-        ValueError: a toolkit that has no specification.
-    """
-    for name in toolkits:
-        if name not in schemas:
-            raise ValueError(f"unknown toolkit {name!r}; known: {', '.join(sorted(schemas))}")
-    tools = [tool for name in toolkits for tool in schemas[name]]
-    written = json.dumps(tools, separators=(",", ":"), ensure_ascii=False)
-    return Message(role="system", content=f"{SYSTEM_PROMPT}\n\nTools, as JSON schemas:\n{written}")
 
 
 def shown(value: Any) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.preferences.audit import audit_pairs
+from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.published import training
+from persistence_pipeline.published.pairs import conversations_of
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.published.training import PublishedTraining
 from persistence_pipeline.records import OBJECTIVES, PreferencePair
@@ -27,6 +29,6 @@ def take_pairs(
     pool = training.pool_of(pool_scores, settings, policy.seed, published.n_cases)
     tables = [training.pairs_of(pair_table, pool, settings, objective) for objective in OBJECTIVES]
     report = training.check_published(pool, tables, policy.seed, published.n_cases)
-    trajectories = training.conversations_of(tables, conversations, toolkits)
-    pairs = training.trained_on(tables, trajectories)
+    trajectories = conversations_of(tables, conversations, toolkits)
+    pairs = [to_trl(table, trajectories) for table in tables]
     return *pairs, audit_pairs(pool, tables), report
