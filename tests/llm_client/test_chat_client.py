@@ -110,7 +110,7 @@ def test_failures_that_pass_are_retried(act: Act) -> None:
     patience = {"timeout_s": 1.0} if act.drip_s else {}
     with ChatServer(first_then(act)) as server, ChatClient(settings(server, **patience)) as chat:
         assert chat.ask(request()).content == "fine"
-        assert (len(server.requests), chat.n_retries) == (2, 1)
+        assert len(server.requests) == 2
 
 
 def test_waits_as_long_as_the_server_asks() -> None:

@@ -20,10 +20,8 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from persistence_pipeline.llm_client.errors import (
-    ModelUnknownError,
     RefusedAlikeError,
     RequestRefusedError,
-    ServerUnreachableError,
     ServingError,
     UnreadableCallError,
 )
@@ -111,29 +109,6 @@ class ChatClient:
         self._transport.close()
         if self._journal is not None:
             self._journal.close()
-
-    @property
-    def n_retries(self) -> int:
-        """Attempts beyond the first, so far."""
-        return self._transport.n_retries
-
-    def check(self) -> None:
-        """See that the server answers and serves the model.
-
-        Raises:
-            ServerUnreachableError: nothing usable answers at the address.
-            ModelUnknownError: naming the models that are served.
-        """
-        served = self._transport.served()
-        if served is None:
-            raise ServerUnreachableError(
-                f"{self.settings.base_url}/models lists no models: start the server, or correct base_url"
-            )
-        if not self._transport.is_among(served):
-            raise ModelUnknownError(
-                f"{self.settings.base_url} does not serve {self.settings.model!r}; "
-                f"it serves {', '.join(served) or 'nothing'}"
-            )
 
     def ask(self, request: ChatRequest) -> ChatReply:
         """The reply, from the journal or the server; waits for a free slot.

@@ -124,7 +124,6 @@ class Transport:
         timeout = httpx.Timeout(settings.timeout_s, connect=settings.connect_timeout_s)
         self._http = httpx.Client(headers=headers, limits=limits, timeout=timeout)
         self._has_answered = threading.Event()
-        self.n_retries = 0
 
     def close(self) -> None:
         """Close the connections."""
@@ -223,7 +222,6 @@ class Transport:
             )
         doubled = min(self._settings.backoff_s * 2 ** (attempt - 1), longest)
         wait = doubled * random.uniform(0.5, 1) if failure.wait_s is None else failure.wait_s
-        self.n_retries += 1
         logger.info("%s: %s; asking again in %.1f s", self._settings.base_url, failure, wait)
         time.sleep(wait)
 
