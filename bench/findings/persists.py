@@ -10,6 +10,7 @@ from persistence_pipeline.analysis.intervals import ABOVE, BELOW
 from persistence_pipeline.analysis.pairs import PARTS
 from persistence_pipeline.analysis.surviving import ALL
 from persistence_pipeline.orderings import label
+from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.text import interval_text
 
 Row = Mapping[str, Any]
@@ -55,12 +56,15 @@ def first_screen(files: Mapping[str, Any]) -> dict[str, str]:
     study = largest(files)
     if study is None:
         return {}
-    numbers = study["numbers"]
-    return {"answer": f"{_left(numbers['persistence'])} {_kept(numbers['surviving'])}\n\n{of_largest(files)}"}
+    said = f"{_left(study)} {_kept(study['numbers']['surviving'])}"
+    return {"answer": f"{said}\n\n{of_largest(files)}"}
 
 
-def _left(rows: Sequence[Row]) -> str:
-    """In how many settings the agent is better than its source, and keeps something of its first stage."""
+def _left(study: Row) -> str:
+    """Whether the agent is better than its source, and keeps something; of several settings, in how many."""
+    rows = study["numbers"]["persistence"]
+    if len(rows) == 1:
+        return answer({**study["numbers"], "run": study["run"]})[0]
     against = [row["safety"]["against"] for row in rows]
     safer, kept, less = (
         sum(found[arm]["verdict"] == verdict for found in against)
