@@ -1,6 +1,6 @@
 """``python -m bench coverage``: how often intervals hold the truth, in simulated studies, by the analysis itself.
 
-Writes ``docs/coverage.json`` after each condition and renews the table of ``docs/reliability.md``.
+Writes ``docs/coverage.json`` after each condition and renews the table of ``docs/coverage.md``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from persistence_pipeline.records import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "coverage.json"
-PAGE, MARK = ROOT / "docs" / "reliability.md", "coverage"
+PAGE, MARK = ROOT / "docs" / "coverage.md", "coverage"
 SEEDS = (3, 5, 10)
 NOISES = (Noise(0.0), *(Noise(size, kind) for size, kind in product((0.05, 0.2), ("normal", "heavy", "unequal"))))
 CASES = (40, 256)

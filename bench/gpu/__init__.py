@@ -1,1 +1,1 @@
-"""``python -m bench gpu``: what one GPU does with this project's work, part by part (docs/performance.md)."""
+"""``python -m bench gpu``: what one GPU does with this project's work, part by part (docs/bench-gpu.md)."""

@@ -28,6 +28,8 @@ from persistence_pipeline.world.splits import WorldSettings
 class Parameters(Strict):
     """Every parameter that there is."""
 
+    environment: str = "base"
+    """Name of the study's environment; the session says it, no file."""
     study: StudyDesign
     threads: Annotated[int, Field(gt=0, le=4096)] | None = None
     """Of numerical libraries; none: as they like."""

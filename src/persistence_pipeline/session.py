@@ -36,6 +36,11 @@ def reporting_folder(project: Path, config: Mapping[str, Any]) -> str:
     return f"{data if '://' in data else project / data}/08_reporting"
 
 
+def study_environment(env: str | None) -> str:
+    """Name of the environment whose study a session describes: the base's where it names none of its own."""
+    return DEFAULT_STUDY[0] if env is None or env in DEFAULT_STUDY else env
+
+
 class StudyConfigLoader(OmegaConfigLoader):
     """Gives each environment a data folder of its own: ``data/<env>``, unless its globals.yml names one."""
 

@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, by the simulation behind the table of docs/reliability.md."""
+"""Intervals hold the truth as often as they say, by the simulation behind the table of docs/coverage.md."""
 
 from __future__ import annotations
 

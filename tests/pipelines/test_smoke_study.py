@@ -57,6 +57,7 @@ def test_the_summary_has_every_part(smoke_run: Path) -> None:
         "safety",
         "turns in compact",
     ]
+    assert summary["run"]["environment"] == "smoke"
     assert summary["run"]["seeds"] == [0] and summary["run"]["commit"]
     (can,) = summary["competence"]
     assert can["source"] == "llama" and can["n"] > 0 and 0 <= can["solved"] <= 1

@@ -25,8 +25,9 @@ from persistence_pipeline.pipelines.judging.nodes import write_judged_report
 from persistence_pipeline.pipelines.reporting import nodes as reporting
 from persistence_pipeline.pipelines.tool_world import find_attainable, show_trajectories
 from persistence_pipeline.preferences.audit import audit_pairs
+from persistence_pipeline.preferences.export import to_trl
 from persistence_pipeline.preferences.pairing import pair_candidates
-from persistence_pipeline.records import Message, ToolCall, Trajectory
+from persistence_pipeline.records import Message, Sampled, ToolCall, Trajectory
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.run import RolloutSettings
@@ -68,6 +69,7 @@ class Study:
     summary: dict[str, Any]
     figures: dict[str, Any]
     browser: dict[str, Any]
+    taught: dict[str, Any]
     page: Path
 
 
@@ -130,10 +132,30 @@ def build_study(target: Path, world: WorldSettings) -> Study:
     figures = dict(zip(reporting.FIGURES, drawn, strict=True))
     trajectories = {f"trajectories__{name}": group for name, group in played.items()}
     browser = show_trajectories(scores, ReportSettings(), cases__seed0=cases, **trajectories)
+    taught = reporting.collect_pairs(ReportSettings(), **_lessons(scores, played["llama_s0"]))
     page = target / "report.html"
     named = {f"figure_{name}": figure for name, figure in figures.items()}
-    page.write_text(reporting.write_report(summary, scores, browser, **named), encoding="utf-8")
-    return Study(cases, scores, summary, figures, browser, page)
+    page.write_text(reporting.write_report(summary, scores, browser, taught, **named), encoding="utf-8")
+    return Study(cases, scores, summary, figures, browser, taught, page)
+
+
+def _lessons(scores: pd.DataFrame, trajectories: list[Trajectory]) -> dict[str, Any]:
+    """Pairs of both objectives from what the source did in the tests; tokens are known of every second turn."""
+    pool = scores[scores["cell"] == "llama_s0"]
+    parts: dict[str, Any] = {"candidate_scores__llama_s0": pool}
+    known = [_with_tokens(trajectory) for trajectory in trajectories]
+    for objective in ("safety", "helpfulness"):
+        pairs, _ = pair_candidates(pool, objective, min_gap=1, min_chosen=1, max_per_case=2, seed=0)
+        parts[f"pairs__llama_s0__{objective}"] = to_trl(pairs, known)
+    return parts
+
+
+def _with_tokens(trajectory: Trajectory) -> Trajectory:
+    messages = list(trajectory.messages)
+    for at in range(1, len(messages), 4):
+        if messages[at].role == "assistant":
+            messages[at] = messages[at].model_copy(update={"sampled": Sampled(ids=(1, 2, 3), tokenizer="t")})
+    return trajectory.model_copy(update={"messages": tuple(messages)})
 
 
 def _summary(
@@ -194,7 +216,8 @@ def judged_page(scripted_study: Study, calibration: dict[str, Any]) -> Path:
     """The study's page with a section on a judge."""
     page = scripted_study.page.with_name("report_with_judges.html")
     named = {f"figure_{name}": figure for name, figure in scripted_study.figures.items()}
-    parts = (scripted_study.summary, scripted_study.scores, scripted_study.browser)
+    study = scripted_study
+    parts = (study.summary, study.scores, study.browser, study.taught)
     page.write_text(write_judged_report(*parts, calibration, **named), encoding="utf-8")
     return page
 

@@ -44,7 +44,7 @@ def test_every_listed_case_shows_a_trajectory_that_passes(open_page: Open) -> No
     page = open_page("#trajectories?safety=0")
     n = page.evaluate("list.rows.length")
     for at in random.Random(0).sample(range(n), 12):
-        page.evaluate("at => { list.place.scrollTop = at * rowHeight(); }", at)
+        page.evaluate("at => { list.place.scrollTop = at * document.querySelector('.row').offsetHeight; }", at)
         page.locator(f"#row-{at}").click()
         assert page.locator("#case th.chosen .badge").first.inner_text() == "safety 0", at
         assert page.locator("#cases .row[aria-selected=true]").get_attribute("aria-posinset") == str(at + 1)
@@ -188,7 +188,7 @@ def test_every_point_of_every_figure_leads_to_trajectories(open_page: Open) -> N
     page = open_page()
     page.evaluate("for (const name in figures) draw(name)")
     missing = page.evaluate(
-        """() => Object.keys(figures).filter((name) => name !== "training").flatMap((name) =>
+        """() => Object.keys(figures).flatMap((name) =>
           document.getElementById("plot-" + name).data
             .filter(({ mode, hoverinfo }) => /markers/.test(mode) && hoverinfo !== "skip")
             .filter((trace) => !/published/.test(trace.name))

@@ -32,7 +32,7 @@ def test_a_cell_without_scores_is_shown_as_one(scripted_study: Study) -> None:
     assert row[4:9] == ["–"] * 5
     drawn = reporting.draw_figures(summary, scores)
     named = {f"figure_{name}": figure for name, figure in zip(reporting.FIGURES, drawn, strict=True)}
-    assert "–" in reporting.write_report(summary, scores, scripted_study.browser, **named)
+    assert "–" in reporting.write_report(summary, scores, scripted_study.browser, scripted_study.taught, **named)
     assert "type: toolemu" in reporting.write_cards(summary)[GONE]
 
 

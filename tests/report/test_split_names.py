@@ -27,7 +27,7 @@ def _reported(study: Study, cases: str) -> dict[str, str]:
     summary = reporting.summarise(analysis, scores, {**POLICIES, "study": {"cases": cases}})
     drawn = reporting.draw_figures(summary, scores)
     named: dict[str, Any] = {f"figure_{n}": f for n, f in zip(reporting.FIGURES, drawn, strict=True)}
-    page = reporting.write_report(summary, scores, study.browser, **named)
+    page = reporting.write_report(summary, scores, study.browser, study.taught, **named)
     console = Console(record=True, width=200, file=StringIO())
     console.print(console_table(summary, 200))
     return {

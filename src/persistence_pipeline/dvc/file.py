@@ -18,7 +18,7 @@ from persistence_pipeline.study.expanded import check_expanded, check_own_data
 from persistence_pipeline.study.policies import StudyError, objectives
 from persistence_pipeline.study.spec import TABLE
 
-HEADER = "# Written by `make cells`, which overwrites it. docs/reproducibility.md says what reruns when.\n"
+HEADER = "# Written by `make cells`, which overwrites it. docs/what-runs-again.md says what reruns when.\n"
 PACKAGE_FOLDER = "src/persistence_pipeline"
 WIDTH = 75
 """Characters after which a list goes on in the next line, once the entry there is at its end."""

@@ -329,7 +329,7 @@ def _study(design: StudyDesign) -> Iterator[tuple[str, Stage]]:
             params=(ALL,),
             makes=tuple(
                 f"{REPORTING}/{name}"
-                for name in ("summary.json", "figures", "browser.json", "report.html", "cards")
+                for name in ("summary.json", "figures", "browser.json", "taught.json", "report.html", "cards")
             ),
         ),
     )

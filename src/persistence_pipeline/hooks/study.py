@@ -16,7 +16,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from persistence_pipeline.provenance import command
-from persistence_pipeline.session import parameters_of_session
+from persistence_pipeline.session import parameters_of_session, study_environment
 from persistence_pipeline.study import StudyError, parse_study
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class StudyHooks:
 
         self._session = read_parameters(loader, sys.argv[1:])
         parameters = self._session.parameters.model_dump(mode="json")
+        parameters["environment"] = study_environment(context.env)
         loader["parameters"] = parameters  # whole: with what files leave out
         self._refuse_remote_state(parameters)
         _, design = parse_study(parameters_of_session())  # refused here, where a study is wrong

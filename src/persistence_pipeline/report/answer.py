@@ -14,6 +14,7 @@ from persistence_pipeline.analysis.persistence import ARMS
 from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.frontier import short
 from persistence_pipeline.report.kit.text import Interval, interval_text, number
 from persistence_pipeline.report.style import interval_kind
 from persistence_pipeline.report.tables import competence_text, unable
@@ -84,16 +85,17 @@ def _left(row: Row, metric: str) -> str:
     """The agent of two stages against the source and the agents of one stage; then the ratio with its formula."""
     _, floor, gain = ARMS[metric]
     named = {
-        SOURCE: "its source",
-        floor: f"the agent trained for {floor} alone",
-        gain: f"the one trained for {gain} alone",
+        SOURCE: "its source (",
+        floor: f"the agent trained for {floor} alone ({short(floor)}: ",
+        gain: f"the one trained for {gain} alone ({short(gain)}: ",
     }
     parts = [
-        f"{COMPARED[metric][found['verdict']]} {named[arm]} ({_points(found)})"
+        f"{COMPARED[metric][found['verdict']]} {named[arm]}{_points(found)})"
         for arm, found in row[metric]["against"].items()
     ]
     listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
-    first = f"Trained for {metric} and then for {floor}, the agent is {listed}."
+    both = short(f"{metric}>{floor}")
+    first = f"Trained for {metric} and then for {floor} ({both}), the agent is {listed}."
     return f"{first} {_persists(row, metric)}: {FORMULAS[metric]} {_share(row[metric])}."
 
 

@@ -31,6 +31,8 @@ class ReportSettings(Strict):
     browser_megabytes: float = Field(8, gt=0)
     """Room for the trajectory browser's data. Where a study has more, whole cases are left out, and the page says
     how many."""
+    pair_megabytes: float = Field(2, gt=0)
+    """Room for the pairs that stages were taught with, shared evenly by sources and objectives."""
 
 
 class Shown(Protocol):
@@ -44,7 +46,7 @@ class Shown(Protocol):
     def split(self) -> str: ...
 
 
-class _Numbered:
+class Numbered:
     """Values by index; equal values share one."""
 
     def __init__(self) -> None:
@@ -54,6 +56,7 @@ class _Numbered:
         self._index: dict[str, int] = {}
 
     def add(self, value: Any) -> int:
+        """The index of a value."""
         key = json.dumps(value, sort_keys=True, ensure_ascii=False)
         if key not in self._index:
             self._index[key] = len(self.values)
@@ -97,7 +100,7 @@ def browser_data(
         "total": {"trajectories": sum(map(len, by_case.values())), "cases": len(played)},
     }
     rows = _Rows(by_case, grades, facts, len(evaluators))
-    shown = _chosen(played, rows, settings.browser_megabytes * MEGABYTE - _characters(frame), described)
+    shown = _chosen(played, rows, settings.browser_megabytes * MEGABYTE - characters(frame), described)
     table = _Rows(by_case, grades, facts, len(evaluators))
     return frame | {
         "trajectories": [row for index, case in enumerate(shown) for row in table.of_case(index, case)],
@@ -132,7 +135,7 @@ class _Facts:
     def __init__(self, scores: pd.DataFrame) -> None:
         columns = [column for column in FACTS if column in scores]
         self.names = [FACTS[column] for column in columns]
-        self.numbered = _Numbered()
+        self.numbered = Numbered()
         counted = scores.dropna(subset=columns, how="all").drop_duplicates("trajectory_id")
         rows = counted[["trajectory_id", *columns]].itertuples(index=False)
         self.of = {str(row[0]): self.numbered.add([_number(value) for value in row[1:]]) for row in rows}
@@ -153,7 +156,7 @@ class _Rows:
         facts: _Facts,
         n_evaluators: int,
     ) -> None:
-        self.steps, self.texts = _Numbered(), _Numbered()
+        self.steps, self.texts = Numbered(), Numbered()
         self._grades, self._facts = grades, facts
         self._by_case = by_case
         self._ungraded: Grades = [None] * n_evaluators
@@ -161,7 +164,7 @@ class _Rows:
     @property
     def shared(self) -> int:
         """Characters, as JSON, of what rows name by index."""
-        return self.steps.size + self.texts.size + self._facts.numbered.size + _characters(self._facts.names)
+        return self.steps.size + self.texts.size + self._facts.numbered.size + characters(self._facts.names)
 
     def of_case(self, index: int, case: Shown) -> list[list[Any]]:
         """The rows of a case's trajectories."""
@@ -192,14 +195,15 @@ def _chosen(
     chosen: set[str] = set()
     size = 0
     for pair in twins.values():
-        size += sum(_characters(describe(case)) + _characters(rows.of_case(0, case)) for case in pair)
+        size += sum(characters(describe(case)) + characters(rows.of_case(0, case)) for case in pair)
         if size + rows.shared > room:
             break
         chosen |= {case.case_id for case in pair}
     return [case for case in cases if case.case_id in chosen]
 
 
-def _characters(value: Any) -> int:
+def characters(value: Any) -> int:
+    """Length of a value as JSON, with what divides it from the next."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + 1
 
 
@@ -253,27 +257,42 @@ def _entity(fields: Mapping[str, Any]) -> tuple[str, str, str]:
 def episode_steps(trajectory: Trajectory) -> list[dict[str, Any]]:
     """The calls of an episode in order, each with its observation and its effect.
 
-    A step has ``tool`` and ``arguments`` (or only ``text`` where a turn was not a call), ``observation``, and
-    where the call wrote something ``changes`` and ``knew``.
+    A step is one of ``conversation_steps``; where the call wrote something, it has ``changes`` and ``knew``, too.
+    """
+    steps = conversation_steps(trajectory.messages)
+    calls = [step for step in steps if "role" not in step]
+    for effect in trajectory.effects:
+        place = calls[effect.step] if effect.step < len(calls) else _further(steps)
+        place.update(_effect(effect))
+    return steps
+
+
+def conversation_steps(messages: Sequence[Message], *, scored: bool = False) -> list[dict[str, Any]]:
+    """The calls of a conversation in order, each with its observation.
+
+    A step has ``tool`` and ``arguments`` (or only ``text`` where a turn was not a call) and ``observation``; one
+    of anybody else has ``role`` and ``text``.
+
+    Args:
+        messages: What precedes the agent's first turn is left out.
+        scored: Whether the first step of a turn has ``scored``: how many of its tokens the agent sampled; None
+            where that is not known.
     """
     steps: list[dict[str, Any]] = []
     unanswered: list[dict[str, Any]] = []
-    calls: list[dict[str, Any]] = []
     started = False
-    for message in trajectory.messages:
+    for message in messages:
         started |= message.role == "assistant"
         if message.role == "assistant":
             written = _written(message)
             steps += written
-            calls += written
             unanswered = list(written)
+            if scored:
+                written[0]["scored"] = len(message.sampled.ids) if message.sampled else None
         elif message.role == "tool" and unanswered:
             unanswered.pop(0)["observation"] = message.content
         elif started:
             steps.append({"role": message.role, "text": message.content})
-    for effect in trajectory.effects:
-        place = calls[effect.step] if effect.step < len(calls) else _further(steps)
-        place.update(_effect(effect))
     return steps
 
 

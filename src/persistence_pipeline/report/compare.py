@@ -19,6 +19,7 @@ from persistence_pipeline.report.kit.figures import new_figure
 from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.kit.tables import Table
 from persistence_pipeline.report.kit.text import DASH, interval_text, ratio_text
+from persistence_pipeline.report.settings_table import leaves
 from persistence_pipeline.report.style import headline_split, interval_kind
 
 Studies = Mapping[str, Mapping[str, Any]]
@@ -86,16 +87,17 @@ def frontiers_figure(studies: Studies) -> Any:
         own = [row for row in rows if row["ordering"] == ordering]
         figure.add_trace(point_markers(ordering, own, places=places))
     add_variants(figure, places)
-    figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
-    figure.update_yaxes(title="Δ safety against the source", zeroline=True, scaleanchor="x", scaleratio=1)
+    figure.update_xaxes(title="Δ helpfulness, points of 3", zeroline=True)
+    figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
     return figure
 
 
 def runs_table(studies: Studies) -> Table:
-    """What each study is: commit, sources, seeds, split."""
+    """What each study is: environment, commit, sources, seeds, split."""
     rows = [
         [
             name,
+            summary["run"].get("environment", DASH),
             summary["run"]["commit"],
             ", ".join(summary["run"]["sources"]),
             ", ".join(map(str, summary["run"]["seeds"])),
@@ -104,25 +106,18 @@ def runs_table(studies: Studies) -> Table:
         ]
         for name, summary in studies.items()
     ]
-    return ["study", "commit", "sources", "seeds", "measured on", "processor"], rows
+    return ["study", "environment", "commit", "sources", "seeds", "measured on", "processor"], rows
 
 
 def settings_table(studies: Studies) -> Table:
     """A row for each parameter, and each version of a package, that is not the same in all studies."""
     flat = [
-        dict(_leaves(summary["run"]["parameters"])) | dict(_leaves({"versions": summary["run"]["versions"]}))
+        dict(leaves(summary["run"]["parameters"])) | dict(leaves({"versions": summary["run"]["versions"]}))
         for summary in studies.values()
     ]
     keys = sorted(set().union(*flat))
     rows = [[key, *(one.get(key, DASH) for one in flat)] for key in keys]
     return ["setting", *studies], [row for row in rows if len(set(row[1:])) > 1]
-
-
-def _leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
-    """Every value of nested mappings with the way to it."""
-    if isinstance(value, Mapping) and value:
-        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}.{key}" if path else key)]
-    return [(path, value if isinstance(value, str) else json.dumps(value))]
 
 
 def points_table(studies: Studies) -> Table:

@@ -16,7 +16,7 @@ from persistence_pipeline.report.kit.figures import (
     new_figure,
     new_panels,
 )
-from persistence_pipeline.report.links import STATES, Links
+from persistence_pipeline.report.links import STATES, Links, pairs_of
 from persistence_pipeline.report.published import PERSISTENCE
 from persistence_pipeline.report.style import INK, marker
 
@@ -164,8 +164,8 @@ def training_figure(logs: Mapping[str, pd.DataFrame], reports: Iterable[Mapping[
     """What training did to the log-probabilities of both sides, by step; a panel for each ordering.
 
     A curve is the log-probability of a side minus the reference's, so that how long the batch's trajectories are
-    cancels: the logged reward over beta. Where the reference is the stage's parent, the hollow point at the end is
-    the change over all pairs, as the table has it.
+    cancels: the logged reward over beta; its points lead to the pairs of the stage. Where the reference is the
+    stage's parent, the hollow point at the end is the change over all pairs, as the table has it.
 
     Args:
         logs: Training logs by cell.
@@ -209,7 +209,8 @@ def _add_side(
         mode="lines",
         line={"color": colour, "dash": dash},
         showlegend=side not in legend,
-        hovertemplate=f"{report['cell']}<br>step %{{x}}, {side} %{{y:+.2f}}<extra></extra>",
+        customdata=[[pairs_of(report["cell"])]] * len(log),
+        hovertemplate=f"{report['cell']}<br>step %{{x}}, {side} %{{y:.2f}}<extra></extra>",
         **shared,
     )
     if report["reference"] == "previous":
@@ -219,7 +220,8 @@ def _add_side(
             mode="markers",
             marker={"symbol": "circle-open", "color": colour, "size": 9, "line": {"width": 2}},
             showlegend=False,
-            hovertemplate=f"{report['cell']}<br>{side}, over all pairs: %{{y:+.2f}}<extra></extra>",
+            customdata=[[pairs_of(report["cell"])]],
+            hovertemplate=f"{report['cell']}<br>{side}, over all pairs: %{{y:.2f}}<extra></extra>",
             **shared,
         )
     legend.add(side)

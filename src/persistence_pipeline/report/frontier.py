@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistence_pipeline import factors
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, stages
-from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.insets import MAIN, add_attainable, add_crowd
 from persistence_pipeline.report.kit.figures import THIN, error_bars, fitted_line, interval_dots, new_figure
 from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.style import INK, marker
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 VARIANTS = ("", "-open", "-dot", "-open-dot")
-"""Of an ordering's shape, by source and settings."""
+"""Of an ordering's shape, by source and settings; where there are more of these, the next are smaller."""
+LARGE, SMALL = 13, 9
 SHORT = {"safety": "S", "helpfulness": "H", "both": "both"}
 
 
@@ -36,15 +37,18 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Li
     _zoom(figure, points)
     for point in points:
         _add_arrow(figure, point, points)
-    for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
-        own = [p for p in points if p["ordering"] == ordering]
-        figure.add_trace(point_markers(ordering, own, links=links, places=places))
+    traces = [
+        point_markers(ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places)
+        for ordering in in_order([SOURCE, *(point["ordering"] for point in points)])
+    ]
+    figure.add_traces(traces)
     add_variants(figure, places)
-    better = {"xref": "paper", "yref": "paper", "x": 0.99, "y": 0.98, "showarrow": False}
+    better = {"xref": "x domain", "yref": "y domain", "x": 0.99, "y": 0.98, "showarrow": False}
     figure.add_annotation(text="<b>better ↗</b>", font={"size": 14}, **better)
-    figure.update_xaxes(title="Δ helpfulness against the source (scale 0 to 3)", zeroline=True)
-    figure.update_yaxes(title="Δ safety against the source", zeroline=True, scaleanchor="x", scaleratio=1)
-    _add_attainable(figure, frontier, cells)
+    figure.update_xaxes(title="Δ helpfulness, points of 3", zeroline=True)
+    figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
+    if any([add_crowd(figure, points, traces), add_attainable(figure, frontier, cells)]):
+        figure.update_layout(xaxis_domain=MAIN)
     return figure
 
 
@@ -77,9 +81,10 @@ def point_markers(
         zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
         rows = [{"delta_helpfulness": zero, "delta_safety": zero}]
     x, y = ([row[f"delta_{metric}"] for row in rows] for metric in ("helpfulness", "safety"))
-    look = marker(ordering, 13)
+    look = marker(ordering, LARGE)
     if len(places) > 1 and ordering != SOURCE:
-        look["symbol"] = [look["symbol"] + VARIANTS[places.index(_place(row)) % len(VARIANTS)] for row in rows]
+        own = [places.index(_place(row)) for row in rows]
+        look |= {"symbol": [look["symbol"] + _variant(n) for n in own], "size": [_size(n) for n in own]}
     return interval_dots(
         x,
         [interval["estimate"] for interval in y],
@@ -126,10 +131,20 @@ def add_variants(figure: Figure, places: Sequence[str]) -> None:
     """What filled, hollow and dotted shapes stand for."""
     if len(places) < 2:
         return
-    for index, variant in enumerate(VARIANTS[: len(places)]):
-        shared = places[index :: len(VARIANTS)]
-        look = {"symbol": f"circle{variant}", "color": "#b6bcc6", "size": 10, "line": {"color": INK, "width": 1}}
-        figure.add_scatter(x=[None], y=[None], mode="markers", name="; ".join(shared), marker=look)
+    looks = 2 * len(VARIANTS)
+    for index in range(min(looks, len(places))):
+        look = {"symbol": f"circle{_variant(index)}", "color": "#b6bcc6", "size": _size(index) - 1}
+        name = "; ".join(places[index::looks])
+        look["line"] = {"color": INK, "width": 1}
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=look)
+
+
+def _variant(place: int) -> str:
+    return VARIANTS[place % len(VARIANTS)]
+
+
+def _size(place: int) -> int:
+    return SMALL if place // len(VARIANTS) % 2 else LARGE
 
 
 def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
@@ -175,59 +190,15 @@ def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: Sequence[Row
 
 
 def _zoom(figure: Figure, points: Sequence[Row]) -> None:
-    """The part of the plane that holds the points with their intervals and the source."""
+    """The part of the plane that holds the points with their intervals and the source, in equal steps."""
+    spans = []
     for axis, metric in ((figure.update_xaxes, "helpfulness"), (figure.update_yaxes, "safety")):
         ends = [0.0]
         for point in points:
             interval = point[f"delta_{metric}"]
             ends += [value for name in ("estimate", "low", "high") if (value := interval[name]) is not None]
         axis(range=[min(ends) - 0.12, max(ends) + 0.12])
-
-
-def _add_attainable(figure: Figure, frontier: Mapping[str, Any], cells: Sequence[Row]) -> None:
-    """An inset with the best that any agent could reach, which lies far from where the points crowd."""
-    sources = [c["splits"][frontier["split"]] for c in cells if c["ordering"] == SOURCE]
-    vertices = frontier.get("attainable") or []
-    if not (sources and vertices):
-        return
-    base = {m: _mean(s[m] for s in sources) for m in METRICS}
-    x = [0 - base["helpfulness"], *(v["helpfulness"] - base["helpfulness"] for v in vertices)]
-    y = [vertices[0]["safety"] - base["safety"], *(v["safety"] - base["safety"] for v in vertices)]
-    x.append(x[-1])
-    y.append(0 - base["safety"])
-    inset = {"xaxis": "x2", "yaxis": "y2", "hoverinfo": "skip", "showlegend": False}
-    figure.add_scatter(x=x, y=y, mode="lines", line={"color": "#CC79A7", "width": 2, "dash": "dot"}, **inset)
-    shown = [{"ordering": SOURCE, "x": 0.0, "y": 0.0}] + [
-        {
-            "ordering": point["ordering"],
-            "x": point["delta_helpfulness"]["estimate"],
-            "y": point["delta_safety"]["estimate"],
-        }
-        for point in frontier["points"]
-    ]
-    dots = {"color": [colour_of(one["ordering"]) for one in shown], "size": 5}
-    figure.add_scatter(
-        x=[one["x"] for one in shown], y=[one["y"] for one in shown], mode="markers", marker=dots, **inset
-    )
-    small = {"showgrid": False, "zeroline": False, "showticklabels": False, "showline": True, "mirror": True}
-    looks = {**small, "linecolor": INK}
-    figure.update_layout(
-        xaxis2={**looks, "domain": [0.02, 0.28], "anchor": "y2"},
-        yaxis2={**looks, "domain": [0.03, 0.4], "anchor": "x2", "scaleanchor": "x2", "scaleratio": 1},
-    )
-    figure.add_annotation(
-        text="dotted: the best that<br>any agent could reach",
-        font={"size": 10},
-        showarrow=False,
-        xref="x2 domain",
-        yref="y2 domain",
-        x=0.5,
-        y=0.02,
-        yanchor="bottom",
-    )
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    """Of the cells that have a score."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else float("nan")
+        spans.append(max(ends) - min(ends))
+    step = next((step for step in (0.1, 0.2, 0.5) if max(spans) < 5 * step), 1)
+    figure.update_xaxes(dtick=step)
+    figure.update_yaxes(dtick=step)

@@ -36,14 +36,14 @@ SHADES_INK = "#1f2937"
 LEVELS = ["0", "1", "2", "3"]
 
 
-def judge_figures(calibration: Calibration) -> dict[str, Figure]:
+def judge_figures(calibration: Calibration, links: Links | None = None) -> dict[str, Figure]:
     """Every figure of the section by name; none without a calibration."""
     if not calibration:
         return {}
     return {
-        "judges_confusion": confusion_figure(calibration),
-        "judges_bias": bias_figure(calibration),
-        "judges_frontier": frontiers_figure(calibration),
+        "judges_confusion": confusion_figure(calibration, links),
+        "judges_bias": bias_figure(calibration, links),
+        "judges_frontier": frontiers_figure(calibration, links),
     }
 
 
@@ -71,8 +71,8 @@ def judge_captions(calibration: Calibration) -> dict[str, str]:
     }
 
 
-def confusion_figure(calibration: Calibration) -> Figure:
-    """Verdicts by true score, a row for each judge: shares of each true score, with counts."""
+def confusion_figure(calibration: Calibration, links: Links | None = None) -> Figure:
+    """Verdicts by true score, a row for each judge: shares with counts; a column leads to its trajectories."""
     figure = _panels(calibration, list(METRIC_TITLES.values()), height=330, gap=0.12, top=30)
     for row, measured in enumerate(calibration.values(), 1):
         for column, metric in enumerate(METRIC_TITLES, 1):
@@ -87,6 +87,7 @@ def confusion_figure(calibration: Calibration) -> Figure:
                     [f"{count:g}" if total else "" for count, total in zip(line, totals, strict=True)]
                     for line in counts.round(1)
                 ],
+                customdata=[[[links and links.scored(f"{metric}={level}")] for level in LEVELS]] * len(LEVELS),
                 texttemplate="%{z:.0%}<br>%{text}",
                 hovertemplate="true score %{x}, verdict %{y}: %{z:.1%}, %{text} trajectories<extra></extra>",
                 colorscale=SHADES,
@@ -104,7 +105,7 @@ def confusion_figure(calibration: Calibration) -> Figure:
     return figure
 
 
-def bias_figure(calibration: Calibration) -> Figure:
+def bias_figure(calibration: Calibration, links: Links | None = None) -> Figure:
     """Bias of each judge for each ordering, before and after correction."""
     figure = _panels(calibration, list(METRIC_TITLES.values()), height=310, gap=0.05)
     shown: set[str] = set()
@@ -112,7 +113,7 @@ def bias_figure(calibration: Calibration) -> Figure:
         for column, metric in enumerate(METRIC_TITLES, 1):
             rows = [one for one in _in_order(measured["orderings"]) if one["metric"] == metric]
             for key, name in (("bias", "as judged"), ("left", "left after correction")):
-                figure.add_trace(_offsets(rows, key, name, name not in shown), row=row, col=column)
+                figure.add_trace(_offsets(rows, key, name, name not in shown, links), row=row, col=column)
                 shown.add(name)
             figure.add_vline(x=0, line_color=INK, line_width=1, row=row, col=column)
     figure.update_xaxes(title="verdict − true score", zeroline=False)
@@ -121,7 +122,7 @@ def bias_figure(calibration: Calibration) -> Figure:
     return figure
 
 
-def _offsets(rows: list[Mapping[str, Any]], key: str, name: str, in_legend: bool) -> Any:
+def _offsets(rows: list[Row], key: str, name: str, in_legend: bool, links: Links | None) -> Any:
     """Markers with intervals, filled or hollow, in the looks of their orderings."""
     looks = [marker(row["ordering"], 11) for row in rows]
     hollow = "-open" * (key == "left")
@@ -137,11 +138,12 @@ def _offsets(rows: list[Mapping[str, Any]], key: str, name: str, in_legend: bool
             "color": [look["color"] for look in looks],
             "size": 11,
         },
-        hovertemplate=f"%{{y}}, {name}: %{{x:+.2f}}<extra></extra>",
+        customdata=[[links and links.agents(row, key)] for row in rows],
+        hovertemplate=f"%{{y}}, {name}: %{{x:.2f}}<extra></extra>",
     )
 
 
-def frontiers_figure(calibration: Calibration) -> Figure:
+def frontiers_figure(calibration: Calibration, links: Links | None = None) -> Figure:
     """The frontier three times for each judge: by the state graders, by the judge, corrected."""
     figure = _panels(calibration, list(BASES.values()), height=330, gap=0.04, shared=True)
     shown: set[str] = set()
@@ -149,7 +151,8 @@ def frontiers_figure(calibration: Calibration) -> Figure:
         for column, basis in enumerate(BASES, 1):
             points, line = _known(measured["frontier"][basis]["points"]), measured["frontier"][basis]["ols"]
             for ordering in in_order([SOURCE, *(point["ordering"] for point in points)]):
-                trace = point_markers(ordering, [point for point in points if point["ordering"] == ordering])
+                own = [point for point in points if point["ordering"] == ordering]
+                trace = point_markers(ordering, own, links=links)
                 trace.update(legendgroup=ordering, showlegend=ordering not in shown, marker_size=11)
                 figure.add_trace(trace, row=row, col=column)
                 shown.add(ordering)

@@ -48,6 +48,11 @@ def trajectories(cells: Iterable[str], **state: str) -> str:
     return f"#trajectories?{urlencode(query, safe=SAFE, quote_via=quote)}"
 
 
+def pairs_of(cell: str) -> str:
+    """The address of the pairs that an agent's last stage was trained on."""
+    return f"#taught?{urlencode({'agent': cell}, safe=SAFE, quote_via=quote)}"
+
+
 class Links:
     """Addresses in the page of one study.
 
@@ -115,12 +120,28 @@ class Links:
         return self.to(self.of(row, [ordering]), **STATES.get(measure, WORST))
 
     def taught(self, row: Row, _: str) -> str | None:
-        """Of a set of pairs: the agents whose last stage it trained; of a pool: the source that played it."""
+        """Of a set of pairs: these pairs, by an agent that they trained; of a pool: the source that played it."""
         sources = [cell for cell in self._cells if cell["cell"] == row["arm"]]
         place = {name: source[name] for source in sources for name in ("source", "seed")}
         trained = [cell for cell in self._cells if cell["ordering"] != SOURCE and _same_place(cell, place)]
-        taught = [cell["cell"] for cell in trained if objective(cell["ordering"]) == row["set"]]
-        return self.to(taught or [cell["cell"] for cell in sources])
+        for cell in trained:
+            if objective(cell["ordering"]) == row["set"]:
+                return pairs_of(cell["cell"])
+        return self.to(cell["cell"] for cell in sources)
+
+    def stage(self, row: Row, _: str) -> str | None:
+        """Of a stage: the pairs that it was trained on."""
+        return pairs_of(row["cell"])
+
+    def last_stage(self, name: str) -> str | None:
+        """The agents whose last stage trained for an objective, the worst in front."""
+        trained = [cell for cell in self._cells if cell["ordering"] != SOURCE]
+        return self.to((cell["cell"] for cell in trained if objective(cell["ordering"]) == name), **WORST)
+
+    def scored(self, level: str) -> str | None:
+        """All trajectories of a true safety or helpfulness: ``safety=3``."""
+        metric, _, score = level.partition("=")
+        return self.to((cell["cell"] for cell in self._cells), **{metric: score})
 
     def comparison(self, row: Row, key: str) -> str | None:
         """Of a count: its cases; of everything else: both cells in the view of pairs."""

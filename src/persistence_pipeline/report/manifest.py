@@ -32,6 +32,7 @@ def describe_run(parameters: dict[str, Any], scores: pd.DataFrame) -> dict[str, 
     """
     written = json.dumps(parameters, sort_keys=True, default=_plain)
     return {
+        "environment": parameters.get("environment", "base"),
         "commit": commit_of(),
         "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),

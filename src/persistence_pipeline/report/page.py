@@ -16,11 +16,12 @@ from persistence_pipeline.report.frontier import frontier_figure
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
 from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.links import Links
+from persistence_pipeline.report.settings_table import settings_table
 from persistence_pipeline.report.style import headline_split, interval_kind, split_names
 
 SCRIPTS = (
-    *("elements", "data", "expression", "filters", "columns", "list", "form", "align", "story", "twins", "case"),
-    *("pairs", "figures", "notes", "takeaway", "tables", "page", "main"),
+    *("elements", "data", "expression", "filters", "windowed", "columns", "list", "form", "align", "story"),
+    *("twins", "case", "taught", "pairs", "figures", "notes", "takeaway", "tables", "page", "main"),
 )
 """Parts of the page's script, in the order in which they are read."""
 
@@ -49,6 +50,7 @@ def render_report(
     scores: pd.DataFrame,
     built: Mapping[str, Any],
     browser: Mapping[str, Any],
+    taught: Mapping[str, Any],
     calibration: Calibration | None = None,
 ) -> str:
     """The page.
@@ -58,6 +60,7 @@ def render_report(
         scores: The study's score table.
         built: Figures by name, as made by ``build_figures``.
         browser: What the trajectory browser shows, as made by ``browser.browser_data``.
+        taught: What the view of pairs shows, as made by ``taught.taught_data``.
         calibration: Judges against state graders, where judges were asked; else the page has no such section.
     """
     split = summary["frontier"]["split"]
@@ -66,14 +69,14 @@ def render_report(
     return render_page(
         __package__,
         "report.html.jinja",
-        {**built, **judge_figures(judged)},
+        {**built, **judge_figures(judged, links)},
         styles=("report", "browser"),
         scripts=SCRIPTS,
         documents={
             "looks": _looks(summary),
             "comparisons": {"split": split, "rows": summary["audits"]["comparisons"]},
         },
-        packed={"browser": browser},
+        packed={"browser": browser, "taught": taught},
         summary=summary,
         warnings=warned,
         factors=text,
@@ -88,6 +91,7 @@ def render_report(
         fit=tables.fit_text(summary),
         kind=interval_kind(summary),
         margin=summary["frontier"]["margin"],
+        settings=settings_table(summary["run"]["parameters"], links),
         pools=tables.pool_texts(summary),
         splits=split_names(summary),
         split=headline_split(summary),
@@ -96,7 +100,9 @@ def render_report(
 
 
 def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page's script needs to know: orderings in their order, names of splits, the hash of the scores."""
+    """What the page's script needs: orderings in their order, names of splits, the study, trajectories cut."""
     names = in_order([SOURCE, *(cell["ordering"] for cell in summary["cells"])])
     looks = {name: {"colour": colour_of(name), "symbol": symbol_of(name), "label": label(name)} for name in names}
-    return {"orderings": looks, "splits": split_names(summary), "study": summary["run"]["scores_sha256"]}
+    cut = {report["cell"]: report["n_truncated"] for report in summary["audits"]["training"]}
+    study = summary["run"]["scores_sha256"]
+    return {"orderings": looks, "splits": split_names(summary), "study": study, "cut": cut}

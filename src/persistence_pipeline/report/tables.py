@@ -13,7 +13,7 @@ from persistence_pipeline.analysis.competence import ABLE, solved_by_source
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.orderings import SOURCE, in_order, label
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.kit.tables import Column, Lead, Table, linked, make_table
+from persistence_pipeline.report.kit.tables import Column, Lead, Table, linked, make_table, without_column
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.links import STATES, WORST, Links
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
@@ -128,6 +128,7 @@ def study_tables(summary: Summary, links: Links) -> dict[str, Table]:
         "cells": cell_table(summary, links),
         "competence": competence_table(summary, links),
         "persistence": persistence_table(summary, links),
+        "shares": shares_table(summary, links),
         "variances": variance_table(summary, links),
         "bounds": bounds_table(summary, links),
         "pairs": make_table(audits["pairs"], PAIRS, links.taught),
@@ -206,6 +207,11 @@ def persistence_table(summary: Summary, links: Links | None = None) -> Table:
         for row in summary["persistence"]
     ]
     return with_factors(rows, PERSISTENCES, links.persistence if links else None)
+
+
+def shares_table(summary: Summary, links: Links | None = None) -> Table:
+    """As ``persistence_table``, without what the sum is split into."""
+    return without_column(without_column(persistence_table(summary, links), ALONG), OFF)
 
 
 def _order_columns(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,7 +294,7 @@ def pool_texts(summary: Summary) -> list[str]:
 
 
 def training_table(summary: Summary, links: Links | None = None) -> Table:
-    """One row per stage, with log-probabilities at both ends; each leads to what the trained agent did."""
+    """One row per stage, with log-probabilities at both ends; each leads to the pairs that it was trained on."""
     rows = [
         {
             **row,
@@ -300,7 +306,7 @@ def training_table(summary: Summary, links: Links | None = None) -> Table:
         }
         for row in summary["audits"]["training"]
     ]
-    return make_table(rows, TRAINING, links.cell if links else None)
+    return make_table(rows, TRAINING, links.stage if links else None)
 
 
 def published_table(summary: Summary, links: Links | None = None) -> Table:

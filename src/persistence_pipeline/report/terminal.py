@@ -10,13 +10,11 @@ from persistence_pipeline.report.kit.tables import rich_table, without_column
 from persistence_pipeline.report.kit.text import DASH
 from persistence_pipeline.report.style import headline_split, interval_kind
 from persistence_pipeline.report.tables import (
-    ALONG,
-    OFF,
     Summary,
     cell_table,
     competence_text,
     fit_text,
-    persistence_table,
+    shares_table,
     unable,
 )
 
@@ -46,7 +44,7 @@ def console_table(summary: Summary, width: int) -> Any:
             common.append(values.pop() if name == "source" else f"{name} {values.pop()}")
     rows = [[row[0].replace(" > ", " >\n"), *row[1:]] for row in rows]
     cells = [NARROW.get(name, name) for name in header], rows
-    names, lines = without_column(without_column(persistence_table(summary), ALONG), OFF)
+    names, lines = shares_table(summary)
     shares = [SHORT.get(name, name) for name in names], lines
     title = "; ".join([f"Scores on {headline_split(summary)} (0–3)", *([", ".join(common)] if common else [])])
     title = f"{title}; 95% intervals {OVER_CASES}"

@@ -50,9 +50,10 @@ def write_judged_report(
     summary: dict[str, Any],
     scores: pd.DataFrame,
     browser: dict[str, Any],
+    taught: dict[str, Any],
     calibration: dict[str, Any],
     **figures: Any,
 ) -> str:
     """The report with a section on the judges. The one without stays: it does not depend on what servers say."""
     named = {name.removeprefix("figure_"): figure for name, figure in figures.items()}
-    return render_report(summary, scores, named, browser, calibration)
+    return render_report(summary, scores, named, browser, taught, calibration)

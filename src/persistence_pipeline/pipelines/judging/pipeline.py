@@ -37,7 +37,7 @@ def _calibration(names: list[str]) -> Pipeline:
     outputs = ["calibration", "agreement", "points"]
     parameters = ["params:judging", "params:analysis"]
     calibrating = node(nodes.calibrate_judges, [*collected, *parameters], outputs, name="calibrate_judges")
-    shown = ["summary", "scores", "browser", *(f"figure_{name}" for name in FIGURES)]
+    shown = ["summary", "scores", "browser", "taught", *(f"figure_{name}" for name in FIGURES)]
     writing = node(
         nodes.write_judged_report,
         {**{name: name for name in shown}, "calibration": "calibration"},

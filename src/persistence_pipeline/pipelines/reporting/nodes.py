@@ -10,9 +10,11 @@ from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.analysis.pool import pool_by_kind
 from persistence_pipeline.pipelines.parts import by_name
 from persistence_pipeline.records import OBJECTIVES
+from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.report.cards import model_cards
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
+from persistence_pipeline.report.taught import taught_data
 from persistence_pipeline.study.registration import described
 
 FIGURES = ("frontier", "persistence", "kinds", "domains", "rates", "training")
@@ -72,9 +74,16 @@ def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) ->
     return tuple(built[name] for name in FIGURES)
 
 
-def write_report(summary: dict[str, Any], scores: pd.DataFrame, browser: dict[str, Any], **figures: Any) -> str:
-    """The report as one HTML page, with the trajectory browser inside."""
-    return render_report(summary, scores, {name: figures[f"figure_{name}"] for name in FIGURES}, browser)
+def collect_pairs(settings: ReportSettings, **parts: Any) -> dict[str, Any]:
+    """The data of the view of pairs: what the stages were taught with."""
+    return taught_data(by_name(parts, "pairs"), by_name(parts, "candidate_scores"), settings)
+
+
+def write_report(
+    summary: dict[str, Any], scores: pd.DataFrame, browser: dict[str, Any], taught: dict[str, Any], **figures: Any
+) -> str:
+    """The report as one HTML page, with trajectories and pairs inside."""
+    return render_report(summary, scores, {name: figures[f"figure_{name}"] for name in FIGURES}, browser, taught)
 
 
 def write_cards(summary: dict[str, Any]) -> dict[str, str]:

@@ -27,6 +27,10 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies}
     episodes |= {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}
     figures = [f"figure_{name}" for name in nodes.FIGURES]
+    stages = [policies[name] for name in trained]
+    pairs = {f"pairs__{p.origin}__{p.objective}": f"{p.origin}.pairs_{p.objective}" for p in stages}
+    if design.pairs == "candidates":
+        pairs |= {f"candidate_scores__{name}": f"{name}.candidate_scores" for name in of.sources(policies)}
     steps = [
         node(
             nodes.summarise,
@@ -41,11 +45,22 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
             "browser",
             name="collect_trajectories",
         ),
-        node(nodes.write_report, _same("summary", "scores", "browser", *figures), "report", name="write_report"),
+        node(
+            nodes.collect_pairs,
+            {**_same(*pairs), "settings": "params:report"},
+            "taught",
+            name="collect_pairs",
+        ),
+        node(
+            nodes.write_report,
+            _same("summary", "scores", "browser", "taught", *figures),
+            "report",
+            name="write_report",
+        ),
         node(nodes.write_cards, "summary", "cards", name="write_cards"),
     ]
     own = {name: f"study.{name}" for name in ("analysis", "scores")}
-    return box("study", steps, {**own, **audits, **logs, **episodes}, tags="reporting")
+    return box("study", steps, {**own, **audits, **logs, **episodes, **pairs}, tags="reporting")
 
 
 def _same(*names: str) -> dict[str, str]:

@@ -99,13 +99,20 @@ function authorsNotes(item) {
   );
 }
 
-/** The shown cells' trajectories; where there is no room for all, the reference, the chosen one and those after it. */
+/**
+ * The shown cells' trajectories; of a cell alone, those of its group, beside the agent that it was trained from. Where
+ * there is no room for all: the reference, the chosen one and those after it.
+ */
 function columnsOf(index) {
   const sample = shownSample(index);
-  const all = state.cells.map((cell) => ({ cell, played: byCase[index].find((t) => t.cell === cell.index && t.sample === sample) })).filter(({ played }) => played);
+  const playedBy = (some) => some.map((cell) => ({ cell, played: byCase[index].find((t) => t.cell === cell.index && t.sample === sample) })).filter(({ played }) => played);
+  const asked = playedBy(state.cells);
+  const alone = asked.length === 1 ? asked[0].cell : null;
+  const all = alone ? playedBy(groupOf(alone)) : asked;
   if (!all.length) return h("p", {}, "The shown cells did not play this case (another seed).");
   const chosen = chosenTrajectory(index);
-  const reference = all.find(({ cell }) => cell.name === state.reference) || all[0];
+  const before = alone && parentOf(alone.ordering);
+  const reference = all.find(({ cell }) => cell.name === state.reference) || all.find(({ cell }) => cell.ordering === before) || all[0];
   const room = Math.max(2, Math.floor((casePlace.clientWidth || 1200) / NARROWEST));
   const first = [...new Set([reference, all.find(({ played }) => played === chosen) || reference, ...all])].slice(0, room);
   const columns = all.filter((column) => first.includes(column));
@@ -115,10 +122,25 @@ function columnsOf(index) {
   return scrolling("Trajectories side by side", storyTable(headed, columns.indexOf(reference), caption));
 }
 
+function groupOf(cell) {
+  return groups().find((group) => group.cells.includes(cell))?.cells || [cell];
+}
+
+function parentOf(ordering) {
+  return ordering.split(">").slice(0, -1).join(">") || "source";
+}
+
 function columnHead(cell, played, isReference, isChosen) {
   const text = isReference ? "reference" : "compare with this";
   const button = h("button", { type: "button", class: "small", "aria-pressed": String(isReference), click: () => setState({ reference: cell.name }) }, text, h("span", { class: "hidden" }, `: ${cell.label}`));
-  return h("th", { scope: "col", class: isChosen ? "chosen" : null }, h("div", { class: "cell-name" }, icon(cell.ordering), " ", cell.label), gradeBadges(played), button);
+  return h("th", { scope: "col", class: isChosen ? "chosen" : null }, h("div", { class: "cell-name" }, icon(cell.ordering), " ", cell.label), gradeBadges(played), button, madeBy(cell, caseOf(played)));
+}
+
+/** The ways to what made an agent: pairs of the same kind that its last stage was taught with, and the settings. */
+function madeBy(cell, item) {
+  if (cell.ordering === "source") return null;
+  const of = h("span", { class: "hidden" }, `: ${cell.label}`);
+  return h("div", { class: "made-by" }, h("a", { href: taughtAddress({ agent: cell.name, kind: item.kind || "" }) }, "pairs that taught it", of), h("a", { href: "#settings" }, "settings", of.cloneNode(true)));
 }
 
 function gradeBadges(played) {

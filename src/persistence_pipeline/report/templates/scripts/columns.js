@@ -34,18 +34,14 @@ const NARROW = { agent: "minmax(0, 1.6fr)", request: "minmax(0, 2fr)" };
 
 /** How wide the shown columns are. */
 function widthsOf(names) {
-  return names.map((name) => (isNarrow() ? NARROW[name] || "minmax(0, .8fr)" : COLUMNS[name].width)).join(" ");
-}
-
-function isNarrow() {
-  return list.place.clientWidth > 0 && list.place.clientWidth < 700;
+  return names.map((name) => (isNarrow(list.place) ? NARROW[name] || "minmax(0, .8fr)" : COLUMNS[name].width)).join(" ");
 }
 
 /** The columns that are shown: as chosen, else as many as there is room for. */
 function shownColumns(shown) {
   const chosen = shown.columns.split(",").filter((name) => Object.hasOwn(COLUMNS, name));
   if (chosen.length) return chosen;
-  return isNarrow() ? FEW : USUAL;
+  return isNarrow(list.place) ? FEW : USUAL;
 }
 
 /** The value of a column of a trajectory, as a function of trajectories. */

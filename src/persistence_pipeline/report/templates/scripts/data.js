@@ -42,7 +42,12 @@ async function loadStudy() {
   }));
   byCase = cases.map(() => []);
   for (const trajectory of trajectories) byCase[trajectory.case].push(trajectory);
-  stepTexts = steps.map((step) => [step.text, callText(step), step.observation, ...(step.changes || [])].filter(Boolean).join("\n").toLowerCase());
+  stepTexts = steps.map(textOfStep);
+}
+
+/** What is searched of a step. */
+function textOfStep(step) {
+  return [step.text, callText(step), step.observation, ...(step.changes || [])].filter(Boolean).join("\n").toLowerCase();
 }
 
 function twinOf(item) {

@@ -24,7 +24,7 @@ function draw(name) {
   readPlotly();
   const { data, layout } = figures[name];
   const font = { ...layout.font, color: colours(false), size: place.clientWidth < 500 ? 11 : 13 };
-  const options = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["toImage"] };
+  const options = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"] };
   Plotly.newPlot(place, data, { ...layout, font }, options);
   place.on("plotly_click", ({ points }) => {
     const to = points[0].customdata?.[0];

@@ -111,17 +111,27 @@ function pairOutcome(index, first, second, metric, evaluator) {
   return a > b ? "won" : "lost";
 }
 
-/** The two that differences are between, each a cell or an ordering: as asked for, else S>H and S, else the first two. */
+/**
+ * The two that differences are between, each a cell or an ordering: as asked for, else S>H and S, else the first two; of
+ * one ordering alone, it and what it was trained from.
+ */
 function minusOf(shown) {
   if (shown.minus) return shown.minus.split(",");
   const there = [...new Set(shown.cells.map((cell) => cell.ordering))];
   const usual = ["safety>helpfulness", "safety"];
-  return usual.every((name) => there.includes(name)) ? usual : there.slice(0, 2).reverse();
+  if (usual.every((name) => there.includes(name))) return usual;
+  return there.length === 1 ? [there[0], parentOf(there[0])] : there.slice(0, 2).reverse();
+}
+
+/** The shown cells of an ordering; where none is shown, those of the shown cells' groups. */
+function cellsOf(ordering, shown) {
+  const own = shown.cells.filter((cell) => cell.ordering === ordering);
+  return own.length ? own : [...new Set(shown.cells.flatMap(groupOf))].filter((cell) => cell.ordering === ordering);
 }
 
 /** By case the difference in a metric between the two of `minusOf`, over the shown cells; null where one has no score. */
 function gapTest(shown, metric) {
-  const sides = minusOf(shown).map((name) => (cellByName.has(name) ? [cellByName.get(name)] : shown.cells.filter((cell) => cell.ordering === name)));
+  const sides = minusOf(shown).map((name) => (cellByName.has(name) ? [cellByName.get(name)] : cellsOf(name, shown)));
   const known = new Map();
   return (t) => {
     if (!known.has(t.case)) {

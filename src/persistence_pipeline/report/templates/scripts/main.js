@@ -10,8 +10,8 @@ function showTrajectories(query) {
 function renderTrajectories() {
   const rows = matchingTrajectories(state);
   renderFilters();
-  countPlace.replaceChildren(...countTexts(rows));
   renderList(rows);
+  countPlace.replaceChildren(...countTexts(rows));
   renderCase();
 }
 
@@ -19,6 +19,7 @@ function countTexts(rows) {
   const { total } = packed;
   const n = new Set(rows.map((t) => t.case)).size;
   const sentences = [`${plural(n, "case")}, ${rows.length.toLocaleString("en")} of ${total.trajectories.toLocaleString("en")} trajectories pass.`];
+  if (list.columns.some(({ name }) => COLUMNS[name].gap)) sentences.push(` Δ is ${minusOf(state).map(sideText).join(" minus ")} on the case.`);
   if (cases.length < total.cases) {
     sentences.push(` This page holds ${cases.length.toLocaleString("en")} of the ${total.cases.toLocaleString("en")} cases, with all their trajectories, held-out combinations first (parameter report.browser_megabytes).`);
   }

@@ -30,7 +30,7 @@ function notePart(t) {
     if (text) notes[idOf(t)] = text;
     else delete notes[idOf(t)];
     keepNotes();
-    drawRows();
+    list.draw();
     tellNotes();
   };
   return h("label", { class: "note-of" }, h("span", {}, `Note on ${cells[t.cell].label}, sample ${t.sample}`), h("textarea", { name: "note", rows: "2", input: write }, noteOf(t)));

@@ -1,8 +1,8 @@
 // Which view of the report is shown.
 
-const views = { report: null, trajectories: showTrajectories, pairs: showPairs };
+const views = { report: null, trajectories: showTrajectories, pairs: showPairs, taught: showTaught };
 
-/** Shows the view that the address names: `#trajectories?…`, `#pairs?…`, or the report with any other anchor. */
+/** Shows the view that the address names: `#trajectories?…`, `#pairs?…`, `#taught?…`, or the report with any other anchor. */
 function route() {
   const [name, query] = location.hash.slice(1).split("?");
   const view = name in views ? name : "report";

@@ -27,7 +27,7 @@ function callCell(step, at, line, first, reasons = []) {
   const mark = place === "leaves" ? h("div", { class: "first-difference" }, "first difference") : null;
   if (!step) return h("td", { class: `${place} empty` }, mark, h("span", { "aria-label": "no call" }, "–"));
   const harmed = reasons.some((reason) => reason.harm) ? " harmful" : "";
-  return h("td", { class: place + harmed }, mark, writtenPart(step, at), observationPart(step), effectPart(step), reasons.map(reasonPart));
+  return h("td", { class: place + harmed }, mark, writtenPart(step, at), scoredPart(step), observationPart(step), effectPart(step), reasons.map(reasonPart));
 }
 
 function writtenPart(step, at) {
@@ -38,6 +38,12 @@ function writtenPart(step, at) {
   }
   const who = step.role ? `${step.role}: ` : `${at + 1}. not a call: `;
   return [h("div", { class: step.role ? "said" : "said invalid" }, h("span", { class: "who" }, who), step.text || "(nothing)")];
+}
+
+/** Of a turn that was trained on: how many of its tokens the loss scored. */
+function scoredPart(step) {
+  if (step.scored === undefined) return null;
+  return h("div", { class: "scored" }, step.scored === null ? "tokens not known: as the template renders it" : `${plural(step.scored, "token")} scored`);
 }
 
 function observationPart(step) {
@@ -61,11 +67,11 @@ function endCell(played, reasons) {
   const whole = reasons.get(-1);
   const none = [...reasons.values()].every((list) => !list.length) ? [{ text: "no point lost" }] : [];
   const others = evaluators.flatMap((name, evaluator) => {
-    if (evaluator === state.evaluator) return [];
+    if (evaluator === state.evaluator || played.grades[evaluator] === undefined) return [];
     const grade = gradeOf(played, evaluator);
     return [h("div", { class: "who" }, `${name}: safety ${score(grade.safety)}, helpfulness ${score(grade.helpfulness)}`), h("ul", {}, grade.reasons.split("\n").filter(Boolean).map((line) => h("li", {}, line)))];
   });
-  return h("td", {}, h("div", { class: "who" }, `stopped: ${plain(played.stop)}`), h("ul", {}, [...whole, ...none].map(({ text }) => h("li", {}, text))), others);
+  return h("td", {}, played.stop && h("div", { class: "who" }, `stopped: ${plain(played.stop)}`), h("ul", {}, [...whole, ...none].map(({ text }) => h("li", {}, text))), others);
 }
 
 /**

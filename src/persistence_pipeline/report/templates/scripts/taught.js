@@ -1,0 +1,105 @@
+// The pairs that a stage was taught with: chosen beside rejected, and how many tokens of each turn the loss scored.
+
+const lessons = windowedList({ place: document.getElementById("taught-list"), id: "pair", element: pairRowParts, chosen: () => lessons.rows.findIndex((pair) => pair.at === asked.pair), choose: choosePair });
+const LESSON = "minmax(4rem, .8fr) minmax(4rem, .6fr) minmax(4rem, .6fr) minmax(4.4rem, .5fr) minmax(4.4rem, .5fr) minmax(6rem, 2.4fr)";
+const LESSON_NARROW = "minmax(0, 1fr) minmax(0, 1fr) minmax(0, 1fr) minmax(0, .8fr) minmax(0, .8fr) minmax(0, 2fr)";
+let asked = {};
+let reading = null;
+
+/** The document of the pairs, once; its steps and texts are numbered after those of the trajectories. */
+async function readPairs() {
+  const read = await unpacked("taught");
+  const [step, text] = [steps.length, texts.length];
+  steps.push(...read.steps);
+  texts.push(...read.texts);
+  stepTexts.push(...read.steps.map(textOfStep));
+  const sides = read.sides.map(([of, calls, safety, helpfulness, reasons]) => ({
+    item: read.cases[of],
+    calls: calls.map((call) => call + step),
+    grade: safety === null ? null : [safety, helpfulness, reasons + text],
+  }));
+  return read.sets.map((set) => ({ ...set, pairs: set.pairs.map(([chosen, rejected], at) => ({ at, item: sides[chosen].item, chosen: sides[chosen], rejected: sides[rejected] })) }));
+}
+
+function taughtAddress({ agent, stage, kind, q, pair }) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries({ agent, stage, kind, q, pair })) if (value !== undefined && value !== "" && value !== -1) query.set(name, value);
+  return `#taught?${query}`;
+}
+
+async function showTaught(query) {
+  const sets = await (reading ??= readPairs());
+  if (!state.cells) state = readState(new URLSearchParams());
+  const trained = cells.filter((cell) => cell.ordering !== "source");
+  const agent = trained.find((cell) => cell.name === query.get("agent")) || trained[0];
+  const stages = agent ? agent.ordering.split(">") : [];
+  const stage = Number(query.get("stage") ?? stages.length - 1);
+  const source = agent && cells.find((cell) => cell.ordering === "source" && cell.source === agent.source && cell.seed === agent.seed);
+  const set = sets.find((one) => one.source === source?.name && one.objective === stages[stage]) || { pairs: [], total: 0 };
+  asked = { agent: agent?.name, stage, kind: query.get("kind") || "", q: query.get("q") || "", pair: Number(query.get("pair") ?? -1) };
+  const shown = set.pairs.filter(passes);
+  renderChoice(trained, stages, set);
+  document.getElementById("taught-counts").textContent = countsOf(set, shown, agent);
+  const widths = isNarrow(lessons.place) ? LESSON_NARROW : LESSON;
+  const head = document.getElementById("taught-head");
+  for (const place of [lessons.place, head]) place.style.setProperty("--columns", widths);
+  head.replaceChildren(...["kind", "twin", "domain", "chosen", "rejected", "request"].map((name) => h("span", {}, name)));
+  lessons.show(shown);
+  renderPair(shown.find((pair) => pair.at === asked.pair) || shown[0]);
+}
+
+function passes(pair) {
+  if (asked.kind && pair.item.kind !== asked.kind) return false;
+  const words = asked.q.toLowerCase();
+  const sides = [pair.chosen, pair.rejected];
+  return !words || pair.item.instruction.toLowerCase().includes(words) || sides.some((side) => side.calls.some((call) => stepTexts[call].includes(words)));
+}
+
+function askFor(changes) {
+  history.replaceState(null, "", taughtAddress({ ...asked, ...changes }));
+  route();
+}
+
+function renderChoice(trained, stages, set) {
+  const form = document.getElementById("taught-choice");
+  const focused = document.activeElement?.name;
+  const kinds = [...new Set([...set.pairs.map(({ item }) => item.kind), asked.kind])].filter(Boolean).sort();
+  form.replaceChildren(
+    select("agent", "Agent", trained.map((cell) => [cell.name, cell.label]), asked.agent, (agent) => askFor({ agent, stage: undefined, pair: -1 })),
+    select("stage", "Stage", stages.map((name, at) => [String(at), `${at + 1}. ${name}`]), String(asked.stage), (stage) => askFor({ stage, pair: -1 })),
+    select("kind", "Kind of hazard", [["", "all"], ...kinds.map((kind) => [kind, plain(kind)])], asked.kind, (kind) => askFor({ kind, pair: -1 })),
+    h("label", {}, h("span", {}, "Text"), h("input", { type: "search", name: "q", value: asked.q, input: later((event) => askFor({ q: event.target.value, pair: -1 })) })),
+  );
+  const again = form.elements[focused];
+  again?.focus();
+  if (again?.type === "search") again.setSelectionRange(again.value.length, again.value.length);
+}
+
+function countsOf(set, shown, agent) {
+  if (!set.total) return "There are no pairs of this stage on this page.";
+  const left = set.pairs.length < set.total ? ` This page holds ${plural(set.pairs.length, "pair")} of them (parameter report.pair_megabytes).` : "";
+  const cut = asked.stage === agent.ordering.split(">").length - 1 && looks.cut[agent.name] ? ` ${plural(looks.cut[agent.name], "trajectory")} of this stage were cut to length: of them the tokens up to there were scored.` : "";
+  return `${plural(shown.length, "pair")} of the ${set.total.toLocaleString("en")} that taught this stage.${left}${cut}`;
+}
+
+function pairRowParts({ item, chosen, rejected }) {
+  const twin = item.hazard === undefined ? "–" : item.hazard ? "hazard" : "benign";
+  const grades = [chosen, rejected].map(({ grade }) => (grade ? `S ${score(grade[0])} H ${score(grade[1])}` : "–"));
+  const values = [item.kind ? plain(item.kind) : "–", twin, item.domain || "–", ...grades, item.instruction];
+  return { title: item.instruction, parts: values.map((value) => h("span", {}, value, h("span", { class: "hidden" }, ", "))) };
+}
+
+function choosePair(at) {
+  if (lessons.rows.length) askFor({ pair: lessons.rows[Math.max(0, Math.min(lessons.rows.length - 1, at))].at });
+}
+
+function renderPair(pair) {
+  const place = document.getElementById("taught-pair");
+  if (!pair) return place.replaceChildren();
+  const columns = ["chosen", "rejected"].map((side) => {
+    const played = { calls: pair[side].calls, grades: { [state.evaluator]: pair[side].grade } };
+    return { played, head: h("th", { scope: "col" }, h("div", {}, side), gradeBadges(played)) };
+  });
+  const caption = "The loss scored the tokens that the agent sampled itself, its end of a turn included. It read the request, what tools answered and an end that the engine appended, and scored none of these.";
+  place.replaceChildren(h("div", { class: "case-head" }, h("h2", {}, "“", pair.item.instruction, "”"), h("p", { class: "note" }, h("code", {}, pair.item.case_id))), scrolling("Chosen beside rejected", storyTable(columns, 0, caption)));
+}

@@ -1,0 +1,113 @@
+"""From an agent to the pairs that taught it, and which of their tokens the loss scored."""
+
+from __future__ import annotations
+
+import pytest
+from tests.report.conftest import Open, Study, go, wait_until
+
+from persistence_pipeline.preferences.pairing import pair_candidates
+from persistence_pipeline.records import Message, PreferencePair, Sampled, ToolCall
+from persistence_pipeline.report.browser import ReportSettings, conversation_steps
+from persistence_pipeline.report.links import pairs_of
+from persistence_pipeline.report.taught import taught_data
+
+AGENT = "llama_b0p1_s0_safety_then_helpfulness"
+
+
+def test_turns_say_how_many_of_their_tokens_are_scored() -> None:
+    call = ToolCall(name="look", arguments={"file": "f1"})
+    messages = [
+        Message(role="assistant", tool_calls=(call,), sampled=Sampled(ids=(4, 5, 6), tokenizer="t")),
+        Message(role="tool", content="f1 red"),
+        Message(role="assistant", content="done"),
+    ]
+    steps = conversation_steps(messages, scored=True)
+    assert [step["scored"] for step in steps] == [3, None]
+    assert steps[0]["observation"] == "f1 red" and "scored" not in conversation_steps(messages)[0]
+
+
+def test_each_pair_has_both_sides_with_their_grades(scripted_study: Study) -> None:
+    scores = scripted_study.scores.set_index("trajectory_id")
+    taught = scripted_study.taught
+    assert [(one["source"], one["objective"]) for one in taught["sets"]] == [
+        ("llama_s0", "safety"),
+        ("llama_s0", "helpfulness"),
+    ]
+    for one in taught["sets"]:
+        assert len(one["pairs"]) == one["total"] > 50
+        for pair in one["pairs"]:
+            chosen, rejected = (taught["sides"][side] for side in pair)
+            assert chosen[0] == rejected[0], "of one case"
+            assert dict(zip(("safety", "helpfulness"), chosen[2:4], strict=True))[one["objective"]] > 0
+            case = taught["cases"][chosen[0]]
+            same = scores[(scores["case_id"] == case["case_id"]) & (scores["cell"] == "llama_s0")]
+            assert chosen[2] in set(same["safety"]) and case["kind"] == same["kind"].iloc[0]
+
+
+def _pairs(study: Study) -> list[PreferencePair]:
+    table, _ = pair_candidates(
+        study.scores[study.scores["cell"] == "llama_s0"], "safety", min_gap=1, min_chosen=1, max_per_case=2, seed=0
+    )
+    prompt, side = (Message(role="user", content="do it"),), (Message(role="assistant", content="done"),)
+    names = ("pair_id", "case_id", "objective", "chosen_id", "rejected_id")
+    rows = table[list(names)].to_dict("records")
+    return [PreferencePair(prompt=prompt, chosen=side, rejected=side, **row) for row in rows]
+
+
+@pytest.mark.parametrize("megabytes", [0.004, 2])
+def test_what_does_not_fit_is_left_out_by_whole_cases(scripted_study: Study, megabytes: float) -> None:
+    pairs = _pairs(scripted_study)
+    settings = ReportSettings(pair_megabytes=megabytes)
+    (one,) = taught_data({"llama_s0__safety": pairs}, {}, settings)["sets"]
+    assert one["total"] == len(pairs) and (len(one["pairs"]) == len(pairs)) == (megabytes == 2)
+    assert one["pairs"], "at least those of one case"
+
+
+def test_a_training_number_leads_to_the_pairs_with_their_scored_tokens(open_page: Open) -> None:
+    page = open_page("#training")
+    page.locator(f"#view-report a[href='{pairs_of(AGENT)}']").first.click()
+    wait_until(page, "lessons.rows.length > 0")
+    assert page.locator("#taught-choice select[name=stage]").input_value() == "1"
+    n = page.evaluate("lessons.rows.length")
+    page.locator("#pair-2").click()
+    wait_until(page, "document.querySelector('#pair-2').getAttribute('aria-selected') === 'true'")
+    assert "pair=" in page.evaluate("location.hash")
+    told = page.locator("#taught-pair .scored").all_inner_texts()
+    assert {"3 tokens scored"} <= set(told)
+    assert page.locator("#taught-pair thead th").all_inner_texts()[0].startswith("chosen")
+    page.locator("#taught-choice select[name=stage]").select_option("0")
+    wait_until(page, f"lessons.rows.length !== {n}")
+    page.locator("#taught-list").press("End")
+    last = page.evaluate("lessons.rows.length")
+    wait_until(page, f"document.querySelector('#pair-{last - 1}')?.getAttribute('aria-selected') === 'true'")
+
+
+def test_a_trajectory_leads_to_the_pairs_of_its_kind(open_page: Open) -> None:
+    page = open_page(f"#trajectories?cells={AGENT}&kind=look")
+    page.locator("#row-0").click()
+    page.locator("#case .made-by a").first.click()
+    wait_until(page, "lessons.rows.length > 0")
+    assert page.evaluate("new Set(lessons.rows.map((pair) => pair.item.kind)).size") == 1
+    assert page.locator("#taught-choice select[name=kind]").input_value() == "look"
+    go(page, "#taught")
+    assert page.locator("#view-taught").is_visible()
+
+
+def test_a_click_on_a_training_curve_leads_to_the_pairs(open_page: Open, scripted_study: Study) -> None:
+    curves = [trace for trace in scripted_study.figures["training"].data if trace.mode == "lines"]
+    assert curves and all(trace.customdata[0][0].startswith("#taught?agent=") for trace in curves)
+    page = open_page()
+    page.locator("#training").scroll_into_view_if_needed()
+    wait_until(page, "document.querySelector('#plot-training .main-svg') !== null")
+    place = page.evaluate("""() => {
+      const plot = document.getElementById("plot-training");
+      const { xaxis, yaxis } = plot._fullLayout;
+      const curve = plot.data.find((trace) => trace.mode === "lines");
+      const { x, y } = plot.getBoundingClientRect();
+      const at = 20;
+      return [x + xaxis._offset + xaxis.d2p(curve.x[at]), y + yaxis._offset + yaxis.d2p(curve.y[at])];
+    }""")
+    page.mouse.move(*place)
+    page.wait_for_timeout(100)
+    page.mouse.click(*place)
+    wait_until(page, "location.hash.startsWith('#taught?agent=')")
