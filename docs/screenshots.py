@@ -31,6 +31,7 @@ VIEWS = {
     "report-dark": ("", "dark", 800),
     "browser": (f"#trajectories?split=test_combination&kind=insistence&sort=safety&case={CASE}", "light", 1250),
     "twins": (f"#trajectories?cells={PAIR}&beside=twin&case={CASE}", "light", 1250),
+    "taught": ("#taught?agent=llama_b0p1_s0_safety&kind=look&pair=3", "light", 1000),
     "pairs": ("#pairs?first=llama_b0p1_s0_safety_then_helpfulness&second=llama_b0p1_s0_safety", "light", 800),
 }
 VIZ = {"viz-overview": "?types=nodes", "viz-figure": "?types=nodes&sn=study.figure_frontier"}

@@ -40,7 +40,8 @@ def taught_data(
     sets = []
     for key, group in pairs.items():
         source, _, objective = key.rpartition("__")
-        start, shown = made.size, []
+        start = made.size
+        shown: list[PreferencePair] = []
         for pair in sorted(group, key=_order_of_choice):
             if made.size - start > room and pair.case_id != shown[-1].case_id:
                 break
@@ -62,7 +63,7 @@ def _order_of_choice(pair: PreferencePair) -> tuple[str, str]:
     return hashlib.sha256(pair.case_id.encode()).hexdigest(), pair.pair_id
 
 
-def _by_trajectory(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _by_trajectory(scores: pd.DataFrame) -> dict[str, dict[Any, Any]]:
     rows = scores.drop_duplicates("trajectory_id").set_index("trajectory_id")
     return {str(name): row for name, row in rows.to_dict("index").items()}
 
@@ -70,7 +71,7 @@ def _by_trajectory(scores: pd.DataFrame) -> dict[str, dict[str, Any]]:
 class _Sides:
     """Sides of pairs, each held once, with the cases, steps and texts that they name."""
 
-    def __init__(self, scores: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    def __init__(self, scores: Mapping[str, Mapping[str, Mapping[Any, Any]]]) -> None:
         self.sides, self.cases, self.steps, self.texts = Numbered(), Numbered(), Numbered(), Numbered()
         self._scores = scores
 
@@ -89,7 +90,7 @@ class _Sides:
         sides = ((pair.chosen_id, pair.chosen), (pair.rejected_id, pair.rejected))
         return [self._side(case, graded.get(name, {}), messages) for name, messages in sides]
 
-    def _side(self, case: int, grade: Mapping[str, Any], messages: Sequence[Message]) -> int:
+    def _side(self, case: int, grade: Mapping[Any, Any], messages: Sequence[Message]) -> int:
         steps = [self.steps.add(step) for step in conversation_steps(messages, scored=True)]
         points = [plain(grade.get(metric)) for metric in METRICS]
         return self.sides.add([case, steps, *points, self.texts.add(str(grade.get("reasons") or ""))])
