@@ -14,6 +14,8 @@ from persistence_pipeline.report.kit.figures import error_bars, fitted_line, new
 from persistence_pipeline.report.kit.page import compressed, script_json
 from persistence_pipeline.report.kit.tables import latex_table, make_table, markdown_table
 from persistence_pipeline.report.kit.text import bounds_text, interval_text, number, ratio_text
+from persistence_pipeline.report.links import Links
+from persistence_pipeline.report.settings_table import settings_table
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,16 @@ def test_what_scripts_read_cannot_end_the_script() -> None:
     document = {"text": "</script><!-- & \u2028"}
     text = script_json(document)
     assert not set("<>&\u2028") & set(text) and json.loads(text) == document
+
+
+def test_a_setting_of_one_objective_stands_in_its_column_alone() -> None:
+    stage = {"settings": {"loss": "sigmoid"}}
+    policies = {
+        f"{ordering}{rate}": {"ordering": ordering, "factors": {"helpfulness.learning_rate": rate}, **stage}
+        for ordering in ("safety", "helpfulness")
+        for rate in (0.1, 0.2)
+    }
+    training = {"safety": {"learning_rate": 0.3}, "helpfulness": {"learning_rate": 0.3}}
+    header, rows = settings_table({"policies": policies, "training": training}, Links([], "test_combination"))
+    assert header == ["setting", "safety", "helpfulness"]
+    assert rows == [["loss", "sigmoid", "sigmoid"], ["learning rate", "0.3", "0.1, 0.2"]]

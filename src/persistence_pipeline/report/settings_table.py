@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from persistence_pipeline.factors import words
+from persistence_pipeline.factors import setting, words
 from persistence_pipeline.orderings import SOURCE, objective
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.report.kit.tables import Table, linked
@@ -30,21 +30,25 @@ def settings_table(parameters: Mapping[str, Any], links: Links) -> Table:
     rows: dict[str, dict[str, str]] = {}
     for name in shown:
         own = [policy for policy in policies if objective(policy["ordering"]) == name]
-        found = [
-            (words(key), value)
-            for policy in own
-            for part in ("factors", "settings")
-            for key, value in policy[part].items()
-        ]
-        for key in dict.fromkeys(key for key, _ in found):
-            levels = dict.fromkeys(plain_text(value) for other, value in found if other == key)
-            rows.setdefault(key, {})[name] = ", ".join(levels)
+        for key, level in _levels(own, name):
+            cell = rows.setdefault(key, {}).setdefault(name, level)
+            rows[key][name] = cell if level in cell.split(", ") else f"{cell}, {level}"
         for group, before in GROUPS.items():
-            for key, value in leaves((parameters.get(group) or {}).get(name) or {}):
-                rows.setdefault(f"{before}{key.replace('_', ' ')}", {})[name] = value
+            given = (parameters.get(group) or {}).get(name)
+            for key, value in leaves(given) if given else ():
+                rows.setdefault(f"{before}{words(key)}", {}).setdefault(name, value)
     lead = {name: links.last_stage(name) for name in shown}
     lines = [[key, *(linked(row.get(name, DASH), lead[name]) for name in shown)] for key, row in rows.items()]
     return ["setting", *shown], lines
+
+
+def _levels(policies: Iterable[Mapping[str, Any]], name: str) -> Iterator[tuple[str, str]]:
+    """Every factor and setting of policies that the stages of an objective read, with its level."""
+    for policy in policies:
+        for factor, level in {**policy["settings"], **policy["factors"]}.items():
+            of, path = setting(factor)
+            if of in (None, name):
+                yield words(".".join(path)), plain_text(level)
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
