@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from tests.report.conftest import Study
 
+from persistence_pipeline.orderings import label
 from persistence_pipeline.report.frontier import VARIANTS, frontier_figure
 from persistence_pipeline.report.links import Links
 
@@ -30,3 +32,25 @@ def test_one_place_has_the_orderings_own_shapes_and_names(scripted_study: Study)
     assert traces["safety"].marker.symbol == "square" and list(traces["safety"].text) == ["S"]
     assert list(traces["safety > helpfulness"].text) == ["S > H"]
     assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.scaleratio == 1
+
+
+@pytest.mark.parametrize(("apart", "crowded"), [(0.02, True), (0.4, False)])
+def test_points_that_crowd_are_drawn_a_second_time_enlarged(
+    scripted_study: Study, apart: float, crowded: bool
+) -> None:
+    frontier = copy.deepcopy(scripted_study.summary["frontier"])
+    for place, point in enumerate(frontier["points"]):
+        for metric in ("safety", "helpfulness"):
+            point[f"delta_{metric}"] |= {"estimate": 0.5 * place, "low": None, "high": None}
+    for metric in ("safety", "helpfulness"):
+        middle = frontier["points"][1][f"delta_{metric}"]["estimate"]
+        frontier["points"][2][f"delta_{metric}"]["estimate"] = middle + apart
+    figure = frontier_figure(frontier, scripted_study.summary["cells"])
+    titles = [note.text for note in figure.layout.annotations]
+    assert ("enlarged" in titles) == crowded and "attainable" in titles
+    enlarged = [trace for trace in figure.data if trace.xaxis == "x3" and len(trace.x)]
+    if crowded:
+        low, high = figure.layout.xaxis3.range
+        inside = [trace.name for trace in enlarged if low <= trace.x[0] <= high]
+        assert inside == [label(frontier["points"][n]["ordering"]) for n in (1, 2)]
+        assert figure.layout.yaxis3.scaleanchor == "x3", "equal steps there, too"
