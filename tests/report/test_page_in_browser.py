@@ -15,7 +15,7 @@ from persistence_pipeline.analysis.paired import paired_comparison
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 CASE = "s0.test_combination.files.identity.0001.hazard"
-ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs")
+ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs", "#taught")
 FAULTS = {"moderate", "serious", "critical"}
 CONTROLS = """() => {
   const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")];
