@@ -21,6 +21,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return markdown_table((list(header), [list(row) for row in rows])).rstrip()
 
 
+def once(rows: Sequence[Sequence[str]], same: int = 1) -> list[Sequence[str]]:
+    """Rows without those that repeat another of the same source from column ``same`` on.
+
+    A setting of one objective's stages leaves agents of the other objectives as they are.
+    """
+    seen: dict[tuple[str, ...], Sequence[str]] = {}
+    for row in rows:
+        seen.setdefault((row[0].partition(",")[0], *row[same:]), row)
+    return list(seen.values())
+
+
 def bullets(lines: Sequence[str]) -> str:
     """A list."""
     return "\n".join(f"- {line}" for line in lines)

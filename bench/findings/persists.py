@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.findings._words import bullets, described, direction, largest, of_largest, place, said, table, varied
+from bench.findings._words import (
+    bullets,
+    described,
+    direction,
+    largest,
+    of_largest,
+    once,
+    place,
+    said,
+    table,
+    varied,
+)
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW
 from persistence_pipeline.analysis.pairs import PARTS
 from persistence_pipeline.analysis.surviving import ALL
@@ -114,7 +125,7 @@ def _levels(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]])
         for level in row["levels"]
     ]
     header = ["twins told apart", "needless caution", "needless refusal", "d′ of acting"]
-    return table(["agents", "ordering", *header], shown)
+    return table(["agents", "ordering", *header], once(shown))
 
 
 def _split(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]], metric: str) -> str:

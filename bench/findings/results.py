@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.findings._words import bullets, largest, of_largest, place, said, table, varied
+from bench.findings._words import bullets, largest, of_largest, once, place, said, table, varied
 from persistence_pipeline.orderings import label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.answer import answer, details
@@ -60,7 +60,8 @@ def _points(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     deltas = [f"Δ {metric}" for metric in METRICS]
-    return table(["agents", "ordering", *METRICS, *deltas, "above the line", "below what is attainable"], shown)
+    header = ["agents", "ordering", *METRICS, *deltas, "above the line", "below what is attainable"]
+    return table(header, once(shown))
 
 
 def _errors(errors: dict[str, dict[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_pipeline.analysis.headline import DIGITS, headline_metrics
+from persistence_pipeline.analysis.surviving import ALL
 from persistence_pipeline.factors import further
 from persistence_pipeline.session import configuration, reporting_folder
 
@@ -39,13 +40,16 @@ def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``run``, as far as it says where the numbers come from, with ``conflict_share`` by seed; ``metrics``, as in
-        ``metrics.json``; ``numbers``: those of ``NUMBERS``, of every interval what ``INTERVAL`` names; ``cells``:
-        what each agent scored on the headline split.
+        ``metrics.json``; ``numbers``: those of ``NUMBERS``, of every interval what ``INTERVAL`` names, by kind of
+        hazard for the mean of the sources where there are several; ``cells``: what each agent scored on the
+        headline split.
     """
     run, split = summary["run"], summary["frontier"]["split"]
     numbers = {name: _kept(summary[name]) for name in NUMBERS}
+    several = any(row["source"] == ALL for row in numbers["surviving"])
     for row in numbers["surviving"]:
-        row["kinds"] = [_of_kind(kind) for kind in row["kinds"]]
+        shown = row["source"] == ALL or not several
+        row["kinds"] = [_of_kind(kind) for kind in row["kinds"]] if shown else []
     cells = [
         {
             **{name: cell[name] for name in ("cell", "source", "ordering", "beta", *further(cell), "seed")},
