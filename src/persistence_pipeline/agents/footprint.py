@@ -182,7 +182,7 @@ class RolloutSize:
     longest: int
     """Tokens of the longest of them."""
     shared: int = 0
-    """Tokens with which episodes begin alike: these are held once."""
+    """Tokens with which episodes begin alike: these are computed once."""
     beginnings: int = 1
     """How many such beginnings there are."""
     at_once: int = 4096
@@ -195,14 +195,14 @@ def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
     """Bytes of a rollout in process at its peak, by part, and their sum as ``total``.
 
     - ``weights``: P · dtype_bytes.
-    - ``cache``: of each token 2 · layers · key heads · head size · dtype_bytes: of the beginnings once, of each
-      row the rest, whose buffers grow by a quarter; one layer's old ones are held while they do.
+    - ``cache``: of each token of a row 2 · layers · key heads · head size · dtype_bytes, in buffers that grow by
+      a quarter; one layer's old ones are held while they do.
     - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): drawn in float64 (``rollout/engine/sampling.py``).
     - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones; and of each beginning,
       which of its tokens may see which: a flag and a summand of each pair.
     """
     own = size.rows * (size.longest - size.shared)
-    held = size.beginnings * size.shared + own * GROWN * (1 + 1 / (2 * shape.layers))
+    held = size.rows * size.longest * GROWN * (1 + 1 / (2 * shape.layers))
     step = size.rows + min(size.at_once, max(size.beginnings * size.shared, own))
     masks = size.beginnings * size.shared**2 * (1 + size.dtype_bytes)
     parts = {

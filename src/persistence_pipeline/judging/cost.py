@@ -63,6 +63,8 @@ class PlanSettings(Strict):
     """Written by a server for one request."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """By the id of the model; none for a model that costs nothing."""
+    pairs_per_case: float = Field(1.0, gt=0)
+    """Preference pairs that a stage has for each train case."""
     pilot: str | None = None
     """``scores.parquet`` of a finished study with two seeds or more, from which the seeds needed are told."""
     order_effect: float = Field(0.05, gt=0, le=3)
@@ -301,5 +303,7 @@ def assumed(plan: PlanSettings) -> str:
     return (
         f"No request was made. Assumed: {plan.characters_per_token:g} characters a token; tokens written in one "
         f"answer: agent {plan.agent_tokens}, tools {plan.emulator_tokens}, judge {plan.judge_tokens}; one request "
-        f"is read at {plan.prompt_tokens_per_s:g} and written at {plan.completion_tokens_per_s:g} tokens/s."
+        f"is read at {plan.prompt_tokens_per_s:g} and written at {plan.completion_tokens_per_s:g} tokens/s; "
+        f"pairs of each train case: {plan.pairs_per_case:g}. Times on this machine are estimates from how fast it "
+        "multiplies now; other work on it makes them longer."
     )

@@ -110,6 +110,12 @@ TRAINING: Sequence[Column] = (
     ("last_margin", "margin", ".2f"),
     *((f"{side}_logps", f"log p of {side}", str) for side in SIDES),
 )
+PLAIN_TEXT: Sequence[Column] = (
+    ("cell", "cell", str),
+    ("perplexity", "perplexity", ".2f"),
+    ("times", "times the source's", ".3f"),
+    ("tokens", "tokens", "d"),
+)
 COMPARISONS: Sequence[Column] = (
     *((key, key, str) for key in ("metric", "first", "second")),
     ("wins", "won", "d"),
@@ -127,6 +133,7 @@ def study_tables(summary: Summary, links: Links) -> dict[str, Table]:
         "orderings": ordering_table(summary, links),
         "cells": cell_table(summary, links),
         "competence": competence_table(summary, links),
+        "plain_text": plain_text_table(summary),
         "persistence": persistence_table(summary, links),
         "shares": shares_table(summary, links),
         "variances": variance_table(summary, links),
@@ -186,6 +193,16 @@ def competence_table(summary: Summary, links: Links | None = None) -> Table:
         for part in ({**row, "kind": "all"}, *row["kinds"]):
             rows.append({**part, "source": row["source"], "seed": row["seed"]})
     return make_table(rows, COMPETENCE, links.competence if links else None)
+
+
+def plain_text_table(summary: Summary) -> Table:
+    """One row per policy that goes back to a pretrained model: its perplexity, and that over its source's."""
+    sources = {(row["source"], row["seed"]): row for row in summary["plain_text"] if row["ordering"] == SOURCE}
+    rows = []
+    for row in summary["plain_text"]:
+        before, now = sources[row["source"], row["seed"]]["perplexity"], row["perplexity"]
+        rows.append({**row, "times": now / before if now and before else None})
+    return make_table(rows, PLAIN_TEXT)
 
 
 def point_table(summary: Summary) -> Table:

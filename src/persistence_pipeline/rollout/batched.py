@@ -24,7 +24,7 @@ from pydantic import Field
 from persistence_pipeline.rollout.dialect import dialect_of
 from persistence_pipeline.rollout.engine.adapter import forward, use_batched_attention
 from persistence_pipeline.rollout.engine.cache import KVCache
-from persistence_pipeline.rollout.engine.prefill import next_step, share_prefixes, worth_sharing
+from persistence_pipeline.rollout.engine.prefill import next_step, share_prefixes
 from persistence_pipeline.rollout.engine.sampling import sample_tokens
 from persistence_pipeline.rollout.engine.sequences import SequenceGroup, group_by_prompt, place_rows
 from persistence_pipeline.rollout.episode import Episode
@@ -145,14 +145,9 @@ class BatchedPolicy:
         if not min(lengths):
             return
         pending: list[Row] = [SequenceGroup(prefix) for prefix in prefixes]
-        shared = worth_sharing(lengths, sum(len(row.sequences) for row in rows))
-        own = self._new_cache() if shared else cache  # else every row's buffer had room for a prefix
         while not all(prefix.is_decoding for prefix in pending):
-            forward(self._model, next_step(pending), [0], own)
-        if shared:
-            cache.share(own, prefix_of_row, lengths)
-        else:
-            cache.broadcast(prefix_of_row)
+            forward(self._model, next_step(pending), [0], cache)
+        cache.broadcast(prefix_of_row)
         for row, prefix in zip(rows, prefix_of_row, strict=True):
             row.n_computed = lengths[prefix]
 

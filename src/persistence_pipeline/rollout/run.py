@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from persistence_pipeline.agents.numbers import Dtype, faster_dtype
 from persistence_pipeline.agents.tokenizer import load_tokenizer
 from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import Trajectory
@@ -25,6 +26,9 @@ from persistence_pipeline.strict import FileName
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
 from persistence_pipeline.world.environment import Answering
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +52,8 @@ class RolloutSettings(SamplingSettings):
     user: Answering = "oracle"
     max_invalid_share: float = Field(0.9, ge=0, le=1)
     """Largest share of a source's calls that may be invalid; beyond it a source is refused, for it cannot act."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """What the model computes in."""
+    dtype: Dtype = "float32"
+    """What the model computes in; ``auto``: bfloat16 where that is faster."""
     device: Literal["cpu", "auto"] = "cpu"
     """``auto``: a GPU where there is one."""
     served: ServedModel | None = None
@@ -228,17 +232,22 @@ def _state(checkpoint: Path) -> str:
     return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
 
 
-def load_policy(checkpoint: Path, settings: RolloutSettings) -> BatchedPolicy:
-    """The policy of a saved checkpoint, in the dialect that the checkpoint records."""
+def load_model(checkpoint: Path, settings: RolloutSettings) -> PreTrainedModel:
+    """The model of a saved checkpoint where the settings have it, in their dtype."""
     import_unwatched("torch", "transformers")
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(
-        checkpoint, dtype=getattr(torch, settings.dtype), local_files_only=True
-    )
-    if settings.device == "auto" and torch.cuda.is_available():
-        model = model.to("cuda")
+    on_gpu = settings.device == "auto" and torch.cuda.is_available()
+    dtype = getattr(torch, faster_dtype(settings.dtype, on_gpu=on_gpu))
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, local_files_only=True)
+    return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def load_policy(checkpoint: Path, settings: RolloutSettings) -> BatchedPolicy:
+    """The policy of a saved checkpoint, in the dialect that the checkpoint records."""
+    model = load_model(checkpoint, settings)
     player = BatchedPolicy(model, load_tokenizer(checkpoint), settings)
-    logger.info("%s: dialect %s, %s on %s", checkpoint.name, player.dialect, settings.dtype, model.device)
+    dtype = str(model.dtype).removeprefix("torch.")
+    logger.info("%s: dialect %s, %s on %s", checkpoint.name, player.dialect, dtype, model.device)
     return player

@@ -159,7 +159,10 @@ def _expand(spec: StudySpec, conf: Path, env: str) -> dict[str, Policy]:
     for content in found:
         for name, settings in content["sources"].items():
             said.setdefault(name, {}).update(settings)
-    return expand(spec, said, [name for name, settings in said.items() if settings.get("per_seed")])
+    per_seed, pretrained = (
+        [name for name, settings in said.items() if settings.get(field)] for field in ("per_seed", "pretrained")
+    )
+    return expand(spec, said, per_seed, pretrained)
 
 
 def _changed(spec: StudySpec, changes: Sequence[str]) -> StudySpec:

@@ -51,6 +51,8 @@ class Policy(Strict):
     """Settings of its stages that the study has for all its policies alike."""
     per_seed: bool = False
     """Of a source: whether it belongs to the seed, with a checkpoint of its own; otherwise all seeds share one."""
+    pretrained: bool = False
+    """Of a source: whether its model exists already; otherwise it is trained from scratch."""
 
     @property
     def trained(self) -> bool:

@@ -71,13 +71,19 @@ class StudySpec(Strict):
         return {name: level[0] if isinstance(level, list) else level for name, level in fixed.items()}
 
 
-def expand(spec: StudySpec, known_sources: Iterable[str], per_seed: Collection[str] = ()) -> dict[str, Policy]:
+def expand(
+    spec: StudySpec,
+    known_sources: Iterable[str],
+    per_seed: Collection[str] = (),
+    pretrained: Collection[str] = (),
+) -> dict[str, Policy]:
     """The table of policies of a spec, parents included and before their children.
 
     Args:
         spec: The spec.
         known_sources: Names of the sources that there are.
         per_seed: Those of them of which each seed has its own.
+        pretrained: Those of them whose models exist already.
 
     Raises:
         StudyError: unknown source, two policies with one name, a parent that does not exist, a circle.
@@ -94,7 +100,8 @@ def expand(spec: StudySpec, known_sources: Iterable[str], per_seed: Collection[s
         if policy.source not in known:
             raise StudyError(f"policy {name}: unknown source {policy.source!r}; known: {known}")
         if not policy.trained:
-            policies[name] = policy.model_copy(update={"per_seed": policy.source in per_seed})
+            own = {"per_seed": policy.source in per_seed, "pretrained": policy.source in pretrained}
+            policies[name] = policy.model_copy(update=own)
     policies = check_policies(policies)
     _check_namespaces(policies)
     return sources_first(policies)

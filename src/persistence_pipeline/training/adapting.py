@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from persistence_pipeline.agents.numbers import Dtype, faster_dtype
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.training.cloning import CloningSettings, encode_demonstrations, fit
 from persistence_pipeline.training.errors import StageError
@@ -37,8 +38,8 @@ class AdaptingSettings(CloningSettings):
     """What stays as it is: ``embeddings`` (the output layer among them), or beginnings of parameters' names."""
     lora: LoraSettings | None = None
     """Train adapters and merge them; null: the weights themselves."""
-    dtype: Literal["float32", "bfloat16", "auto"] = "auto"
-    """What is multiplied; what is trained is kept in float32. ``auto``: bfloat16 where the processor can."""
+    dtype: Dtype = "auto"
+    """What is multiplied; what is trained is kept in float32. ``auto``: bfloat16 where that is faster."""
 
 
 def adapt(
@@ -64,7 +65,7 @@ def adapt(
     from transformers import AutoModelForCausalLM
 
     from persistence_pipeline.agents.tokenizer import load_tokenizer
-    from persistence_pipeline.training.models import check_context, multiplies_bfloat16, with_adapters
+    from persistence_pipeline.training.models import check_context, with_adapters
     from persistence_pipeline.training.saving import save_checkpoint
 
     tokenizer = load_tokenizer(checkpoint)
@@ -73,7 +74,7 @@ def adapt(
     model.to(torch.float32)
     encoded = encode_demonstrations(tokenizer, demonstrations)
     check_context(max(len(ids) for ids, _ in encoded), model, "leave kinds of long episodes out of world.kinds")
-    half = multiplies_bfloat16() if settings.dtype == "auto" else settings.dtype == "bfloat16"
+    half = faster_dtype(settings.dtype, on_gpu=False) == "bfloat16"
     identity = fingerprint([settings.model_dump(), encoded, half, kept], [checkpoint])
     state = StageScratch.open(scratch / f"source-{identity[:16]}", identity)
     freeze(model, settings.frozen)

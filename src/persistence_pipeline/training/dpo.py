@@ -33,6 +33,7 @@ from persistence_pipeline.training.launch import (
 )
 from persistence_pipeline.training.memory import GIGABYTE, check_memory
 from persistence_pipeline.training.models import (
+    as_computed,
     check_context,
     load_model,
     loading_dtype,
@@ -118,6 +119,8 @@ def train_stage(
     """
     _check_pairs(pairs, config)
     import_unwatched("torch", "transformers", "persistence_pipeline.training.trainer")
+    config = as_computed(config)
+    logger.info("stage on %s: %s", config.objective, config.dtype)
     tokenizer = _load_tokenizer(parent)
     rows, n_cut = encode_pairs(pairs, tokenizer, config.max_length, config.rendered_turns)
     counts = {"n_truncated": n_cut, **check_rows(rows, tokenizer, config)}
@@ -350,6 +353,7 @@ def _report(log: pd.DataFrame, before: Logps, after: Logps, difference: Apart, j
     last = log.tail(max(1, len(log) // 10)).mean()
     report = {
         **job.config.model_dump(include=FACTORS),
+        "dtype": job.config.dtype,
         "n_pairs": len(job.rows),
         **job.counts,
         "n_steps": len(log),

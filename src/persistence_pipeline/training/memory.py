@@ -1,4 +1,4 @@
-"""The memory of a stage on a CPU, predicted from the checkpoint's configuration before anything is loaded."""
+"""The memory of stages and warm starts on a CPU, predicted from a configuration before anything is loaded."""
 
 from __future__ import annotations
 
@@ -7,19 +7,72 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from persistence_pipeline.agents.footprint import ModelShape, StageSize, stage_memory
+from persistence_pipeline.agents.numbers import Dtype
+from persistence_pipeline.training.adapting import AdaptingSettings
+from persistence_pipeline.training.cloning import UNITS_AT_ONCE
 from persistence_pipeline.training.encoding import Row
 from persistence_pipeline.training.errors import StageError
-from persistence_pipeline.training.settings import StageConfig
+from persistence_pipeline.training.settings import StageConfig, StageSettings
 
 GIGABYTE = 1e9
 LIBRARIES = 0.6 * GIGABYTE
 """Of Python with torch, transformers and TRL, loaded."""
 
 
+def stage_bytes(shape: ModelShape, settings: StageSettings, dtype: Dtype, longest: int, scored: int) -> float:
+    """Bytes that a stage on a CPU takes at most.
+
+    Args:
+        shape: Of the model; a second one is held beside it where checkpoints are compared.
+        settings: Of the stage.
+        dtype: What is multiplied.
+        longest: Tokens of the longest trajectory.
+        scored: Tokens of a batch that the agent wrote.
+    """
+    half = dtype == "bfloat16"
+    size = StageSize(
+        rows=2 * settings.batch_size,
+        tokens=longest,
+        scored=scored,
+        rank=settings.lora.r if settings.lora is not None else None,
+        checkpointing=settings.gradient_checkpointing,
+        weight_bytes=2 if half and settings.lora is not None else 4,
+        product_bytes=2 if half else 4,
+        tiled=False,
+    )
+    parts = stage_memory(shape, size)
+    return parts["total"] + parts["weights"] + LIBRARIES
+
+
+def adapting_bytes(
+    shape: ModelShape, settings: AdaptingSettings, dtype: Dtype, longest: int, own_share: float
+) -> float:
+    """Bytes that the warm start of a pretrained source takes at most; demonstrations go through it part by part.
+
+    Args:
+        shape: Of the model, whose weights, and their rounded copy, are held.
+        settings: Of the warm start.
+        dtype: What is multiplied.
+        longest: Tokens of the longest demonstration.
+        own_share: Of the tokens that the agent wrote.
+    """
+    half = dtype == "bfloat16"
+    tokens = max(longest, UNITS_AT_ONCE // (shape.layers * shape.hidden))
+    size = StageSize(
+        rows=1,
+        tokens=tokens,
+        scored=round(tokens * own_share),
+        rank=settings.lora.r if settings.lora is not None else None,
+        checkpointing=False,
+        weight_bytes=4,
+        product_bytes=2 if half else 4,
+        tiled=False,
+    )
+    return stage_memory(shape, size)["total"] + LIBRARIES
+
+
 def check_memory(rows: Sequence[Row], checkpoint: Path, config: StageConfig, available: float) -> float | None:
     """Bytes that a stage on a CPU takes at most; None of a model whose shape tells no size.
-
-    A second model is held beside the first where checkpoints are compared; the reference's is one of them.
 
     Args:
         rows: Of the stage's pairs.
@@ -35,19 +88,8 @@ def check_memory(rows: Sequence[Row], checkpoint: Path, config: StageConfig, ava
     except ValueError:
         return None
     scored = sorted((sum(row["chosen_mask"]) + sum(row["rejected_mask"]) for row in rows), reverse=True)
-    half = config.dtype == "bfloat16"
-    size = StageSize(
-        rows=2 * config.batch_size,
-        tokens=max(row["length"] for row in rows),
-        scored=sum(scored[: config.batch_size]),
-        rank=config.lora.r if config.lora is not None else None,
-        checkpointing=config.gradient_checkpointing,
-        weight_bytes=2 if half and config.lora is not None else 4,
-        product_bytes=2 if half else 4,
-        tiled=False,
-    )
-    parts = stage_memory(shape, size)
-    needed = parts["total"] + parts["weights"] + LIBRARIES
+    longest = max(row["length"] for row in rows)
+    needed = stage_bytes(shape, config, config.dtype, longest, sum(scored[: config.batch_size]))
     if needed > available:
         raise StageError(
             f"stage on {config.objective}: it would take {needed / GIGABYTE:.1f} GB of memory, of which "

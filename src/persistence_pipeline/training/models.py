@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from persistence_pipeline.agents.numbers import faster_dtype
 from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.scratch import file_digests
 from persistence_pipeline.training.settings import LoraSettings, StageConfig
@@ -43,12 +44,13 @@ def on_cpu(config: StageConfig) -> bool:
     return False
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has arithmetic for bfloat16: others multiply float32 several times faster."""
-    import torch
+def as_computed(config: StageConfig) -> StageConfig:
+    """The settings with the dtype that ``auto`` stands for here.
 
-    known = torch.cpu.get_capabilities()
-    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    Raises:
+        StageError: as for ``on_cpu``.
+    """
+    return config.model_copy(update={"dtype": faster_dtype(config.dtype, on_gpu=not on_cpu(config))})
 
 
 def check_context(longest: int, model: PreTrainedModel, advice: str) -> None:

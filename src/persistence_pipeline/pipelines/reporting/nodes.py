@@ -28,8 +28,8 @@ def summarise(
 ) -> dict[str, Any]:
     """The study in one document.
 
-    Its keys are ``competence, cells, frontier, persistence, discrimination, pool, surviving, pull, averages,
-    missing, audits, registered, run``.
+    Its keys are ``competence, plain_text, cells, frontier, persistence, discrimination, pool, surviving, pull,
+    averages, missing, audits, registered, run``.
     """
     pair_audits = by_name(parts, "pair_audit")
     training = by_name(parts, "training_report")
@@ -41,6 +41,7 @@ def summarise(
     run = describe_run(parameters, scores)
     return {
         "competence": list(by_name(parts, "competence").values()),
+        "plain_text": list(by_name(parts, "plain_text").values()),
         "cells": analysis["cells"],
         "frontier": analysis["frontier"],
         "persistence": analysis["persistence"],

@@ -23,6 +23,8 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
         objectives = [f"pair_table_{objective}" for objective in of.objectives(policies)]
         for kept in ["candidate_scores", *objectives]:
             audits |= {f"{kept}__{name}": f"{name}.{kept}" for name in of.sources(policies)}
+    read = [name for name, policy in policies.items() if policies[policy.origin].pretrained]
+    audits |= {f"plain_text__{name}": f"{name}.plain_text" for name in read}
     logs = {f"training_log__{name}": f"{name}.training_log" for name in trained}
     episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies}
     episodes |= {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}

@@ -2,8 +2,7 @@
 
 A model calls ``update`` as it would call a cache of transformers, and its attention calls ``attend``. Row ``i``
 of the batch is row ``i`` of the buffers, (rows, key heads, length, size) in each layer; what lies beyond a row's
-length is hidden from it by masks. Where many rows share a prefix, it lies in buffers of its own, once. Which
-tokens are computed, and when, is decided in ``rollout/batched.py``.
+length is hidden from it by masks. Which tokens are computed, and when, is decided in ``rollout/batched.py``.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import numpy as np
 from persistence_pipeline.rollout.engine.attention import (
     AttentionError,
     PrefillGroup,
-    SharedPrefix,
     decode_attention,
     prefill_attention,
 )
@@ -57,24 +55,17 @@ class KVCache:
         for held in self._layers:
             for buffer in held:
                 buffer.zero_()
-        self._prefixes: Layers = []
-        self._prefix_lengths = np.zeros(1, dtype=int)
-        self._prefix_of_row: np.ndarray | None = None
-        self._sharers: dict[str, torch.Tensor] = {}
         self._length = 0
 
     def set_step(self, step: Step) -> None:
         """Say which tokens are computed next."""
-        held = 0 if self._prefix_of_row is None else self._prefix_lengths[self._prefix_of_row[step.row_of_token]]
-        positions = step.positions - held
+        positions = step.positions
         self._n_rows = step.n_rows
         self._length = max(int(positions.max()) + 1, MIN_LENGTH)
         self._rows, self._positions = self._tensor(step.row_of_token), self._tensor(positions)
         self._slots: dict[tuple[int, int], torch.Tensor] = {}
         self._attended: set[int] = set()
         self._mask = self._hidden(positions[: step.n_rows, None] < np.arange(self._length))[:, None, None]
-        if self._prefix_of_row is not None and not self._sharers:
-            self._sharers = self._index_sharers(self._prefix_of_row)
         self._prefill_groups = [
             self._prefill_group(tokens, positions, step.row_of_token) for tokens in step.prefill_groups()
         ]
@@ -121,14 +112,13 @@ class KVCache:
         keys, values = (buffer[:n, :, : self._length] for buffer in self._layers[layer])
         # (tokens, key heads, queries of a key head, size)
         by_key_head = query.reshape(len(query), keys.shape[1], -1, keys.shape[3])
-        prefix = SharedPrefix(*self._prefixes[layer], **self._sharers) if self._prefixes else None
-        last = decode_attention(by_key_head[:n], keys, values, self._mask, prefix)
+        last = decode_attention(by_key_head[:n], keys, values, self._mask)
         if not self._prefill_groups:
             return last.flatten(1, 2)
         outputs = torch.empty_like(by_key_head)
         outputs[:n] = last
         for group in self._prefill_groups:
-            before = prefill_attention(by_key_head, keys, values, group, prefix)
+            before = prefill_attention(by_key_head, keys, values, group)
             outputs.index_copy_(0, group.tokens.flatten()[group.filled], before)
         return outputs.flatten(1, 2)
 
@@ -153,19 +143,6 @@ class KVCache:
                 read = buffer[: self._n_rows, :, : self._length]
                 buffer[:n, :, : self._length] = read.index_select(0, origins)
 
-    def share(self, prefixes: KVCache, prefix_of_row: Sequence[int], lengths: Sequence[int]) -> None:
-        """Let the rows to come begin with prefixes of another cache, kept once and outside their own buffers.
-
-        Args:
-            prefixes: Where they have been computed, a row each.
-            prefix_of_row: Which of them each row begins with.
-            lengths: Of the prefixes.
-        """
-        longest, n = max(lengths), len(lengths)
-        self._prefixes = [tuple(b[:n, :, :longest].clone() for b in held) for held in prefixes._layers]  # type: ignore[misc]
-        self._prefix_lengths = np.asarray(lengths)
-        self._prefix_of_row = np.asarray(prefix_of_row)
-
     def reorder(self, origins: Sequence[int], targets: Sequence[int], n_rows: int) -> None:
         """Write copies of rows over others or behind the last, and forget all beyond the first ``n_rows``."""
         if not targets and n_rows == self._n_rows:
@@ -177,11 +154,6 @@ class KVCache:
                 for buffer in self._layers[layer]:
                     used = buffer[:, :, : self._length]
                     used.index_copy_(0, here, used.index_select(0, there))
-        if self._prefix_of_row is not None:
-            moved = np.resize(self._prefix_of_row, n_rows)
-            moved[list(targets)] = self._prefix_of_row[list(origins)]
-            self._prefix_of_row = moved
-            self._sharers = {}
 
     def _make_room(self, layer: int, n_rows: int) -> None:
         """See that a layer's buffers hold so many rows of the present length, and some more.
@@ -201,33 +173,12 @@ class KVCache:
             grown[-1][:rows, :, : old.shape[2]] = old
         self._layers[layer] = (grown[0], grown[1])
 
-    def _index_sharers(self, prefix_of_row: np.ndarray) -> dict[str, torch.Tensor]:
-        """Who shares which prefix, as ``SharedPrefix`` wants it."""
-        counts = np.bincount(prefix_of_row, minlength=len(self._prefix_lengths))
-        order = np.argsort(prefix_of_row, kind="stable")
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        sharers = np.zeros((len(counts), int(counts.max())), dtype=int)
-        sharers[prefix_of_row, rank] = np.arange(len(prefix_of_row))
-        width = self._prefixes[0][0].shape[2]
-        return {
-            "mask": self._hidden(self._prefix_lengths[:, None] <= np.arange(width))[:, None, None],
-            "of_row": self._tensor(prefix_of_row),
-            "sharers": self._tensor(sharers),
-            "place": self._tensor(prefix_of_row * sharers.shape[1] + rank),
-        }
-
     def _prefill_group(self, tokens: np.ndarray, positions: np.ndarray, row_of_token: np.ndarray) -> PrefillGroup:
         """Rows in prefill, from where their tokens stand in the step: (m, widest), -1 for none."""
         there = tokens >= 0
         tokens = np.where(there, tokens, tokens[:, :1])
         rows = row_of_token[tokens[:, 0]]
         hidden = positions[tokens][:, :, None] < np.arange(self._length)
-        if self._prefix_of_row is not None:
-            behind = self._prefix_lengths[self._prefix_of_row[rows]][:, None] <= np.arange(
-                self._prefixes[0][0].shape[2]
-            )
-            hidden = np.concatenate([np.repeat(behind[:, None], hidden.shape[1], 1), hidden], 2)
         filled = self._tensor(np.flatnonzero(there))
         return PrefillGroup(self._tensor(rows), self._tensor(tokens), self._hidden(hidden)[:, None], filled)
 

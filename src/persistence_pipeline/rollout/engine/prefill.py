@@ -12,8 +12,6 @@ from persistence_pipeline.rollout.engine.sequences import SequenceGroup
 
 STEP_TOKENS = 4096
 """Tokens that a step computes at most, beside one of every row: this bounds the memory of a forward pass."""
-LONG_PREFIX = 64
-"""Prefixes of this many tokens are kept once for all that share them, where on average two or more do."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,6 @@ def next_step(rows: Sequence[SequenceGroup[Any]]) -> Step:
     back = np.repeat(np.cumsum(before[wide]), before[wide]) - np.arange(before.sum())
     positions = np.concatenate([ends, ends[row_of_token[n_rows:]] - back])
     return Step(tokens, positions, row_of_token, counts)
-
-
-def worth_sharing(lengths: Sequence[int], n_sequences: int) -> bool:
-    """True if prefixes of these lengths are worth keeping once, rather than in each row.
-
-    Rows that are one so far count as often as they can branch.
-    """
-    return n_sequences >= 2 * len(lengths) and sum(lengths) >= LONG_PREFIX * len(lengths)
 
 
 def share_prefixes(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
