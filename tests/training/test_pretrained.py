@@ -71,3 +71,21 @@ def test_a_model_of_no_known_family_is_refused_unless_told(tmp_path: Path) -> No
 def test_a_source_is_one_or_the_other() -> None:
     with pytest.raises(ValueError, match="either `model`"):
         SourceSettings.model_validate({})
+
+
+def test_the_control_has_the_shape_and_none_of_the_weights(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    there = save_hub_model("llama", "smollm2", tmp_path / "hub", seed=1)
+    settings = PretrainedSettings(model=str(there), family="smollm2", dtype="float32", weights="random")
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    drawn = [fetch_pretrained(settings, tmp_path / str(n)) for n in range(2)]
+    assert torch.equal(before, torch.get_rng_state())
+    pretrained, first, second = (AutoModelForCausalLM.from_pretrained(p).state_dict() for p in (there, *drawn))
+    matrices = [name for name, weights in first.items() if weights.ndim == 2]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(first[name].shape == pretrained[name].shape for name in first)
+    assert matrices and not any(torch.equal(first[name], pretrained[name]) for name in matrices)
+    assert recorded_family(load_tokenizer(drawn[0])) == MODEL_FAMILIES["smollm2"]

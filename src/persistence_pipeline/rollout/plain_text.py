@@ -1,4 +1,4 @@
-"""How well a checkpoint still predicts plain text, in which nobody acts: what stages cost beside what they teach."""
+"""How well a checkpoint still predicts plain text, in which nobody acts: the cost of stages beside their gain."""
 
 from __future__ import annotations
 

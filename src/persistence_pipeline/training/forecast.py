@@ -29,7 +29,7 @@ from persistence_pipeline.world.cases import Case
 
 TOKENS, PRODUCTS = 256, 8
 """Rows of the matrices that are multiplied, and products of which the fastest counts."""
-BUSY = {"warm start": 0.45, "stage": 0.45, "scoring": 0.45, "rollout": 0.4}
+BUSY = {"warm start": 0.7, "stage": 0.45, "scoring": 0.45, "rollout": 0.4}
 """Share of the products' rate that each kind of work reaches; the rest is attention, small operations and Python.
 Measured with SmolLM2-135M on processors with AVX-512 (docs/pretrained.md)."""
 
@@ -111,7 +111,13 @@ class Load:
     scratch: Path
 
 
-def forecast(name: str, source: SourceSettings, behaviours: Mapping[str, float], load: Load) -> list[Planned]:
+def forecast(
+    name: str,
+    source: SourceSettings,
+    behaviours: Mapping[str, float],
+    load: Load,
+    rates: Mapping[Exact, float] | None = None,
+) -> list[Planned]:
     """Rows of the plan for one source; one that says why, where nothing can be told.
 
     Args:
@@ -119,6 +125,7 @@ def forecast(name: str, source: SourceSettings, behaviours: Mapping[str, float],
         source: Its settings.
         behaviours: Scripts that play the agent's part, and how often.
         load: The rest of the study.
+        rates: Of the machine, operations a second; none: measured here.
     """
     if source.pretrained is None:
         return []
@@ -126,7 +133,8 @@ def forecast(name: str, source: SourceSettings, behaviours: Mapping[str, float],
         return [Planned(name, "time", None, "not predicted where a GPU may do the work")]
     try:
         tokenizer, config = describe_pretrained(source.pretrained, load.scratch)
-        machine = Machine.measured(ModelShape.of(config))
+        shape = ModelShape.of(config)
+        machine = Machine.measured(shape) if rates is None else Machine(shape, rates)
         train, tests = (Read.of(encode_demonstrations(tokenizer, demonstrate(cases, behaviours, 0)))
                         for cases in (load.train, load.tests))  # fmt: skip
     except (SourceError, TemplateError, ValueError) as unknown:
