@@ -11,8 +11,9 @@ SHORT = ("audits", "run")
 """Of these the page lists the keys of the first level alone."""
 SHAPES = re.compile("Interval|Tested|Ratio|Bounds")
 """Shapes that the page shows once."""
-OFTEN_EMPTY = ("averages", "missing", "registered", "pool", "pull")
-"""Of these a study of one source and setting, without missing scores, not registered, has nothing or not all."""
+OFTEN_EMPTY = ("plain_text", "averages", "missing", "registered", "pool", "pull")
+"""Of these a study of one source, trained here, in one setting, without missing scores, not registered, has nothing
+or not all."""
 
 
 def _keys(value: Any, depth: int = 9) -> set[str]:

@@ -63,7 +63,7 @@ class PlanSettings(Strict):
     """Written by a server for one request."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """By the id of the model; none for a model that costs nothing."""
-    pairs_per_case: float = Field(1.0, gt=0)
+    pairs_per_case: float = Field(2.0, gt=0)
     """Preference pairs that a stage has for each train case."""
     pilot: str | None = None
     """``scores.parquet`` of a finished study with two seeds or more, from which the seeds needed are told."""
