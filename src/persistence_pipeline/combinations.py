@@ -28,7 +28,7 @@ def check_together(parameters: Parameters) -> None:
     Raises:
         SettingError: naming one that does not.
     """
-    for check in (_policies, _tables, _stages, _sources, _cases, _pairs, _judges):
+    for check in (_policies, _tables, _stages, _sources, _cases, _pairs, _judges, _kinds_of_sources):
         for place, message in check(parameters):
             raise SettingError(place, message)
 
@@ -44,17 +44,22 @@ def _policies(parameters: Parameters) -> Faults:
                 ("policies", name, "source"),
                 f"no source is named {policy.source!r}; {hint(policy.source, parameters.sources)}",
             )
-        elif not policy.trained:
-            source = parameters.sources[policy.source]
-            for field, said in {"per_seed": source.per_seed, "pretrained": source.pretrained is not None}.items():
-                if getattr(policy, field) != said:
-                    yield ("policies", name, field), f"is not what its source says{AGAIN}"
+        elif not policy.trained and policy.per_seed != parameters.sources[policy.source].per_seed:
+            yield ("policies", name, "per_seed"), f"is not what its source says{AGAIN}"
         if name != policy.name:
             yield ("policies", name), f"its factors give it the name {policy.name}{AGAIN}"
     try:
         check_policies(policies)
     except StudyError as error:
         yield ("policies",), str(error)
+
+
+def _kinds_of_sources(parameters: Parameters) -> Faults:
+    """What the table of policies says of a source's kind; last, for faults of the source come before."""
+    for name, policy in parameters.own_policies().items():
+        pretrained = parameters.sources[policy.source].pretrained is not None
+        if not policy.trained and policy.pretrained != pretrained:
+            yield ("policies", name, "pretrained"), f"is not what its source says{AGAIN}"
 
 
 def _tables(parameters: Parameters) -> Faults:

@@ -12,8 +12,7 @@ SHORT = ("audits", "run")
 SHAPES = re.compile("Interval|Tested|Ratio|Bounds")
 """Shapes that the page shows once."""
 OFTEN_EMPTY = ("plain_text", "averages", "missing", "registered", "pool", "pull")
-"""Of these a study of one source, trained here, in one setting, without missing scores, not registered, has nothing
-or not all."""
+"""Of these a study of one source, trained here, in one setting, without missing scores, has nothing or not all."""
 
 
 def _keys(value: Any, depth: int = 9) -> set[str]:

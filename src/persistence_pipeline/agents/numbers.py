@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 Exact = Literal["float32", "bfloat16"]
 Dtype = Literal["float32", "bfloat16", "auto"]
@@ -14,7 +14,7 @@ ARITHMETIC = ("amx_bf16", "avx512_bf16", "bf16")
 def faster_dtype(dtype: Dtype, *, on_gpu: bool) -> Exact:
     """What ``auto`` stands for on this machine, by what its processor or GPU can do; any other dtype is itself."""
     if dtype != "auto":
-        return cast(Exact, dtype)
+        return dtype
     import torch
 
     known = torch.cpu.get_capabilities()

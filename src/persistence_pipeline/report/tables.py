@@ -16,6 +16,7 @@ from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Lead, Table, linked, make_table, without_column
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.links import STATES, WORST, Links
+from persistence_pipeline.report.plain_text import plain_text_table
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
 Summary = Mapping[str, Any]
@@ -110,12 +111,6 @@ TRAINING: Sequence[Column] = (
     ("last_margin", "margin", ".2f"),
     *((f"{side}_logps", f"log p of {side}", str) for side in SIDES),
 )
-PLAIN_TEXT: Sequence[Column] = (
-    ("cell", "cell", str),
-    ("perplexity", "perplexity", ".2f"),
-    ("times", "times the source's", ".3f"),
-    ("tokens", "tokens", "d"),
-)
 COMPARISONS: Sequence[Column] = (
     *((key, key, str) for key in ("metric", "first", "second")),
     ("wins", "won", "d"),
@@ -193,16 +188,6 @@ def competence_table(summary: Summary, links: Links | None = None) -> Table:
         for part in ({**row, "kind": "all"}, *row["kinds"]):
             rows.append({**part, "source": row["source"], "seed": row["seed"]})
     return make_table(rows, COMPETENCE, links.competence if links else None)
-
-
-def plain_text_table(summary: Summary) -> Table:
-    """One row per policy that goes back to a pretrained model: its perplexity, and that over its source's."""
-    sources = {(row["source"], row["seed"]): row for row in summary["plain_text"] if row["ordering"] == SOURCE}
-    rows = []
-    for row in summary["plain_text"]:
-        before, now = sources[row["source"], row["seed"]]["perplexity"], row["perplexity"]
-        rows.append({**row, "times": now / before if now and before else None})
-    return make_table(rows, PLAIN_TEXT)
 
 
 def point_table(summary: Summary) -> Table:

@@ -139,11 +139,11 @@ def forecast(
                         for cases in (load.train, load.tests))  # fmt: skip
     except (SourceError, TemplateError, ValueError) as unknown:
         return [Planned(name, "time", None, str(unknown))]
-    rates = [
+    measured = [
         Planned(f"{name}: products on this machine", dtype, rate / 1e9, "GFLOP/s")
         for dtype, rate in machine.rates.items()
     ]
-    return rates + _rows(name, source, machine, load, train, tests)
+    return measured + _rows(name, source, machine, load, train, tests)
 
 
 def _rows(

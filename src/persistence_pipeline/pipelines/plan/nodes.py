@@ -89,7 +89,8 @@ def here(
             chains=len(chains),
             scratch=scratch,
         )
-        shares = source.warm_start.behaviours if source.warm_start else {plan.behaviour: 1.0}
+        played: dict[str, float] = {plan.behaviour: 1.0}
+        shares = source.warm_start.behaviours if source.warm_start else played
         rows += forecast(name, source, shares, load)
     return rows
 

@@ -7,7 +7,9 @@ length is hidden from it by masks. Which tokens are computed, and when, is decid
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,7 +171,7 @@ class KVCache:
             room = max(self._length, min(int(self._length * GROWTH) + MIN_LENGTH, self._longest))
         grown = []
         for old in self._layers[layer]:
-            grown.append(old.new_zeros((max(rows, n_rows), heads, room, size)))
+            grown.append(_zeros((max(rows, n_rows), heads, room, size), old))
             grown[-1][:rows, :, : old.shape[2]] = old
         self._layers[layer] = (grown[0], grown[1])
 
@@ -193,3 +195,17 @@ class KVCache:
 
         mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
         return mask.masked_fill_(self._tensor(hidden), -torch.inf)
+
+
+def _zeros(shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    """A buffer of zeros; on a CPU of pages of its own, which the system has back when it is replaced.
+
+    On the heap the buffers before it would leave holes between what else is allocated, too small for larger ones:
+    a rollout then held more than twice what its buffers take.
+    """
+    import torch
+
+    if like.device.type != "cpu" or not prod(shape):
+        return like.new_zeros(shape)
+    pages = mmap.mmap(-1, prod(shape) * like.element_size())
+    return torch.frombuffer(pages, dtype=like.dtype).view(shape)
