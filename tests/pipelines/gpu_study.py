@@ -155,7 +155,7 @@ def shrink(
     )
     _edit(gpu / "parameters.yml", changes or {})
     spec, base = load_spec(gpu / "study.yml"), load_spec(project / "conf/base/study.yml")
-    policies, others = expand(spec, hub), expand(base, base.sources)
+    policies, others = expand(spec, hub, pretrained=hub), expand(base, base.sources)
     (gpu / "parameters_policies.json").write_text(render_policies(policies, spec, others))
 
 
