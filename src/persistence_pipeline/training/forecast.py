@@ -13,15 +13,22 @@ from pathlib import Path
 from statistics import fmean
 
 from persistence_pipeline.agents.chat import TemplateError
-from persistence_pipeline.agents.footprint import ModelShape, RolloutSize, operations_per_token, rollout_memory
+from persistence_pipeline.agents.footprint import (
+    ModelShape,
+    RolloutSize,
+    StageSize,
+    operations_per_token,
+    rollout_memory,
+    stage_memory,
+)
 from persistence_pipeline.agents.numbers import Exact, faster_dtype
 from persistence_pipeline.planned import Planned
 from persistence_pipeline.records import Objective
 from persistence_pipeline.rollout.run import RolloutSettings
 from persistence_pipeline.training.adapting import AdaptingSettings
-from persistence_pipeline.training.cloning import Tokens, demonstrate, encode_demonstrations
+from persistence_pipeline.training.cloning import UNITS_AT_ONCE, Tokens, demonstrate, encode_demonstrations
 from persistence_pipeline.training.errors import SourceError
-from persistence_pipeline.training.memory import GIGABYTE, LIBRARIES, adapting_bytes, stage_bytes
+from persistence_pipeline.training.memory import GIGABYTE, LIBRARIES, stage_bytes
 from persistence_pipeline.training.pretrained import describe_pretrained
 from persistence_pipeline.training.settings import StageSettings, TrainingSettings
 from persistence_pipeline.training.source import SourceSettings
@@ -213,3 +220,30 @@ def _stage(machine: Machine, settings: StageSettings, read: Read, pairs: int) ->
     scoring = machine.seconds("scoring", dtype, 2 * pairs * machine.forward(tokens, scored))
     memory = stage_bytes(machine.shape, settings, dtype, read.longest, round(scored * settings.batch_size))
     return steps + scoring, memory
+
+
+def adapting_bytes(
+    shape: ModelShape, settings: AdaptingSettings, dtype: Exact, longest: int, own_share: float
+) -> float:
+    """Bytes that the warm start of a pretrained source takes at most; demonstrations go through it part by part.
+
+    Args:
+        shape: Of the model, whose weights, and their rounded copy, are held.
+        settings: Of the warm start.
+        dtype: What is multiplied.
+        longest: Tokens of the longest demonstration.
+        own_share: Of the tokens that the agent wrote.
+    """
+    half = dtype == "bfloat16"
+    tokens = max(longest, UNITS_AT_ONCE // (shape.layers * shape.hidden))
+    size = StageSize(
+        rows=1,
+        tokens=tokens,
+        scored=round(tokens * own_share),
+        rank=settings.lora.r if settings.lora is not None else None,
+        checkpointing=False,
+        weight_bytes=4,
+        product_bytes=2 if half else 4,
+        tiled=False,
+    )
+    return stage_memory(shape, size)["total"] + LIBRARIES

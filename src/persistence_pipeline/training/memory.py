@@ -1,4 +1,4 @@
-"""The memory of stages and warm starts on a CPU, predicted from a configuration before anything is loaded."""
+"""The memory of a stage on a CPU, predicted from the checkpoint's configuration before anything is loaded."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 from persistence_pipeline.agents.footprint import ModelShape, StageSize, stage_memory
 from persistence_pipeline.agents.numbers import Dtype
-from persistence_pipeline.training.adapting import AdaptingSettings
-from persistence_pipeline.training.cloning import UNITS_AT_ONCE
 from persistence_pipeline.training.encoding import Row
 from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.settings import StageConfig, StageSettings
@@ -42,33 +40,6 @@ def stage_bytes(shape: ModelShape, settings: StageSettings, dtype: Dtype, longes
     )
     parts = stage_memory(shape, size)
     return parts["total"] + parts["weights"] + LIBRARIES
-
-
-def adapting_bytes(
-    shape: ModelShape, settings: AdaptingSettings, dtype: Dtype, longest: int, own_share: float
-) -> float:
-    """Bytes that the warm start of a pretrained source takes at most; demonstrations go through it part by part.
-
-    Args:
-        shape: Of the model, whose weights, and their rounded copy, are held.
-        settings: Of the warm start.
-        dtype: What is multiplied.
-        longest: Tokens of the longest demonstration.
-        own_share: Of the tokens that the agent wrote.
-    """
-    half = dtype == "bfloat16"
-    tokens = max(longest, UNITS_AT_ONCE // (shape.layers * shape.hidden))
-    size = StageSize(
-        rows=1,
-        tokens=tokens,
-        scored=round(tokens * own_share),
-        rank=settings.lora.r if settings.lora is not None else None,
-        checkpointing=False,
-        weight_bytes=4,
-        product_bytes=2 if half else 4,
-        tiled=False,
-    )
-    return stage_memory(shape, size)["total"] + LIBRARIES
 
 
 def check_memory(rows: Sequence[Row], checkpoint: Path, config: StageConfig, available: float) -> float | None:
