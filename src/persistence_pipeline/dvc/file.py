@@ -40,6 +40,7 @@ def render(study: StudyDvc, parameters: Mapping[str, Any], data: str) -> str:
         sources=list(dict.fromkeys(policy.source for policy in policies.values())),
         objectives=objectives(policies),
         outside=outside_files(parameters),
+        pretrained=any(policy.pretrained for policy in policies.values()),
     )
     files = ParameterFiles(study, design, {"training": names.objectives, "sources": names.sources})
     table = study.named(study.table) if study.at_root else TABLE

@@ -53,6 +53,8 @@ class Names:
     sources: list[str]
     objectives: list[str]
     outside: dict[str, list[str]]
+    pretrained: bool
+    """Whether a source is, so that its checkpoints read plain text."""
 
 
 def stages(design: StudyDesign, names: Names) -> dict[str, Stage]:
@@ -62,7 +64,7 @@ def stages(design: StudyDesign, names: Names) -> dict[str, Stage]:
         "source": _source(names),
         **dict(_preferences(design, names)),
         "train": _train(),
-        "rollout": _rollout(design),
+        "rollout": _rollout(design, names),
         "score": _score(design),
         **dict(_study(design)),
     }
@@ -243,11 +245,11 @@ def _train() -> Stage:
     )
 
 
-def _rollout(design: StudyDesign) -> Stage:
+def _rollout(design: StudyDesign, names: Names) -> Stage:
     return Stage(
         run="--pipelines=rollout --namespaces=${key}",
         reads=(f"{MODELS}/${{item.checkpoint}}", f"{_case_folder(design)}/${{item.cases}}/cases.jsonl"),
-        code=_playing(design),
+        code=(*_playing(design), *(("pipelines/rollout",) if names.pretrained else ())),
         params=("threads", "rollout", *_emulator(design)),
         makes=(f"{OUTPUT}/rollouts/${{key}}",),
         each=EVERY,
