@@ -23,8 +23,9 @@ BACKWARD_FULL = (5, 4)
 """Bytes of gradients that are alive at once while a layer goes backward, by token, likewise. These eight numbers
 are counts of a Qwen2 layer under bfloat16 autocast; ``tests/agents/test_footprint.py`` counts again."""
 ADAM_STATES = 2
-GROWN = 1.25
-"""How much larger than needed a rollout's buffers grow (``rollout/engine/cache.py``)."""
+GROWN, GROWN_MORE = 1.25, 16
+"""By how much, and how many tokens more, a rollout's buffers grow beyond what they need
+(``rollout/engine/cache.py``)."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +197,13 @@ def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
 
     - ``weights``: P · dtype_bytes.
     - ``cache``: of each token of a row 2 · layers · key heads · head size · dtype_bytes, in buffers that grow by
-      a quarter; one layer's old ones are held while they do.
+      a quarter and some more; one layer's old ones are held while they do.
     - ``logits``: rows · vocabulary · (dtype_bytes + 3 · 8): drawn in float64 (``rollout/engine/sampling.py``).
     - ``reading``: the tokens of a step in one layer: 4 hidden states, 3 inner ones; and of each beginning,
       which of its tokens may see which: a flag and a summand of each pair.
     """
     own = size.rows * (size.longest - size.shared)
-    held = size.rows * size.longest * GROWN * (1 + 1 / (2 * shape.layers))
+    held = size.rows * _grown(size, shape.layers)
     step = size.rows + min(size.at_once, max(size.beginnings * size.shared, own))
     masks = size.beginnings * size.shared**2 * (1 + size.dtype_bytes)
     parts = {
@@ -212,6 +213,14 @@ def rollout_memory(shape: ModelShape, size: RolloutSize) -> dict[str, float]:
         "reading": float(step * (4 * shape.hidden + 3 * shape.inner) * size.dtype_bytes + masks),
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def _grown(size: RolloutSize, layers: int) -> float:
+    """Tokens of a row that the buffers have room for in the end, and those of a layer that is replaced."""
+    room, before = int(size.shared * GROWN) + GROWN_MORE, 0
+    while room < size.longest:
+        room, before = int((room + 1) * GROWN) + GROWN_MORE, room
+    return room + before / layers
 
 
 def operations_per_token(shape: ModelShape, lora: bool, scored_share: float = 1.0) -> float:
