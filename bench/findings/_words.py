@@ -76,7 +76,11 @@ def of_largest(files: Mapping[str, Row]) -> str:
 def described(run: Row) -> str:
     """Which run the numbers are of."""
     shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "trl"))
-    chains = f"{len(run['seeds'])} chains" if len(run["seeds"]) > 1 else "one chain"
+    chains = (
+        f"{len(run['seeds'])} chains"
+        if len(run["seeds"]) > 1
+        else "one chain (intervals over cases: this run only)"
+    )
     return (
         f"{chains} of {' and '.join(run['sources'])}, commit `{run['commit'][:7]}`, "
         f"{run['processor'].split(',')[0]}, {shown}; scores {run['scores_sha256'][:12]}."

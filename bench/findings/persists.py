@@ -17,7 +17,7 @@ from bench.findings._words import (
     table,
     varied,
 )
-from persistence_pipeline.analysis.intervals import ABOVE, BELOW
+from persistence_pipeline.analysis.intervals import ABOVE, BELOW, OVER_CASES
 from persistence_pipeline.analysis.pairs import PARTS
 from persistence_pipeline.analysis.surviving import ALL
 from persistence_pipeline.orderings import label
@@ -103,7 +103,8 @@ def _kept(rows: Sequence[Row]) -> str:
 
 
 def _place(name: str, row: Row, rows: Mapping[str, Sequence[Row]]) -> str:
-    return place(row, varied(rows[name]))
+    once_only = row["safety"]["survives"]["whole"]["kind"] == OVER_CASES
+    return place(row, varied(rows[name])) + (" (this run only)" if once_only else "")
 
 
 def _means(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, Row]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from bench.findings import PAGES, read, renewed
+from bench.findings import PAGES, persists, read, renewed
+from bench.findings._words import once
 
 ROOT = Path(__file__).parents[2]
 FILES = read(ROOT / "docs/results")
@@ -39,3 +41,15 @@ def test_every_block_of_a_page_is_made_and_every_block_made_has_its_place() -> N
     for name, makers in PAGES.items():
         made = {mark for make in makers for mark in make(files)}
         assert made == {mark for mark, _ in BLOCK.findall((ROOT / name).read_text("utf-8"))}
+
+
+def test_numbers_of_one_chain_say_so_and_agents_that_a_setting_does_not_touch_stand_once() -> None:
+    base = FILES["base"]
+    one = json.loads(json.dumps(base).replace("over cases and training", "over cases: this run only"))
+    one["run"]["seeds"] = [0]
+    made = persists.blocks({"base": base, "smollm2": one})
+    assert "one chain (intervals over cases: this run only)" in made["persists-runs"]
+    for mark in ("persists-levels", "persists-safety", "persists-says"):
+        assert made[mark].count("llama (this run only)") == made[mark].count("llama ") / 2
+    rows = [["a, rate 1", "S", "0.10"], ["a, rate 1", "H", "0.20"], ["a, rate 2", "S", "0.10"], ["b", "S", "0.10"]]
+    assert once(rows) == [rows[0], rows[1], rows[3]]
