@@ -285,7 +285,7 @@ def _emulator(design: StudyDesign, *others: str) -> tuple[str, ...]:
 
 
 def _study(design: StudyDesign) -> Iterator[tuple[str, Stage]]:
-    told = (FEATURE,) if design.pairs == "candidates" and not design.emulated else ()
+    told = (FEATURE,) if design.pairs == "candidates" else ()
     yield (
         "frontier",
         Stage(
