@@ -20,9 +20,11 @@ Files = Mapping[str, Mapping[str, Any]]
 PAGES: Mapping[str, tuple[Callable[[Files], dict[str, str]], ...]] = {
     "README.md": (run.blocks, persists.first_screen),
     "docs/results.md": (results.blocks,),
+    "docs/results-points.md": (results.points,),
     "docs/order.md": (order.blocks,),
     "docs/line.md": (line.blocks,),
     "docs/persists.md": (persists.blocks,),
+    "docs/persists-kinds.md": (persists.kinds,),
 }
 """By page, what makes the texts between its marks."""
 

@@ -41,25 +41,41 @@ FIRST = {"safety": "S > H", "helpfulness": "H > S"}
 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
-    """Runs, levels, the split of both metrics, kinds and sentences."""
-    tiny = largest(files)
-    if tiny is None:
-        return {}
-    studies = {"tiny": tiny}
-    runs = [of_largest(files)]
-    if PRETRAINED in files:
-        studies[PRETRAINED] = files[PRETRAINED]
-        runs.append(f"A pretrained model: {described(files[PRETRAINED]['run'])}")
+    """Runs, levels, the split of both metrics and sentences."""
+    studies = _studies(files)
     rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
     every = [(name, row) for name, found in rows.items() for row in found]
+    if not studies:
+        return {}
     return {
-        "persists-runs": bullets(runs),
+        "persists-runs": _runs(files),
         "persists-levels": _levels(every, rows),
         "persists-safety": _split(every, rows, "safety"),
         "persists-helpfulness": _split(every, rows, "helpfulness"),
-        "persists-kinds": _kinds(every, rows),
         "persists-says": bullets(_sentences(every, rows)),
     }
+
+
+def kinds(files: Mapping[str, Any]) -> dict[str, str]:
+    """Runs, and the split by kind of hazard."""
+    studies = _studies(files)
+    rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
+    every = [(name, row) for name, found in rows.items() for row in found]
+    return {"kinds-runs": _runs(files), "persists-kinds": _kinds(every, rows)} if studies else {}
+
+
+def _studies(files: Mapping[str, Any]) -> dict[str, Any]:
+    """The largest study of tiny agents, and that of a pretrained one; nothing without the first."""
+    tiny = largest(files)
+    pretrained = {PRETRAINED: files[PRETRAINED]} if PRETRAINED in files else {}
+    return {} if tiny is None else {"tiny": tiny, **pretrained}
+
+
+def _runs(files: Mapping[str, Any]) -> str:
+    runs = [of_largest(files)]
+    if PRETRAINED in files:
+        runs.append(f"A pretrained model: {described(files[PRETRAINED]['run'])}")
+    return bullets(runs)
 
 
 def first_screen(files: Mapping[str, Any]) -> dict[str, str]:

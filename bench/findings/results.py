@@ -1,4 +1,4 @@
-"""The page of results: the grid."""
+"""The pages of results: the grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTS = ("sampling", "cases", "training")
 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
-    """Run, the report's own sentences, persistence, points and errors of the grid."""
+    """Run, the report's own sentences and persistence of the grid."""
     grid = largest(files)
     if grid is None:
         return {}
@@ -26,7 +26,17 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
         "grid-run": of_largest(files),
         "grid-says": bullets([*answer(summary), *details(summary)]),
         "grid-persistence": _persistence(numbers["persistence"]),
-        "grid-points": _points(numbers["frontier"]["points"]),
+    }
+
+
+def points(files: Mapping[str, Any]) -> dict[str, str]:
+    """Run, points and errors of the grid."""
+    grid = largest(files)
+    if grid is None:
+        return {}
+    return {
+        "points-run": of_largest(files),
+        "grid-points": _points(grid["numbers"]["frontier"]["points"]),
         "grid-errors": _errors(grid["metrics"]["errors"]),
     }
 
