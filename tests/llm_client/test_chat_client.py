@@ -59,7 +59,6 @@ def test_asks_and_is_answered() -> None:
         ChatServer(lambda _: {"content": None, "tool_calls": [call]}) as server,
         ChatClient(settings(server)) as chat,
     ):
-        chat.check()
         reply = chat.ask(request("hello there", seed=3, stop=["\n"], tools=[{"type": "function"}]))
     assert reply.tool_calls == (("send", '{"to": "ann"}'),)
     assert (reply.content, reply.finish_reason, reply.prompt_tokens) == ("", "tool_calls", 2)
@@ -164,8 +163,6 @@ def test_failures_that_stay_are_clear_and_not_retried(act: Act, fault: type[Exce
 @pytest.mark.parametrize("act", [error(404, "no such model"), error(400, "no such model"), error(500, "no such")])
 def test_an_unknown_model_names_those_that_are_served(act: Act) -> None:
     with ChatServer(lambda _: act, model="qwen") as server, ChatClient(settings(server)) as chat:
-        with pytest.raises(ModelUnknownError, match=r"does not serve 'tiny'; it serves qwen"):
-            chat.check()
         with pytest.raises(ModelUnknownError, match=r"does not serve 'tiny'; it serves qwen \(it said: .*no such"):
             chat.ask(request())
 
@@ -176,8 +173,6 @@ def test_a_server_that_is_down() -> None:
     with ChatClient(settings(url, retries=1)) as chat:
         with pytest.raises(ServerUnreachableError, match=r"no server answers at http://127.*2 attempts.*start it"):
             chat.ask(request())
-        with pytest.raises(ServerUnreachableError, match="start the server"):
-            chat.check()
 
 
 def test_no_more_at_once_than_allowed() -> None:

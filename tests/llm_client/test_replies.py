@@ -321,8 +321,10 @@ def test_a_model_that_has_answered_is_served_whatever_the_list_calls_it() -> Non
         assert chat.ask(HELLO).content == "fine"
         with pytest.raises(RequestRefusedError, match="a bad case"):
             chat.ask(HELLO)
-    with ChatServer(lambda _: "fine", model="models/tiny") as server, ChatClient(settings(server)) as chat:
-        chat.check()
+    refusal = Act(400, '{"error": {"message": "a bad case"}}')
+    with ChatServer(lambda _: refusal, model="models/tiny") as server, ChatClient(settings(server)) as chat:
+        with pytest.raises(RequestRefusedError, match="a bad case"):
+            chat.ask(HELLO)
 
 
 @pytest.mark.parametrize(
