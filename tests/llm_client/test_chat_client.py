@@ -162,17 +162,21 @@ def test_failures_that_stay_are_clear_and_not_retried(act: Act, fault: type[Exce
 
 @pytest.mark.parametrize("act", [error(404, "no such model"), error(400, "no such model"), error(500, "no such")])
 def test_an_unknown_model_names_those_that_are_served(act: Act) -> None:
-    with ChatServer(lambda _: act, model="qwen") as server, ChatClient(settings(server)) as chat:
-        with pytest.raises(ModelUnknownError, match=r"does not serve 'tiny'; it serves qwen \(it said: .*no such"):
-            chat.ask(request())
+    said = r"does not serve 'tiny'; it serves qwen \(it said: .*no such"
+    with (
+        ChatServer(lambda _: act, model="qwen") as server,
+        ChatClient(settings(server)) as chat,
+        pytest.raises(ModelUnknownError, match=said),
+    ):
+        chat.ask(request())
 
 
 def test_a_server_that_is_down() -> None:
     with ChatServer(lambda _: "") as server:
         url = server.base_url
-    with ChatClient(settings(url, retries=1)) as chat:
-        with pytest.raises(ServerUnreachableError, match=r"no server answers at http://127.*2 attempts.*start it"):
-            chat.ask(request())
+    said = r"no server answers at http://127.*2 attempts.*start it"
+    with ChatClient(settings(url, retries=1)) as chat, pytest.raises(ServerUnreachableError, match=said):
+        chat.ask(request())
 
 
 def test_no_more_at_once_than_allowed() -> None:

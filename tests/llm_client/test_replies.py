@@ -322,9 +322,12 @@ def test_a_model_that_has_answered_is_served_whatever_the_list_calls_it() -> Non
         with pytest.raises(RequestRefusedError, match="a bad case"):
             chat.ask(HELLO)
     refusal = Act(400, '{"error": {"message": "a bad case"}}')
-    with ChatServer(lambda _: refusal, model="models/tiny") as server, ChatClient(settings(server)) as chat:
-        with pytest.raises(RequestRefusedError, match="a bad case"):
-            chat.ask(HELLO)
+    with (
+        ChatServer(lambda _: refusal, model="models/tiny") as server,
+        ChatClient(settings(server)) as chat,
+        pytest.raises(RequestRefusedError, match="a bad case"),
+    ):
+        chat.ask(HELLO)
 
 
 @pytest.mark.parametrize(
