@@ -52,7 +52,7 @@ def persistence_figure(persistence: list[dict[str, Any]], links: Links) -> Figur
         )
     figure.add_vline(x=1, line_dash="dot", line_color=INK)
     figure.add_vline(x=0, line_color=INK, line_width=1)
-    figure.update_xaxes(title="share of the first stage's gain that survives the second stage")
+    figure.update_xaxes(title="share of the first stage's gain that survives")
     figure.update_yaxes(automargin=True)
     return figure
 

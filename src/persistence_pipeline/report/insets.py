@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 MAIN = [0.0, 0.73]
 """The part of the width that the points keep where there are insets."""
 COLUMN = [0.79, 1.0]
-UPPER, LOWER = [0.56, 0.93], [0.05, 0.46]
+UPPER, LOWER = [0.56, 0.93], [0.05, 0.4]
 CROWDED = 0.05
 """Points crowd where they are nearer to each other than this share of the plane that holds all of them."""
 FRAME = {"showgrid": False, "zeroline": False, "showline": True, "mirror": True, "linecolor": INK}
