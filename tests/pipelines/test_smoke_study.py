@@ -40,7 +40,7 @@ def test_git_tracks_nothing_that_a_run_writes(smoke_run: Path, tmp_path: Path) -
 def test_the_summary_has_every_part(smoke_run: Path) -> None:
     summary = json.loads((smoke_run / REPORTING / "summary.json").read_text())
     measured = {"competence", "cells", "frontier", "persistence", "discrimination", "averages", "missing"}
-    measured |= {"pool", "surviving", "pull"}
+    measured |= {"pool", "surviving", "pull", "plain_text"}
     assert {*summary} == {*measured, "audits", "registered", "run"}
     assert [row["cell"] for row in summary["discrimination"]["caution"]["cells"]] == [
         row["cell"] for row in summary["cells"]
