@@ -83,8 +83,9 @@ def first_screen(files: Mapping[str, Any]) -> dict[str, str]:
     study = largest(files)
     if study is None:
         return {}
-    said = f"{_left(study)} {_kept(study['numbers']['surviving'])}"
-    return {"answer": f"{said}\n\n{of_largest(files)}"}
+    kept = _kept(study["numbers"]["surviving"])
+    gap = "\n\n" if kept.startswith("-") else " "
+    return {"answer": f"{_left(study)}{gap}{kept}\n\n{of_largest(files)}"}
 
 
 def _left(study: Row) -> str:
@@ -97,24 +98,31 @@ def _left(study: Row) -> str:
         sum(found[arm]["verdict"] == verdict for found in against)
         for arm, verdict in (("source", ABOVE), ("helpfulness", ABOVE), ("safety", BELOW))
     )
+    settings = "; ".join(place(row, varied(rows)) for row in rows)
     return (
-        "Trained for safety and then for helpfulness, the agent is safer than its source in "
-        f"{safer} of {len(rows)} settings, safer than the agent trained for helpfulness alone in {kept}, and less "
-        f"safe than the one trained for safety alone in {less}."
+        "Trained for safety and then for helpfulness (S > H), the agent is safer than its source in "
+        f"{safer} of {len(rows)} settings ({settings}), safer than the agent trained for helpfulness alone in {kept}, "
+        f"and less safe than the one trained for safety alone in {less}."
     )
 
 
 def _kept(rows: Sequence[Row]) -> str:
     """Of what kind the safety above the source is: the mean of the sources where there are several."""
     means = [row for row in rows if row["source"] == ALL] or list(rows)
-    changes = [row["safety"]["changes"]["discrimination"]["above_source"] for row in means]
-    parts = [row["safety"]["above_source"] for row in means]
-    told = " and ".join(interval_text(part["told_apart"]) for part in parts)
-    held = " and ".join(interval_text(part["held_back"]) for part in parts)
-    twins = " and ".join(interval_text(change) for change in changes)
+    return "\n".join(_made_of(row, place(row, varied(means)) if len(means) > 1 else "") for row in means)
+
+
+def _made_of(row: Row, where: str) -> str:
+    """What the safety of S > H above the source is made of; ``where`` says of which agents, in a list."""
+    parts = {
+        name: interval_text(row["safety"]["above_source"][name]) for name in ("whole", "told_apart", "held_back")
+    }
+    change = interval_text(row["safety"]["changes"]["discrimination"]["above_source"])
+    begun = f"- {where[:1].upper()}{where[1:]}: of" if where else "Of"
     return (
-        f"Of its safety above the source, {told} points are on hazards whose harmless twin it serves, and {held} "
-        f"on hazards whose twin it holds back from; the share of twins told apart changes by {twins}."
+        f"{begun} {parts['whole']} points of safety above the source, {parts['told_apart']} are on hazards whose "
+        f"harmless twin it serves, and {parts['held_back']} on hazards whose twin it holds back from; the share of "
+        f"twins told apart changes by {change}."
     )
 
 
