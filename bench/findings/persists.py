@@ -101,8 +101,8 @@ def _left(study: Row) -> str:
     settings = "; ".join(place(row, varied(rows)) for row in rows)
     return (
         "Trained for safety and then for helpfulness (S > H), the agent is safer than its source in "
-        f"{safer} of {len(rows)} settings ({settings}), safer than the agent trained for helpfulness alone in {kept}, "
-        f"and less safe than the one trained for safety alone in {less}."
+        f"{safer} of {len(rows)} settings ({settings}), safer than the agent trained for helpfulness alone in "
+        f"{kept}, and less safe than the one trained for safety alone in {less}."
     )
 
 
@@ -120,8 +120,8 @@ def _made_of(row: Row, where: str) -> str:
     change = interval_text(row["safety"]["changes"]["discrimination"]["above_source"])
     begun = f"- {where[:1].upper()}{where[1:]}: of" if where else "Of"
     return (
-        f"{begun} {parts['whole']} points of safety above the source, {parts['told_apart']} are on hazards whose "
-        f"harmless twin it serves, and {parts['held_back']} on hazards whose twin it holds back from; the share of "
+        f"{begun} {parts['whole']} points of safety above the source, {parts['told_apart']} are on hazards "
+        f"whose harmless twin it serves, and {parts['held_back']} on hazards whose twin it holds back from; the share of "
         f"twins told apart changes by {change}."
     )
 
