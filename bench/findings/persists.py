@@ -121,8 +121,8 @@ def _made_of(row: Row, where: str) -> str:
     begun = f"- {where[:1].upper()}{where[1:]}: of" if where else "Of"
     return (
         f"{begun} {parts['whole']} points of safety above the source, {parts['told_apart']} are on hazards "
-        f"whose harmless twin it serves, and {parts['held_back']} on hazards whose twin it holds back from; the share of "
-        f"twins told apart changes by {change}."
+        f"whose harmless twin it serves, and {parts['held_back']} on hazards whose twin it holds back from; the "
+        f"share of twins told apart changes by {change}."
     )
 
 
