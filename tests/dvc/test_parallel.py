@@ -53,13 +53,14 @@ def _ancestors(jobs: dict[str, Job], job: Job) -> set[str]:
 def test_only_jobs_with_changed_stages_and_their_followers_are_needed() -> None:
     jobs = _jobs(GRID)
     assert needed(jobs, set()) == []
-    (cell,) = needed(jobs, {"rollout@gpt2_b0p05_s1_safety_then_helpfulness"})
-    assert cell.name == "gpt2_b0p05_s1_safety"
+    slow = "gpt2_b0p1_helpfulnesslr0p0001_s1_safety"
+    (cell,) = needed(jobs, {f"rollout@{slow}_then_helpfulness"})
+    assert cell.name == slow
     assert {job.name for job in needed(jobs, {"cases@seed1"})} > {
         "seed1",
         "gpt2_s1",
         "llama_s1",
-        "llama_b0p1_s1_both",
+        "llama_b0p1_helpfulnesslr0p0003_s1_both",
     }
 
 
