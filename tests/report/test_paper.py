@@ -39,7 +39,7 @@ def test_figures_captions_and_tables(reporting: Path) -> None:
         svg = ElementTree.parse(paper / f"{name}.svg").getroot()
         assert svg.attrib["width"] == str(WIDTH)
         texts = {element.text for element in svg.iter() if element.text}
-        assert {"Δ safety against the source", "log p − reference's"} & texts
+        assert {"Δ safety, points of 3", "log p − reference's"} & texts
         png = (paper / f"{name}.png").read_bytes()
         assert png.startswith(b"\x89PNG") and struct.unpack(">I", png[16:20])[0] == WIDTH * PNG_SCALE
     captions = (paper / "captions.md").read_text()
