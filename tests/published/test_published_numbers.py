@@ -160,8 +160,9 @@ def test_the_line_hangs_on_rows_without_a_call(scores: pd.DataFrame) -> None:
 
 @pytest.fixture(scope="module")
 def document() -> str:
-    """The page about the published study, its signs as they are computed."""
-    text = (Path(__file__).parents[2] / "docs" / "published-study.md").read_text("utf-8")
+    """The pages about the published study, their signs as they are computed."""
+    pages = sorted((Path(__file__).parents[2] / "docs").glob("published-*.md"))
+    text = "\n".join(page.read_text("utf-8") for page in pages)
     return re.sub(r"\s+", " ", text.replace("−", "-").replace("+", "").replace("*", "").replace(",", ""))
 
 
