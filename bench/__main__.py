@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
 PARTS = ("rollouts", "dialects", "served", "stages", "pretrained", "tables", "study", "noop", "scaling", "cores")
+SCRIPTS = {
+    "gpu": "bench.gpu.__main__",
+    "coverage": "bench.coverage",
+    "sentences": "bench.sentences",
+    "findings": "bench.findings",
+}
+"""Named like a part, with options of their own."""
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -22,24 +30,10 @@ ONE_THREAD = {
 
 
 def main() -> None:
-    """Measure the named parts, or all; ``gpu, coverage, sentences, findings`` are scripts of their own."""
-    if sys.argv[1:2] == ["gpu"]:
-        from bench.gpu.__main__ import main as on_gpu
-
-        sys.exit(on_gpu(sys.argv[2:]))
-    if sys.argv[1:2] == ["coverage"]:
-        from bench.coverage import main as on_intervals
-
-        sys.exit(on_intervals(sys.argv[2:]))
-    if sys.argv[1:2] == ["sentences"]:
-        from bench.sentences import main as on_sentences
-
-        sys.exit(on_sentences(sys.argv[2:]))
-    if sys.argv[1:2] == ["findings"]:
-        from bench.findings import main as on_pages
-
-        on_pages()
-        return
+    """Measure the named parts, or all of them; or hand over to a script."""
+    script = SCRIPTS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if script is not None:
+        sys.exit(import_module(script).main(sys.argv[2:]))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeats", type=int, default=3)

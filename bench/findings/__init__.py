@@ -7,7 +7,8 @@ interval. Numbers get there by ``kedro results``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ def renewed(page: str, name: str, files: Files) -> str:
     return page
 
 
-def main() -> None:
+def main(argv: Sequence[str]) -> None:
     """Renew every page."""
+    ArgumentParser(prog="python -m bench findings", description=__doc__).parse_args(argv)
     files = read(ROOT / "docs/results")
     for name in PAGES:
         path = ROOT / name

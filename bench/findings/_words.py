@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW, NONE, OPEN
-from persistence_pipeline.analysis.surviving import ALL
+from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.factors import further, level_text, words
 from persistence_pipeline.report.kit.tables import markdown_table
 from persistence_pipeline.report.kit.text import interval_text, number

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.findings._words import bullets, largest, of_largest, place, said, table, varied
 from persistence_pipeline.analysis.intervals import NONE, OPEN
-from persistence_pipeline.analysis.pull import ALL
+from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.text import interval_text, number, ratio_text
 

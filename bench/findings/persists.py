@@ -19,7 +19,7 @@ from bench.findings._words import (
 )
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW, OVER_CASES
 from persistence_pipeline.analysis.pairs import PARTS
-from persistence_pipeline.analysis.surviving import ALL
+from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.orderings import label
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.text import interval_text
@@ -42,10 +42,8 @@ FIRST = {"safety": "S > H", "helpfulness": "H > S"}
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """Runs, levels, the split of both metrics and sentences."""
-    studies = _studies(files)
-    rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
-    every = [(name, row) for name, found in rows.items() for row in found]
-    if not studies:
+    rows, every = _rows(files)
+    if not rows:
         return {}
     return {
         "persists-runs": _runs(files),
@@ -58,17 +56,20 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
 
 def kinds(files: Mapping[str, Any]) -> dict[str, str]:
     """Runs, and the split by kind of hazard."""
-    studies = _studies(files)
-    rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
-    every = [(name, row) for name, found in rows.items() for row in found]
-    return {"kinds-runs": _runs(files), "persists-kinds": _kinds(every, rows)} if studies else {}
+    rows, every = _rows(files)
+    return {"kinds-runs": _runs(files), "persists-kinds": _kinds(every, rows)} if rows else {}
 
 
-def _studies(files: Mapping[str, Any]) -> dict[str, Any]:
-    """The largest study of tiny agents, and that of a pretrained one; nothing without the first."""
+def _rows(files: Mapping[str, Any]) -> tuple[dict[str, Sequence[Row]], list[tuple[str, Row]]]:
+    """What survives in the largest study of tiny agents and in that of a pretrained one, by study and row by row.
+
+    Nothing without the first.
+    """
     tiny = largest(files)
     pretrained = {PRETRAINED: files[PRETRAINED]} if PRETRAINED in files else {}
-    return {} if tiny is None else {"tiny": tiny, **pretrained}
+    studies = {} if tiny is None else {"tiny": tiny, **pretrained}
+    rows = {name: study["numbers"]["surviving"] for name, study in studies.items()}
+    return rows, [(name, row) for name, found in rows.items() for row in found]
 
 
 def _runs(files: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.findings._words import described, table
-from persistence_pipeline.analysis.surviving import ALL
+from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.report.kit.text import DASH, interval_text, number
 

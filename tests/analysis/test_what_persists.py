@@ -15,7 +15,8 @@ from persistence_pipeline.analysis.attainable import below
 from persistence_pipeline.analysis.bootstrap import draw_means
 from persistence_pipeline.analysis.pairs import MEASURES, PARTS, twin_pairs
 from persistence_pipeline.analysis.pool import pool_by_kind
-from persistence_pipeline.analysis.pull import ALL, pull_summary
+from persistence_pipeline.analysis.pull import pull_summary
+from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.analysis.surviving import surviving_summary
 
 APART, HELD, HARM = "apart", "held", "harm"

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.analysis.bootstrap import Draws, draw_means
-from persistence_pipeline.analysis.caution import RATES, whole_pairs
+from persistence_pipeline.analysis.caution import RATES, has_twins, whole_pairs
 from persistence_pipeline.analysis.persistence import persistence_groups, ratio
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.analysis.runs import RUN_COLUMNS
@@ -36,7 +36,7 @@ def discrimination_summary(scores: pd.DataFrame, grid: pd.DataFrame, n_draws: in
         each an interval or None) and ``persistence`` (one row per source, evaluator and factors: under each metric
         the ratio of the arm that was trained on it first). Empty where episodes have no twins.
     """
-    if "told" not in scores or scores["told"].isna().all():
+    if not has_twins(scores):
         return {}
     graded = scores.dropna(subset=["told"])
     columns = [*RUN_COLUMNS, *further(scores.columns)]

@@ -138,6 +138,11 @@ def errors_of(draws: Draws, weights: Floats) -> Errors:
     return Errors(np.stack(between), np.array(dfs), linked, weighted, noise, len(runs.cases))
 
 
+def interval_of(draws: Draws, weights: Floats) -> Interval:
+    """Of the number that (metrics × runs, 1) weights make of the run means."""
+    return errors_of(draws, weights).interval(float((draws.point @ weights)[0]), np.ones(1))
+
+
 def _without_negative(covariance: Floats) -> Floats:
     """The nearest covariance: what an estimated one has of negative variances is set to zero."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)

@@ -6,7 +6,7 @@ is *over cases: this run only*, and says nothing about what another training run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,3 +157,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1)
     return [float(value) for value in adjusted]
+
+
+def correct(family: Iterable[dict[str, Any]]) -> None:
+    """Correct the verdicts of a family of tests by Holm, and add ``holm_p``; what has no p stays as it is."""
+    known = [number for number in family if number["p"] is not None]
+    for number, p in zip(known, holm([number["p"] for number in known]), strict=True):
+        number |= {"holm_p": p, "verdict": verdict(number, p)}

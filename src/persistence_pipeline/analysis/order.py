@@ -19,7 +19,7 @@ import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import Draws
 from persistence_pipeline.analysis.errors import Errors, errors_of
-from persistence_pipeline.analysis.intervals import holm, verdict, with_verdict
+from persistence_pipeline.analysis.intervals import correct, with_verdict
 from persistence_pipeline.analysis.persistence import match, of_metric
 from persistence_pipeline.analysis.runs import Floats, Levels
 from persistence_pipeline.orderings import sequence
@@ -121,7 +121,4 @@ def height(at: Floats) -> float:
 
 def adjust(rows: Sequence[dict[str, Any]]) -> None:
     """Correct the gaps' verdicts by Holm, and add ``holm_p``: the gaps of a study are one family of tests."""
-    gaps = [row["order"][metric] for row in rows if "order" in row for metric in METRICS]
-    known = [gap for gap in gaps if gap["p"] is not None]
-    for gap, p in zip(known, holm([gap["p"] for gap in known]), strict=True):
-        gap |= {"holm_p": p, "verdict": verdict(gap, p)}
+    correct(row["order"][metric] for row in rows if "order" in row for metric in METRICS)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from persistence_pipeline.analysis.bootstrap import Draws, draw_means
-from persistence_pipeline.analysis.caution import RATES
+from persistence_pipeline.analysis.caution import RATES, has_twins
 from persistence_pipeline.analysis.runs import RUN_COLUMNS
 from persistence_pipeline.factors import further
 from persistence_pipeline.records import METRICS
@@ -34,7 +34,7 @@ HALF = 0.5
 
 def pair_draws(scores: pd.DataFrame, n_draws: int, seed: int) -> Draws | None:
     """Run means of both metrics and of discrimination, over pairs; None without twins."""
-    if "told" not in scores or scores["told"].isna().all():
+    if not has_twins(scores):
         return None
     pairs = twin_pairs(scores, [*RUN_COLUMNS, *further(scores.columns)])
     return draw_means(pairs, n_draws, seed, (*METRICS, "discrimination"))

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from persistence_pipeline.analysis.bootstrap import Draws
-from persistence_pipeline.analysis.errors import errors_of
-from persistence_pipeline.analysis.intervals import holm, verdict, with_verdict
-from persistence_pipeline.analysis.order import ARMS, gradient
+from persistence_pipeline.analysis.errors import errors_of, interval_of
+from persistence_pipeline.analysis.intervals import correct, with_verdict
+from persistence_pipeline.analysis.order import ARMS, gradient, more
 from persistence_pipeline.analysis.persistence import match, of_metric, persistence_keys
 from persistence_pipeline.analysis.plain import plain
-from persistence_pipeline.analysis.runs import Floats, Levels
+from persistence_pipeline.analysis.runs import ALL, Floats, Levels
 from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE
 
@@ -30,8 +30,6 @@ Row = dict[str, Any]
 NAMES = (*ARMS, SOURCE)
 S, H, SH, HS, BASE = range(len(NAMES))
 SAFETY, HELPFULNESS = range(2)
-ALL = "all"
-"""Stands for the mean of the sources, where there are several."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,7 @@ def points(at: Floats) -> float:
 
 def shares(at: Floats) -> float:
     """Persistence of helpfulness less persistence of safety; ``at`` is (metrics, arms)."""
-    safety, helpfulness = at[SAFETY], at[HELPFULNESS]
-    kept = (helpfulness[HS] - helpfulness[S]) / (helpfulness[H] - helpfulness[S])
-    return float(kept - (safety[SH] - safety[H]) / (safety[S] - safety[H]))
+    return -more(at[[SAFETY, HELPFULNESS], :BASE].ravel())
 
 
 DIALS: dict[str, Callable[[Floats], float]] = {"points": points, "shares": shares}
@@ -109,7 +105,7 @@ def _level(draws: Draws, level: Level, margin: float) -> Row:
 
     def change(measure: int, arm: int, other: int) -> Any:
         own = (weights[:, measure * n + arm] - weights[:, measure * n + other])[:, None]
-        return errors_of(draws, own).interval(float((draws.point @ own)[0]), np.ones(1))
+        return interval_of(draws, own)
 
     pull = {"safety": change(SAFETY, S, BASE).as_dict(), "helpfulness": change(HELPFULNESS, H, BASE).as_dict()}
     gap = {name: with_verdict(change(index, SH, HS), margin) for index, name in enumerate(names)}
@@ -176,7 +172,4 @@ def _between(low: Floats, high: Floats, dial: Callable[[Floats], float], measure
 def _adjust(rows: Sequence[Row]) -> None:
     """Correct the verdicts on gaps at equal pull by Holm, by reading, and add ``holm_p``."""
     for name in DIALS:
-        gaps = [gap for row in rows if row["source"] != ALL for gap in row["equal"][name].get("gap", {}).values()]
-        known = [gap for gap in gaps if gap["p"] is not None]
-        for gap, p in zip(known, holm([gap["p"] for gap in known]), strict=True):
-            gap |= {"holm_p": p, "verdict": verdict(gap, p)}
+        correct(gap for row in rows if row["source"] != ALL for gap in row["equal"][name].get("gap", {}).values())

@@ -22,6 +22,8 @@ from persistence_pipeline.records import METRICS
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.bool_]
+ALL = "all"
+"""In place of a source: the mean of the sources, where there are several."""
 RUN_COLUMNS = ["source", "ordering", "beta", "seed", "evaluator"]
 Levels = tuple[tuple[str, Any], ...]
 """Columns of the factors beside beta, each with a level."""

@@ -11,7 +11,7 @@ import pandas as pd
 from persistence_pipeline.analysis import order, persistence
 from persistence_pipeline.analysis.averages import average, average_ratio
 from persistence_pipeline.analysis.bootstrap import Draws
-from persistence_pipeline.analysis.errors import errors_of
+from persistence_pipeline.analysis.errors import errors_of, interval_of
 from persistence_pipeline.analysis.grid import IDENTITY
 from persistence_pipeline.analysis.intervals import MARGIN
 from persistence_pipeline.analysis.plain import plain
@@ -139,5 +139,5 @@ def _metrics(draws: Draws, run: npt.NDArray[np.int64], base: npt.NDArray[np.int6
     found = {}
     for metric in METRICS:
         own = persistence.of_metric(weights, metric)
-        found[metric] = errors_of(draws, own).interval(float((draws.point @ own)[0]), np.ones(1)).as_dict()
+        found[metric] = interval_of(draws, own).as_dict()
     return found

@@ -6,26 +6,24 @@ A gain in a metric is split into the parts of ``analysis.pairs``, which sum to i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from persistence_pipeline.analysis.bootstrap import Draws, draw_means
-from persistence_pipeline.analysis.errors import errors_of
-from persistence_pipeline.analysis.intervals import holm, verdict, with_verdict
+from persistence_pipeline.analysis.caution import has_twins, z_acted
+from persistence_pipeline.analysis.errors import errors_of, interval_of
+from persistence_pipeline.analysis.intervals import correct, with_verdict
 from persistence_pipeline.analysis.order import gradient
 from persistence_pipeline.analysis.pairs import ACTED, MEASURES, PARTS, SHARES, twin_pairs
 from persistence_pipeline.analysis.persistence import ARMS, match, of_metric, persistence_keys, ratio_of
 from persistence_pipeline.analysis.plain import plain
-from persistence_pipeline.analysis.runs import RUN_COLUMNS, Floats, Levels, Marks, Runs
+from persistence_pipeline.analysis.runs import ALL, RUN_COLUMNS, Floats, Levels, Marks, Runs
 from persistence_pipeline.factors import further
 from persistence_pipeline.orderings import SOURCE, in_order
 
 Row = dict[str, Any]
-ALL = "all"
-"""Stands for the mean of the sources, where there are several."""
 KIND_DRAWS = 2_000
 """Resamples for each kind, of which there are many."""
 
@@ -42,7 +40,7 @@ def surviving_summary(scores: pd.DataFrame, n_draws: int, seed: int, margin: flo
     Returns:
         Rows as ``_measured`` has them, with ``kinds``: the same for each kind of hazard. Empty without twins.
     """
-    if "told" not in scores or scores["told"].isna().all():
+    if not has_twins(scores):
         return []
     pairs = twin_pairs(scores, [*RUN_COLUMNS, *further(scores.columns)])
     rows = _rows(draw_means(pairs, n_draws, seed, MEASURES), margin)
@@ -132,7 +130,7 @@ def _shares(draws: Draws, weights: Floats, metric: str) -> Row:
 def _interval(draws: Draws, weights: Floats, measures: Sequence[str]) -> Any:
     """Of the sum of some measures."""
     summed = np.sum([of_metric(weights, name, MEASURES) for name in measures], axis=0)
-    return errors_of(draws, summed).interval(float((draws.point @ summed)[0]), np.ones(1))
+    return interval_of(draws, summed)
 
 
 def _number(draws: Draws, weights: Floats, measures: Sequence[str]) -> Row:
@@ -146,7 +144,7 @@ def _levels(draws: Draws, weights: Floats) -> Row:
     at, n = draws.point @ acted, float(draws.runs.counts[weights > 0].sum())
 
     def d_prime(shares: Floats) -> float:
-        benign, hazard = (NormalDist().inv_cdf((float(share) * n + 0.5) / (n + 1)) for share in shares)
+        benign, hazard = (z_acted(float(share) * n, n) for share in shares)
         return benign - hazard
 
     found = errors_of(draws, acted).interval(d_prime(at), gradient(d_prime, at))
@@ -158,7 +156,4 @@ def _adjust(kinds: Sequence[Row]) -> None:
     for metric, parts in PARTS.items():
         for change in ("survives", "gained", "above_source"):
             for part in ("whole", *parts):
-                found = [row[metric][change][part] for row in kinds if metric in row]
-                known = [number for number in found if number["p"] is not None]
-                for number, p in zip(known, holm([number["p"] for number in known]), strict=True):
-                    number |= {"holm_p": p, "verdict": verdict(number, p)}
+                correct(row[metric][change][part] for row in kinds if metric in row)

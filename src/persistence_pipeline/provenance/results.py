@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from persistence_pipeline.analysis.headline import DIGITS, headline_metrics
-from persistence_pipeline.analysis.surviving import ALL
+from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.factors import further
 from persistence_pipeline.session import configuration, reporting_folder
 
