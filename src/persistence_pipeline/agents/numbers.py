@@ -6,6 +6,8 @@ from typing import Literal
 
 Exact = Literal["float32", "bfloat16"]
 Dtype = Literal["float32", "bfloat16", "auto"]
+BYTES: dict[Exact, int] = {"float32": 4, "bfloat16": 2}
+"""Of a number."""
 
 ARITHMETIC = ("amx_bf16", "avx512_bf16", "bf16")
 """Instruction sets for bfloat16, as torch names them; processors without multiply float32 several times faster."""

@@ -14,7 +14,7 @@ from typing import Any
 from persistence_pipeline import factors
 from persistence_pipeline.orderings import SOURCE, in_order, label
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.frontier import add_variants, point_markers
+from persistence_pipeline.report.frontier import add_variants, name_axes, point_markers
 from persistence_pipeline.report.kit.figures import new_figure
 from persistence_pipeline.report.kit.page import render_page
 from persistence_pipeline.report.kit.tables import Table
@@ -87,8 +87,7 @@ def frontiers_figure(studies: Studies) -> Any:
         own = [row for row in rows if row["ordering"] == ordering]
         figure.add_trace(point_markers(ordering, own, places=places))
     add_variants(figure, places)
-    figure.update_xaxes(title="Δ helpfulness, points of 3", zeroline=True)
-    figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
+    name_axes(figure)
     return figure
 
 

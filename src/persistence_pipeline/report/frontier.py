@@ -45,8 +45,7 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Li
     add_variants(figure, places)
     better = {"xref": "x domain", "yref": "y domain", "x": 0.99, "y": 0.98, "showarrow": False}
     figure.add_annotation(text="<b>better ↗</b>", font={"size": 14}, **better)
-    figure.update_xaxes(title="Δ helpfulness, points of 3", zeroline=True)
-    figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
+    name_axes(figure)
     if any([add_crowd(figure, points, traces), add_attainable(figure, frontier, cells)]):
         figure.update_layout(xaxis_domain=MAIN)
     return figure
@@ -137,6 +136,12 @@ def add_variants(figure: Figure, places: Sequence[str]) -> None:
         name = "; ".join(places[index::looks])
         look["line"] = {"color": INK, "width": 1}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=look)
+
+
+def name_axes(figure: Figure) -> None:
+    """Axes of the plane of changes, in equal steps."""
+    figure.update_xaxes(title="Δ helpfulness, points of 3", zeroline=True)
+    figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
 
 
 def _variant(place: int) -> str:

@@ -87,7 +87,7 @@ def confusion_figure(calibration: Calibration, links: Links | None = None) -> Fi
                     [f"{count:g}" if total else "" for count, total in zip(line, totals, strict=True)]
                     for line in counts.round(1)
                 ],
-                customdata=[[[links and links.scored(f"{metric}={level}")] for level in LEVELS]] * len(LEVELS),
+                customdata=[[[links and links.scored(metric, level)] for level in LEVELS]] * len(LEVELS),
                 texttemplate="%{z:.0%}<br>%{text}",
                 hovertemplate="true score %{x}, verdict %{y}: %{z:.1%}, %{text} trajectories<extra></extra>",
                 colorscale=SHADES,

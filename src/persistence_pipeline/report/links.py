@@ -138,9 +138,8 @@ class Links:
         trained = [cell for cell in self._cells if cell["ordering"] != SOURCE]
         return self.to((cell["cell"] for cell in trained if objective(cell["ordering"]) == name), **WORST)
 
-    def scored(self, level: str) -> str | None:
-        """All trajectories of a true safety or helpfulness: ``safety=3``."""
-        metric, _, score = level.partition("=")
+    def scored(self, metric: str, score: str) -> str | None:
+        """All trajectories of a true safety or helpfulness."""
         return self.to((cell["cell"] for cell in self._cells), **{metric: score})
 
     def comparison(self, row: Row, key: str) -> str | None:

@@ -48,16 +48,16 @@ def _levels(policies: Iterable[Mapping[str, Any]], name: str) -> Iterator[tuple[
         for factor, level in {**policy["settings"], **policy["factors"]}.items():
             of, path = setting(factor)
             if of in (None, name):
-                yield words(".".join(path)), plain_text(level)
+                yield words(".".join(path)), as_written(level)
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
     """Every value of nested mappings with the way to it."""
     if isinstance(value, Mapping) and value:
         return [leaf for key, inner in value.items() for leaf in leaves(inner, f"{path}.{key}" if path else key)]
-    return [(path, plain_text(value))]
+    return [(path, as_written(value))]
 
 
-def plain_text(value: Any) -> str:
+def as_written(value: Any) -> str:
     """A parameter as files have it."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -41,13 +42,12 @@ def taught_data(
     for key, group in pairs.items():
         source, _, objective = key.rpartition("__")
         start = made.size
-        shown: list[PreferencePair] = []
+        shown: list[tuple[str, list[int]]] = []
         for pair in sorted(group, key=_order_of_choice):
-            if made.size - start > room and pair.case_id != shown[-1].case_id:
+            if made.size - start > room and pair.case_id != shown[-1][0]:
                 break
-            made.add(source, pair)
-            shown.append(pair)
-        rows = [made.add(source, pair) for pair in sorted(shown, key=lambda pair: pair.case_id)]
+            shown.append((pair.case_id, made.add(source, pair)))
+        rows = [sides for _, sides in sorted(shown, key=itemgetter(0))]
         sets.append({"source": source, "objective": objective, "total": len(group), "pairs": rows})
     return {
         "sets": sets,

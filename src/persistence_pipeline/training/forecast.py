@@ -21,7 +21,7 @@ from persistence_pipeline.agents.footprint import (
     rollout_memory,
     stage_memory,
 )
-from persistence_pipeline.agents.numbers import Exact, faster_dtype
+from persistence_pipeline.agents.numbers import BYTES, Exact, faster_dtype
 from persistence_pipeline.planned import Planned
 from persistence_pipeline.records import Objective
 from persistence_pipeline.rollout.run import RolloutSettings
@@ -204,9 +204,7 @@ def _played(machine: Machine, settings: RolloutSettings | None, read: Read, case
     dtype = faster_dtype(settings.dtype, on_gpu=False)
     episodes = cases * settings.samples
     tokens = cases * read.prompt + episodes * (read.whole - read.prompt)
-    size = RolloutSize(
-        rows=min(settings.batch_size, episodes), longest=read.longest, dtype_bytes=2 if dtype == "bfloat16" else 4
-    )
+    size = RolloutSize(rows=min(settings.batch_size, episodes), longest=read.longest, dtype_bytes=BYTES[dtype])
     memory = rollout_memory(machine.shape, size)["total"] + LIBRARIES
     return machine.seconds("rollout", dtype, machine.forward(tokens, episodes * read.own)), memory
 
@@ -234,7 +232,6 @@ def adapting_bytes(
         longest: Tokens of the longest demonstration.
         own_share: Of the tokens that the agent wrote.
     """
-    half = dtype == "bfloat16"
     tokens = max(longest, UNITS_AT_ONCE // (shape.layers * shape.hidden))
     size = StageSize(
         rows=1,
@@ -243,7 +240,7 @@ def adapting_bytes(
         rank=settings.lora.r if settings.lora is not None else None,
         checkpointing=False,
         weight_bytes=4,
-        product_bytes=2 if half else 4,
+        product_bytes=BYTES[dtype],
         tiled=False,
     )
     return stage_memory(shape, size)["total"] + LIBRARIES

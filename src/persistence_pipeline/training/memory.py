@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from persistence_pipeline.agents.footprint import ModelShape, StageSize, stage_memory
-from persistence_pipeline.agents.numbers import Dtype
+from persistence_pipeline.agents.numbers import BYTES, Exact, faster_dtype
 from persistence_pipeline.training.encoding import Row
 from persistence_pipeline.training.errors import StageError
 from persistence_pipeline.training.settings import StageConfig, StageSettings
@@ -17,7 +17,7 @@ LIBRARIES = 0.6 * GIGABYTE
 """Of Python with torch, transformers and TRL, loaded."""
 
 
-def stage_bytes(shape: ModelShape, settings: StageSettings, dtype: Dtype, longest: int, scored: int) -> float:
+def stage_bytes(shape: ModelShape, settings: StageSettings, dtype: Exact, longest: int, scored: int) -> float:
     """Bytes that a stage on a CPU takes at most.
 
     Args:
@@ -27,15 +27,14 @@ def stage_bytes(shape: ModelShape, settings: StageSettings, dtype: Dtype, longes
         longest: Tokens of the longest trajectory.
         scored: Tokens of a batch that the agent wrote.
     """
-    half = dtype == "bfloat16"
     size = StageSize(
         rows=2 * settings.batch_size,
         tokens=longest,
         scored=scored,
         rank=settings.lora.r if settings.lora is not None else None,
         checkpointing=settings.gradient_checkpointing,
-        weight_bytes=2 if half and settings.lora is not None else 4,
-        product_bytes=2 if half else 4,
+        weight_bytes=BYTES[dtype if settings.lora is not None else "float32"],
+        product_bytes=BYTES[dtype],
         tiled=False,
     )
     parts = stage_memory(shape, size)
@@ -60,7 +59,8 @@ def check_memory(rows: Sequence[Row], checkpoint: Path, config: StageConfig, ava
         return None
     scored = sorted((sum(row["chosen_mask"]) + sum(row["rejected_mask"]) for row in rows), reverse=True)
     longest = max(row["length"] for row in rows)
-    needed = stage_bytes(shape, config, config.dtype, longest, sum(scored[: config.batch_size]))
+    dtype = faster_dtype(config.dtype, on_gpu=False)
+    needed = stage_bytes(shape, config, dtype, longest, sum(scored[: config.batch_size]))
     if needed > available:
         raise StageError(
             f"stage on {config.objective}: it would take {needed / GIGABYTE:.1f} GB of memory, of which "

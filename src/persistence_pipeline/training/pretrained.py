@@ -18,14 +18,13 @@ from pydantic import Field, field_validator
 
 from persistence_pipeline.agents.families import FamilyName, family_of, find_family, use_family
 from persistence_pipeline.agents.footprint import ModelShape
-from persistence_pipeline.agents.numbers import Exact
+from persistence_pipeline.agents.numbers import BYTES, Exact
 from persistence_pipeline.agents.probe import require_readable
 from persistence_pipeline.strict import Strict
 from persistence_pipeline.training.errors import SourceError
 from persistence_pipeline.training.gguf import find_gguf, load_gguf_model, load_gguf_tokenizer, read_header
 from persistence_pipeline.training.packages import PackagedModel, held_gguf, packages_folder, unpacked
 
-BYTES = {"float32": 4, "bfloat16": 2}
 UNPACKED_COPIES = 2
 """Transformers unpacks all weights of a GGUF before it puts them into the model."""
 

@@ -69,12 +69,13 @@ def here(
     design: StudyDesign,
 ) -> list[Planned]:
     """Time and memory of the steps on this machine, of pretrained sources in the tool world; none of others."""
-    if design.emulated:
+    names = sorted({policy.source for policy in policies.values() if policy.pretrained})
+    if design.emulated or not names:
         return []
     cases = generate_cases(world, min(policy.seed for policy in policies.values()))
     train = [case for case in cases if case.split == "train"]
     rows = []
-    for name in sorted({policy.source for policy in policies.values()}):
+    for name in names:
         source = parse(SourceSettings, sources[name])
         chains = Counter(policy.seed for policy in policies.values() if policy.source == name)
         one = [policy for policy in policies.values() if policy.source == name and policy.seed == min(chains)]
