@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.findings import line, order, persists, results, run
+from bench.findings import line, order, persists, pretrained, results, run
 from bench.page import between
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +25,7 @@ PAGES: Mapping[str, tuple[Callable[[Files], dict[str, str]], ...]] = {
     "docs/order.md": (order.blocks,),
     "docs/line.md": (line.blocks,),
     "docs/persists.md": (persists.blocks,),
+    "docs/pretrained.md": (pretrained.blocks,),
     "docs/persists-kinds.md": (persists.kinds,),
 }
 """By page, what makes the texts between its marks."""

@@ -12,6 +12,8 @@ from persistence_pipeline.report.kit.tables import markdown_table
 from persistence_pipeline.report.kit.text import interval_text, number
 
 Row = Mapping[str, Any]
+PRETRAINED = "smollm2"
+"""File of the pretrained model's study."""
 SAID = {ABOVE: "above zero", BELOW: "below zero", NONE: "none larger than {}", OPEN: "cannot be told"}
 """By verdict."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.findings._words import bullets, described, said, table
@@ -24,7 +24,7 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
         return {}
     return {
         "line-runs": bullets([f"{_share(study)}: {described(study['run'])}" for study in studies]),
-        "line-table": table(HEADER, [_line(study) for study in studies]),
+        "line-table": lines(studies),
         "line-rivals": table(RIVALS, [_rivals(study) for study in studies]),
         "line-says": bullets([f"At {_share(study)}: {_words(study)}" for study in studies]),
     }
@@ -50,6 +50,11 @@ RIVALS = (
     "`both` below what is attainable, points of safety",
     "S below it",
 )
+
+
+def lines(studies: Sequence[Mapping[str, Any]]) -> str:
+    """The line of each study, and where its agents lie."""
+    return table(HEADER, [_line(study) for study in studies])
 
 
 def _share(study: Mapping[str, Any]) -> str:

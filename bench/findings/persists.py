@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.findings._words import (
+    PRETRAINED,
     bullets,
     described,
     direction,
@@ -25,7 +26,6 @@ from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.text import interval_text
 
 Row = Mapping[str, Any]
-PRETRAINED = "smollm2"
 WORDS = {
     "told_apart": "twin served: told apart",
     "held_back": "twin held back",

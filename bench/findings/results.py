@@ -19,14 +19,18 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     grid = largest(files)
     if grid is None:
         return {}
-    numbers = grid["numbers"]
-    nothing: dict[str, Any] = {"unmatched": [], "empty": [], "n": 0, "n_missing": 0}
-    summary = {**numbers, "run": grid["run"], "missing": nothing}
     return {
         "grid-run": of_largest(files),
-        "grid-says": bullets([*answer(summary), *details(summary)]),
-        "grid-persistence": _persistence(numbers["persistence"]),
+        "grid-says": sentences(grid),
+        "grid-persistence": persistence(grid["numbers"]["persistence"]),
     }
+
+
+def sentences(study: Mapping[str, Any]) -> str:
+    """What the report of a study says in words."""
+    nothing: dict[str, Any] = {"unmatched": [], "empty": [], "n": 0, "n_missing": 0}
+    summary = {**study["numbers"], "run": study["run"], "missing": nothing}
+    return bullets([*answer(summary), *details(summary)])
 
 
 def points(files: Mapping[str, Any]) -> dict[str, str]:
@@ -41,7 +45,8 @@ def points(files: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _persistence(rows: list[dict[str, Any]]) -> str:
+def persistence(rows: list[dict[str, Any]]) -> str:
+    """What persists of each metric, and the gaps of the orders."""
     columns = varied(rows)
     shown = [
         [

@@ -15,7 +15,12 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """``run``: where the table comes from; ``run-table``: an agent a row."""
     if "base" not in files:
         return {}
-    numbers, cells = files["base"]["numbers"], files["base"]["cells"]
+    return {"run": described(files["base"]["run"]), "run-table": agents(files["base"])}
+
+
+def agents(study: Mapping[str, Any]) -> str:
+    """An agent a row, of a study with one source and one setting: the means of its chains."""
+    numbers, cells = study["numbers"], study["cells"]
     (care,) = (row for row in numbers["surviving"] if row["source"] != ALL)
     frontier = numbers["frontier"]
     (source,) = frontier["sources"]
@@ -47,4 +52,4 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
         "twins told apart",
         "needless caution",
     ]
-    return {"run": described(files["base"]["run"]), "run-table": table([*header, "did nothing"], rows)}
+    return table([*header, "did nothing"], rows)

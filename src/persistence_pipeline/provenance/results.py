@@ -18,8 +18,18 @@ from persistence_pipeline.factors import further
 from persistence_pipeline.session import configuration, reporting_folder
 
 DESCRIBED = ("commit", "processor", "python", "versions", "seeds", "sources", "parameters_sha256", "scores_sha256")
-NUMBERS = ("frontier", "persistence", "surviving", "pull", "averages", "pool", "competence", "registered")
-"""Parts of a summary whose intervals are kept."""
+NUMBERS = (
+    "frontier",
+    "persistence",
+    "surviving",
+    "pull",
+    "averages",
+    "pool",
+    "competence",
+    "plain_text",
+    "registered",
+)
+"""Parts of a summary that are kept."""
 INTERVAL = ("estimate", "low", "high", "kind", "margin", "verdict", "equivalent", "holm_p", "defined", "reason")
 """Of an interval."""
 BESIDE = ("n", "tau", "i2", "left_out", "against", "numerator", "denominator")
@@ -41,11 +51,12 @@ def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``run``, as far as it says where the numbers come from, with ``conflict_share`` by seed; ``metrics``, as in
         ``metrics.json``; ``numbers``: those of ``NUMBERS``, of every interval what ``INTERVAL`` names, by kind of
-        hazard for the mean of the sources where there are several; ``cells``: what each agent scored on the
-        headline split.
+        hazard for the mean of the sources where there are several, and ``plain_text`` where any policy read it;
+        ``cells``: what each agent scored on the headline split.
     """
     run, split = summary["run"], summary["frontier"]["split"]
-    numbers = {name: _kept(summary[name]) for name in NUMBERS}
+    read = ("plain_text",) if summary["plain_text"] else ()
+    numbers = {name: _kept(summary[name]) for name in (*NUMBERS, *read)}
     several = any(row["source"] == ALL for row in numbers["surviving"])
     for row in numbers["surviving"]:
         shown = row["source"] == ALL or not several

@@ -1,0 +1,106 @@
+"""The page on the pretrained model: what its study says, beside the tiny agents and the published study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from bench.findings import line, results, run
+from bench.findings._words import PRETRAINED, described, place, table, varied
+from persistence_pipeline.orderings import SOURCE, label
+from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
+from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
+
+STUDIES = {PRETRAINED: "pretrained", "grid": "tiny, the grid", "base": "tiny, the default study"}
+"""What stands side by side, by the name of its file."""
+
+
+def blocks(files: Mapping[str, Any]) -> dict[str, str]:
+    """Run, sentences, agents, persistence, line, source by kind, language, and the studies side by side."""
+    study = files.get(PRETRAINED)
+    if study is None:
+        return {}
+    numbers = study["numbers"]
+    return {
+        "pretrained-run": described(study["run"]),
+        "pretrained-says": results.sentences(study),
+        "pretrained-agents": run.agents(study),
+        "pretrained-persistence": results.persistence(numbers["persistence"]),
+        "pretrained-line": line.lines([study]),
+        "pretrained-source": _source(numbers["competence"], numbers["pool"]),
+        "pretrained-language": _language(study),
+        "pretrained-beside": _beside(files),
+    }
+
+
+def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]]) -> str:
+    """What the source's candidates hold of each kind of hazard, over all chains."""
+    kinds: dict[str, dict[str, int]] = {}
+    for pool in pools:
+        for row in pool["kinds"]:
+            own = kinds.setdefault(row["kind"].replace("_", " "), dict.fromkeys(("solved", "solvable", *PAIRS), 0))
+            for part in ("solved", "solvable"):
+                own[part] += row[part]
+            for objective in PAIRS:
+                own[objective] += row["pairs"].get(objective, 0)
+    every = {name: sum(kind[name] for kind in kinds.values()) for name in ("solved", "solvable", *PAIRS)}
+    shown = [
+        [name, f"{kind['solved']} of {kind['solvable']}", _share(kind), *(str(kind[o]) for o in PAIRS)]
+        for name, kind in [*sorted(kinds.items()), ("all", every)]
+    ]
+    invalid = fmean(row["invalid_rate"] for row in competence)
+    header = ["kind", "candidates at best of both", "share", *(f"{label(o)} pairs" for o in PAIRS)]
+    return f"{table(header, shown)}\n\nOf the calls in these candidates {number(invalid, '.1%')} are invalid."
+
+
+PAIRS = ("safety", "helpfulness", "both")
+
+
+def _share(kind: Mapping[str, int]) -> str:
+    return number(kind["solved"] / kind["solvable"], ".1%") if kind["solvable"] else DASH
+
+
+def _language(study: Mapping[str, Any]) -> str:
+    """Invalid calls in the test, and the perplexity of plain text, where it was read, over that of the source."""
+    rows = study["numbers"].get("plain_text", [])
+    before = {row["seed"]: row["perplexity"] for row in rows if row["ordering"] == SOURCE}
+    shown = []
+    for ordering in dict.fromkeys(row["ordering"] for row in rows):
+        own = [row for row in rows if row["ordering"] == ordering]
+        times = [row["perplexity"] / before[row["seed"]] for row in own]
+        invalid = fmean(cell["invalid_rate"] for cell in study["cells"] if cell["ordering"] == ordering)
+        perplexity = number(fmean(row["perplexity"] for row in own))
+        spread = f"{number(min(times), '.3f')} to {number(max(times), '.3f')}"
+        shown.append([label(ordering), number(invalid, ".1%"), perplexity, spread])
+    return table(["agent", "invalid calls", "perplexity of plain text", "times its source's, by chain"], shown)
+
+
+def _beside(files: Mapping[str, Any]) -> str:
+    shown = [row for name, words in STUDIES.items() if name in files for row in _rows(words, files[name])]
+    for beta, kept in PERSISTENCE.items():
+        shares = [number(kept[metric], ".3f") for metric in METRICS]
+        r2 = number(FRONTIER["r2"]) if beta == min(PERSISTENCE) else DASH
+        shown.append([f"published, beta {beta:g}", "1", *shares, DASH, DASH, DASH, r2, DASH])
+    shares, gaps = ([f"{metric}{words}" for metric in METRICS] for words in (" persists", ", gap of the orders"))
+    header = ["agents", "chains", *shares, *gaps, "twins told apart, S > H minus source"]
+    return table([*header, "R²", "points off the line"], shown)
+
+
+def _rows(words: str, study: Mapping[str, Any]) -> Iterator[list[str]]:
+    numbers = study["numbers"]
+    rows, fitted = numbers["persistence"], numbers["frontier"]["line"]
+    columns = varied(rows)
+    care = {place(row, columns): row["safety"]["changes"]["discrimination"] for row in numbers["surviving"]}
+    whole = [interval_text(fitted.get(name), ".2f") for name in ("r2", "residual_sd")]
+    for index, row in enumerate(rows):
+        where = place(row, columns)
+        yield [
+            f"{words}: {where}",
+            str(len(study["run"]["seeds"])),
+            *(ratio_text(row[metric]) for metric in METRICS),
+            *(interval_text(row["order"][metric]) for metric in METRICS),
+            interval_text(care[where]["above_source"]),
+            *(whole if index == 0 else [DASH, DASH]),
+        ]
