@@ -29,7 +29,7 @@ smoke: $(VENV)/installed ## Run the smallest study that has every part, in under
 repro: $(VENV)/installed-dvc ## Bring the default study up to date with DVC, cells side by side
 	$(BIN)/kedro repro $(JOBS:%=--jobs=%) $(PULL:%=--pull)
 
-pretrained: $(VENV)/installed ## Say what it will take, and run the study on a real language model (docs/pretrained.md)
+pretrained: $(VENV)/installed ## Say what it will take, and run the study on a real language model (docs/pretrained-run.md)
 	$(BIN)/kedro run --env=smollm2 --pipelines=plan
 	$(BIN)/kedro run --env=smollm2
 
