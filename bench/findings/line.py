@@ -9,7 +9,7 @@ from bench.findings._words import bullets, described, said, table
 from persistence_pipeline.analysis.competence import solved_by_source
 from persistence_pipeline.analysis.frontier_summary import BOTH
 from persistence_pipeline.report.answer import line_words
-from persistence_pipeline.report.kit.text import interval_text, number
+from persistence_pipeline.report.kit.text import DASH, interval_text, number
 
 PREFIX = "line-"
 
@@ -87,16 +87,16 @@ def _rivals(study: Mapping[str, Any]) -> list[str]:
             own["solvable"] += row["solvable"]
             own["solved"] += row["solved"]
             own["pairs"] += row["on_hazards"].get(BOTH, 0)
-    least = min(kinds, key=lambda kind: kinds[kind]["solved"] / max(1, kinds[kind]["solvable"]))
+    able = {kind: found for kind, found in kinds.items() if found["solvable"]}
+    least = min(able, key=lambda kind: able[kind]["solved"] / able[kind]["solvable"], default=None)
+    rarest = min(able, key=lambda kind: able[kind]["solved"], default=None)
     fewest = min(kinds, key=lambda kind: kinds[kind]["pairs"])
-    rarest = min(kinds, key=lambda kind: kinds[kind]["solved"])
-    share = number(kinds[least]["solved"] / max(1, kinds[least]["solvable"]), ".0%")
     return [
         _share(study),
-        solved,
-        f"{share} ({least})",
+        solved or DASH,
+        f"{number(able[least]['solved'] / able[least]['solvable'], '.0%')} ({least})" if least else DASH,
         f"{kinds[fewest]['pairs']} ({fewest})",
-        f"{kinds[rarest]['solved']} of {kinds[rarest]['solvable']} ({rarest})",
+        f"{able[rarest]['solved']} of {able[rarest]['solvable']} ({rarest})" if rarest else DASH,
         *(interval_text(points[ordering]["below"], ".2f") for ordering in (BOTH, "safety")),
     ]
 
