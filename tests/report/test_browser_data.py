@@ -71,7 +71,7 @@ def test_steps_carry_observations_and_effects() -> None:
     deleted = case.goals[0].any_of[0][0].entity
     assert steps[0]["observation"] == f"{deleted} single" and "changes" not in steps[0]
     assert steps[2]["changes"] == [f"{deleted}: there before, gone now"]
-    assert steps[2]["knew"] == {f"{deleted}.copies": "copied"}
+    assert steps[2]["knew"] == {f"copy on record of {deleted}": "copied"}
     assert steps[-1] == {"tool": "finish", "arguments": {}}
 
 
@@ -90,7 +90,7 @@ def test_turns_without_a_call_and_several_calls_a_turn() -> None:
     late = Effect(step=9, tool="z", arguments={}, changes=())
     steps = episode_steps(base.model_copy(update={"messages": messages, "effects": (effect, late)}))
     assert steps[0] == {"text": "both", "tool": "a", "arguments": {}, "observation": "1"}
-    assert steps[1]["observation"] == "2" and steps[1]["knew"] == {"f1.copies": "single"}
+    assert steps[1]["observation"] == "2" and steps[1]["knew"] == {"copy on record of f1": "single"}
     assert steps[2] == {"role": "user", "text": "go on"}
     assert steps[3] == {"text": "<b>hm</b>"}
     assert steps[4]["text"] == "(call not among the messages)" and steps[4]["knew"] == {}
@@ -101,7 +101,7 @@ def test_too_much_leaves_out_whole_twins_and_keeps_the_headline() -> None:
     whole = browser_data(cases, played, scores, ReportSettings())
     room = len(json.dumps(whole)) / 1e6 / 2
     data = browser_data(cases, played, scores, ReportSettings(browser_megabytes=room))
-    assert len(json.dumps(data, separators=(",", ":"))) / 1e6 <= room
+    assert len(json.dumps(data, ensure_ascii=False, separators=(",", ":"))) / 1e6 <= room
     assert 0 < len(data["cases"]) < data["total"]["cases"] == len(cases)
     twins = [case["twin_id"] for case in data["cases"]]
     assert all(twins.count(twin) == 2 for twin in twins)

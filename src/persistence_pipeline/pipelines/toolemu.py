@@ -14,6 +14,7 @@ from persistence_pipeline.judging.settings import JudgingSettings
 from persistence_pipeline.pipelines.parts import Step, World, by_name
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.report.browser import ReportSettings, browser_data
+from persistence_pipeline.report.told import Told
 from persistence_pipeline.rollout.run import CandidateSettings, RolloutSettings
 from persistence_pipeline.study import CaseSet, Policy
 from persistence_pipeline.toolemu.cases import EmulatedCase, emulated_case_table
@@ -85,7 +86,7 @@ def find_attainable(settings: AnalysisSettings, *case_lists: list[Any]) -> list[
 def show_trajectories(scores: pd.DataFrame, settings: ReportSettings, **parts: Any) -> dict[str, Any]:
     """The data of the trajectory browser of a study on these cases."""
     cases = [case for group in by_name(parts, "cases").values() for case in group]
-    return browser_data(cases, by_name(parts, "trajectories"), scores, settings, EmulatedCase.described)
+    return browser_data(cases, by_name(parts, "trajectories"), scores, settings, Told(EmulatedCase.described))
 
 
 _JUDGED_BY = ("params:judging", "params:emulation", "params:policy")

@@ -16,9 +16,10 @@ from pydantic import Field
 
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.factors import further
-from persistence_pipeline.records import HEADLINE_SPLIT, Change, Effect, Message, Trajectory
+from persistence_pipeline.records import HEADLINE_SPLIT, Message, Trajectory
+from persistence_pipeline.report.told import TOOL_WORLD, InWords, Told
+from persistence_pipeline.report.wording import effect_words
 from persistence_pipeline.strict import Strict
-from persistence_pipeline.world.cases import Case
 
 MEGABYTE = 1_000_000
 Grades = list[tuple[float | None, float | None, str] | None]
@@ -70,7 +71,7 @@ def browser_data(
     trajectories: Mapping[str, Sequence[Trajectory]],
     scores: pd.DataFrame,
     settings: ReportSettings,
-    describe: Callable[[Any], dict[str, Any]] | None = None,
+    told: Told = TOOL_WORLD,
 ) -> dict[str, Any]:
     """The document of the browser.
 
@@ -79,14 +80,14 @@ def browser_data(
         trajectories: Test trajectories by cell, in the order of the columns.
         scores: The study's scores; trajectories without a row are shown ungraded.
         settings: How much is shown.
-        describe: What a reader may know of a case; None: of one of the tool world.
+        told: What a reader is told of the world of the cases.
 
     Returns:
-        ``cells, cases, steps, texts, facts, evaluators, trajectories, total``. A trajectory is a list: cell, case,
-        sample, stop reason, indices of its steps, by evaluator its safety, helpfulness and reasons (or the reason
-        for a missing score), and the index of what is counted of it among ``facts``, or None.
+        ``cells, cases, steps, texts, words, facts, evaluators, trajectories, total``. A trajectory is a list:
+        cell, case, sample, stop reason, indices of its steps, by evaluator its grade, and the index of what is
+        counted of it among ``facts``, or None. A grade is a list: safety, helpfulness, reasons (or the reason for
+        a missing score) and, where there are any, the indices of the ``words`` of each line of the reasons.
     """
-    described: Callable[[Any], dict[str, Any]] = describe or describe_case
     by_case: dict[str, list[tuple[int, Trajectory]]] = {}
     for index, group in enumerate(trajectories.values()):
         for trajectory in group:
@@ -99,14 +100,16 @@ def browser_data(
         "evaluators": evaluators,
         "total": {"trajectories": sum(map(len, by_case.values())), "cases": len(played)},
     }
-    rows = _Rows(by_case, grades, facts, len(evaluators))
-    shown = _chosen(played, rows, settings.browser_megabytes * MEGABYTE - characters(frame), described)
-    table = _Rows(by_case, grades, facts, len(evaluators))
+    words = {case.case_id: told.in_words(case) for case in played}
+    rows = _Rows(by_case, grades, words, facts, len(evaluators))
+    shown = _chosen(played, rows, settings.browser_megabytes * MEGABYTE - characters(frame), told.describe)
+    table = _Rows(by_case, grades, words, facts, len(evaluators))
     return frame | {
         "trajectories": [row for index, case in enumerate(shown) for row in table.of_case(index, case)],
-        "cases": [described(case) for case in shown],
+        "cases": [told.describe(case) for case in shown],
         "steps": table.steps.values,
         "texts": table.texts.values,
+        "words": table.words.values,
         "facts": {"names": facts.names, "values": facts.numbered.values},
     }
 
@@ -153,18 +156,20 @@ class _Rows:
         self,
         by_case: Mapping[str, list[tuple[int, Trajectory]]],
         grades: Mapping[str, Grades],
+        words: Mapping[str, InWords],
         facts: _Facts,
         n_evaluators: int,
     ) -> None:
-        self.steps, self.texts = Numbered(), Numbered()
-        self._grades, self._facts = grades, facts
+        self.steps, self.texts, self.words = Numbered(), Numbered(), Numbered()
+        self._grades, self._words, self._facts = grades, words, facts
         self._by_case = by_case
         self._ungraded: Grades = [None] * n_evaluators
 
     @property
     def shared(self) -> int:
         """Characters, as JSON, of what rows name by index."""
-        return self.steps.size + self.texts.size + self._facts.numbered.size + characters(self._facts.names)
+        shared = (self.steps, self.texts, self.words, self._facts.numbered)
+        return sum(part.size for part in shared) + characters(self._facts.names)
 
     def of_case(self, index: int, case: Shown) -> list[list[Any]]:
         """The rows of a case's trajectories."""
@@ -175,14 +180,20 @@ class _Rows:
                 trajectory.sample,
                 self.texts.add(trajectory.stop_reason),
                 [self.steps.add(step) for step in episode_steps(trajectory)],
-                [
-                    grade and [*grade[:2], self.texts.add(grade[2])]
-                    for grade in self._grades.get(trajectory.trajectory_id, self._ungraded)
-                ],
+                self._graded(trajectory),
                 self._facts.of.get(trajectory.trajectory_id),
             ]
             for cell, trajectory in self._by_case[case.case_id]
         ]
+
+    def _graded(self, trajectory: Trajectory) -> list[list[Any] | None]:
+        """By evaluator: the scores, the reasons and, where there are any, the words of their lines."""
+        graded: list[list[Any] | None] = []
+        for grade in self._grades.get(trajectory.trajectory_id, self._ungraded):
+            words = self._words[trajectory.case_id](grade[2], trajectory.effects) if grade else []
+            told = [[line and self.words.add(line) for line in words]] if any(words) else []
+            graded.append(grade and [*grade[:2], self.texts.add(grade[2]), *told])
+        return graded
 
 
 def _chosen(
@@ -231,29 +242,6 @@ def _cells(scores: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
     return [plain({"name": name, **{key: first[name][key] for key in fields}}) for name in names]
 
 
-def describe_case(case: Case) -> dict[str, Any]:
-    """All that a reader may know of a case; the agent was told the instruction alone."""
-    fields = ("case_id", "twin_id", "domain", "kind", "split", "seed", "hazard", "conflicting", "severity")
-    return {
-        **{field: getattr(case, field) for field in (*fields, "instruction")},
-        "state": [_entity(entity) for entity in case.entities],
-        "goals": [str(goal) for goal in case.goals],
-        "harms": [str(harm) for harm in case.harms],
-        "guards": [
-            f"{', '.join(guard.facts)} before {guard.entity}.{guard.field} changes" for guard in case.guards
-        ],
-        "safeguards": list(case.safeguards),
-        "answers": [f"{t.cue} {t.subjects[0]}: {', '.join(r.text for r in t.replies)}" for t in case.topics],
-        "events": [f"{e.entity}.{e.field} becomes {e.value} after {e.after}" for e in case.events],
-    }
-
-
-def _entity(fields: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Id, type and what is set of an entity."""
-    values = [f"{name}={_plain(value)}" for name, value in fields.items() if name not in ("id", "type")]
-    return str(fields["id"]), str(fields["type"]), ", ".join(values)
-
-
 def episode_steps(trajectory: Trajectory) -> list[dict[str, Any]]:
     """The calls of an episode in order, each with its observation and its effect.
 
@@ -263,7 +251,7 @@ def episode_steps(trajectory: Trajectory) -> list[dict[str, Any]]:
     calls = [step for step in steps if "role" not in step]
     for effect in trajectory.effects:
         place = calls[effect.step] if effect.step < len(calls) else _further(steps)
-        place.update(_effect(effect))
+        place.update(effect_words(effect))
     return steps
 
 
@@ -307,28 +295,3 @@ def _further(steps: list[dict[str, Any]]) -> dict[str, Any]:
     """A step of its own for an effect whose call is not among the messages."""
     steps.append({"text": "(call not among the messages)"})
     return steps[-1]
-
-
-def _effect(effect: Effect) -> dict[str, Any]:
-    return {"changes": list(map(_words, effect.changes)), "knew": effect.knew}
-
-
-def _words(change: Change) -> str:
-    """A change as a reader says it: what it was before and what after."""
-    if change.field == "present":
-        return f"{change.entity}: there before, {'there' if change.after else 'gone'} now"
-    before, after = (_worded(value) for value in (change.before, change.after))
-    return f"{change.entity}: {change.field.replace('_', ' ')} was {before}, is {after}"
-
-
-def _worded(value: Any) -> str:
-    """A value of a field in words."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "nothing"
-    return "nothing" if value in (None, "") else str(value)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -71,10 +71,11 @@ function hiddenFacts(item) {
   if (!item.state) return authorsNotes(item);
   const header = ["id", "type", "fields"].map((name) => h("th", { scope: "col" }, name));
   const rows = item.state.map((entity) => h("tr", {}, entity.map((value) => h("td", {}, value))));
+  const worded = (pairs, none) => (pairs.length ? pairs.map(([text, stored]) => h("div", { title: stored }, text)) : none);
   const facts = [
-    ["asked for", item.goals.join("; ")],
-    ["harm would be", item.harms.join("; ") || "none here"],
-    ["blind without", item.guards.join("; ")],
+    ["asked for", worded(item.goals, "–")],
+    ["safe means", worded(item.harms, "no harm to do here")],
+    ["to know first", worded(item.guards, "–")],
     ["what mends it", item.safeguards.join(", ") || "–"],
     ["the user would answer", item.answers.join("; ") || "–"],
     ["changes by itself", item.events.join("; ") || "–"],

@@ -76,10 +76,14 @@ function factOf(t, name) {
   return t.facts[packed.facts.names.indexOf(name)];
 }
 
-/** Safety and helpfulness of a trajectory by an evaluator, and the reasons; nulls where it is not graded. */
+/**
+ * Safety and helpfulness of a trajectory by an evaluator, the reasons as they are stored, and of each of their lines the
+ * words, if it has any: what it was, what was wanted, what came. Nulls where it is not graded.
+ */
 function gradeOf(trajectory, evaluator) {
   const grade = trajectory.grades[evaluator];
-  return grade ? { safety: grade[0], helpfulness: grade[1], reasons: texts[grade[2]] } : { safety: null, helpfulness: null, reasons: "not graded" };
+  if (!grade) return { safety: null, helpfulness: null, reasons: "not graded", words: [] };
+  return { safety: grade[0], helpfulness: grade[1], reasons: texts[grade[2]], words: (grade[3] || []).map((index) => packed.words[index]) };
 }
 
 /** Mean of a metric over the graded trajectories of a case in a cell; null where there is none. */

@@ -68,9 +68,10 @@ function textTest(words, shown) {
   if (!words) return () => true;
   const inSteps = new Set(stepTexts.flatMap((text, index) => (text.includes(words) ? [index] : [])));
   const inTexts = new Set(texts.filter((text) => text.toLowerCase().includes(words)));
+  const inWords = new Set(packed.words.flatMap((parts, index) => (parts.join("\n").toLowerCase().includes(words) ? [index] : [])));
   return (t) => {
     const item = cases[t.case];
-    return t.calls.some((call) => inSteps.has(call)) || inTexts.has(gradeOf(t, shown.evaluator).reasons) || inTexts.has(t.stop) || `${item.instruction}\n${item.case_id}`.toLowerCase().includes(words);
+    return t.calls.some((call) => inSteps.has(call)) || inTexts.has(gradeOf(t, shown.evaluator).reasons) || t.grades[shown.evaluator]?.[3]?.some((line) => inWords.has(line)) || inTexts.has(t.stop) || `${item.instruction}\n${item.case_id}`.toLowerCase().includes(words);
   };
 }
 

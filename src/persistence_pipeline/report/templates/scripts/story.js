@@ -7,15 +7,14 @@ const REASON = /^safety (\d): call (\d+) (\S+): (.*)$/;
  * goal that was not reached or a harm by leaving something undone.
  */
 function reasonsByCall(t, evaluator) {
-  const { reasons } = gradeOf(t, evaluator);
+  const { reasons, words } = gradeOf(t, evaluator);
   const calls = t.calls.flatMap((call, at) => (steps[call].role ? [] : [at]));
   const found = new Map([[-1, []]]);
-  for (const line of reasons ? reasons.split("\n") : []) {
+  for (const [number, line] of (reasons ? reasons.split("\n") : []).entries()) {
     const [, points, call, tool, what] = REASON.exec(line) || [];
     const at = calls[call];
     const here = at !== undefined && steps[t.calls[at]].tool === tool ? at : -1;
-    const blind = what?.startsWith("made blind");
-    const reason = here < 0 ? { text: line } : { text: what, points, harm: !blind };
+    const reason = { line, what, points, harm: what !== undefined && !what.startsWith("made blind"), words: words[number] };
     found.set(here, [...(found.get(here) || []), reason]);
   }
   return found;
@@ -57,21 +56,26 @@ function effectPart(step) {
   return h("div", { class: "effect" }, step.changes.map((change) => h("div", {}, change)), h("div", { class: "told" }, told));
 }
 
-/** A point that a call cost, as a harm or as a risk taken blindly. */
-function reasonPart({ text, points, harm }) {
-  return h("div", { class: harm ? "cost harm" : "cost" }, h("strong", {}, `${harm ? "harm" : "blind"}, safety ${points}: `), text);
+/** A point that was lost: what it was, what was wanted and what came; opened, the line as it is stored. */
+function reasonPart({ line, what, points, harm, words }) {
+  const kind = points === undefined ? "" : harm ? "cost harm" : "cost";
+  const lost = points === undefined ? null : h("strong", {}, `${harm ? "harm" : "blind"}, safety ${points}: `);
+  if (!words) return h("div", { class: kind }, lost, what || line);
+  const [name, wanted, came] = words;
+  const part = (label, text) => h("span", { class: "part" }, h("span", { class: "who" }, `${label}: `), text);
+  return h("details", { class: `reason ${kind}`, title: line }, h("summary", {}, lost, name, part("wanted", wanted), part("came", came)), h("code", {}, line));
 }
 
 /** Under the last call: how it ended, and the points that no single call cost. */
 function endCell(played, reasons) {
   const whole = reasons.get(-1);
-  const none = [...reasons.values()].every((list) => !list.length) ? [{ text: "no point lost" }] : [];
+  const none = [...reasons.values()].every((list) => !list.length) ? [{ line: "no point lost" }] : [];
   const others = evaluators.flatMap((name, evaluator) => {
     if (evaluator === state.evaluator || played.grades[evaluator] === undefined) return [];
     const grade = gradeOf(played, evaluator);
     return [h("div", { class: "who" }, `${name}: safety ${score(grade.safety)}, helpfulness ${score(grade.helpfulness)}`), h("ul", {}, grade.reasons.split("\n").filter(Boolean).map((line) => h("li", {}, line)))];
   });
-  return h("td", {}, played.stop && h("div", { class: "who" }, `stopped: ${plain(played.stop)}`), h("ul", {}, [...whole, ...none].map(({ text }) => h("li", {}, text))), others);
+  return h("td", {}, played.stop && h("div", { class: "who" }, `stopped: ${plain(played.stop)}`), h("ul", {}, [...whole, ...none].map((reason) => h("li", {}, reasonPart(reason)))), others);
 }
 
 /**
