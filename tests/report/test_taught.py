@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.report.conftest import Open, Study, go, wait_until
 
@@ -9,6 +11,7 @@ from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Message, PreferencePair, Sampled, ToolCall
 from persistence_pipeline.report.browser import ReportSettings, conversation_steps
 from persistence_pipeline.report.links import pairs_of
+from persistence_pipeline.report.page import render_report
 from persistence_pipeline.report.taught import taught_data
 
 AGENT = "llama_b0p1_s0_safety_then_helpfulness"
@@ -24,6 +27,65 @@ def test_turns_say_how_many_of_their_tokens_are_scored() -> None:
     steps = conversation_steps(messages, scored=True)
     assert [step["scored"] for step in steps] == [3, None]
     assert steps[0]["observation"] == "f1 red" and "scored" not in conversation_steps(messages)[0]
+
+
+def test_all_calls_of_a_turn_are_the_agents() -> None:
+    calls = (ToolCall(name="look", arguments={}), ToolCall(name="go", arguments={}))
+    turn = Message(role="assistant", tool_calls=calls, sampled=Sampled(ids=(1,) * 9, tokenizer="t"))
+    first, second = conversation_steps([turn], scored=True)
+    assert (first["scored"], second["same_turn"]) == (9, True) and "scored" not in second
+
+
+def _study_of(pair: PreferencePair, study: Study, target: Path) -> Path:
+    """The study's page, taught with one pair."""
+    taught = taught_data({"llama_s0__safety": [pair], "llama_s0__helpfulness": [pair]}, {}, ReportSettings())
+    page = target / "taught.html"
+    page.write_text(render_report(study.summary, study.scores, study.figures, study.browser, taught), "utf-8")
+    return page
+
+
+def test_the_view_shows_what_was_scored_and_what_is_context(
+    open_page: Open, scripted_study: Study, tmp_path: Path
+) -> None:
+    """The prompt's own turn of an agent, answers of tools and unknown tokens are all told apart."""
+    look, go_on = (ToolCall(name=name, arguments={"file": "f1"}) for name in ("look", "go"))
+    sampled = Sampled(ids=(1, 2, 3), tokenizer="t")
+    pair = PreferencePair(
+        pair_id="p", case_id="c", objective="safety", chosen_id="a", rejected_id="b",
+        prompt=(
+            Message(role="system", content="be good"),
+            Message(role="user", content="tidy up"),
+            Message(role="assistant", tool_calls=(look,)),
+            Message(role="tool", content="f1 red"),
+        ),
+        chosen=(
+            Message(role="assistant", content="first both", tool_calls=(look, go_on), sampled=sampled),
+            Message(role="tool", content="answered one"),
+            Message(role="tool", content="answered two"),
+            Message(role="assistant", content="that is all", sampled=sampled),
+        ),
+        rejected=(
+            Message(role="assistant", content="no idea"),
+            Message(role="assistant", content="", sampled=Sampled(ids=(), tokenizer="t")),
+        ),
+        tools=({"name": "look"}, {"name": "go"}),
+    )  # fmt: skip
+    page = open_page(f"#taught?agent={AGENT}&stage=1", file=_study_of(pair, scripted_study, tmp_path))
+    page.locator("#pair-0").click()
+    shown = page.locator("#taught-pair")
+    prompt = shown.locator(".prompt")
+    for text in ("tools: 2 schemas", "system: be good", "user: tidy up", "agent: look(f1)", "tool: f1 red"):
+        assert text in prompt.inner_text()
+    assert prompt.locator("mark").count() == 0
+    chosen, rejected = (shown.locator(f"tbody td:nth-child({column})") for column in (1, 2))
+    assert chosen.locator("mark").all_inner_texts() == ["first both", "look(f1)", "go(f1)", "that is all"]
+    assert shown.locator(".observation mark").count() == 0 and "answered two" in shown.inner_text()
+    assert rejected.locator("mark").all_inner_texts() == ["no idea"], "an empty turn has nothing that is scored"
+    line = "e => getComputedStyle(e).borderBottomStyle"
+    assert chosen.locator("mark").first.evaluate(line) == "solid"
+    assert rejected.locator("mark").first.evaluate(line) == "dashed", "not what was sampled"
+    heads = shown.locator("thead .scored").all_inner_texts()
+    assert heads == ["6 tokens scored", "0 tokens scored; 1 of its 2 turns as the template writes them"]
 
 
 def test_each_pair_has_both_sides_with_their_grades(scripted_study: Study) -> None:

@@ -263,8 +263,8 @@ def conversation_steps(messages: Sequence[Message], *, scored: bool = False) -> 
 
     Args:
         messages: What precedes the agent's first turn is left out.
-        scored: Whether the first step of a turn has ``scored``: how many of its tokens the agent sampled; None
-            where that is not known.
+        scored: Whether the first step of a turn has ``scored``: how many of its tokens the agent sampled, None
+            where that is not known; and further calls of a turn have ``same_turn``.
     """
     steps: list[dict[str, Any]] = []
     unanswered: list[dict[str, Any]] = []
@@ -273,10 +273,11 @@ def conversation_steps(messages: Sequence[Message], *, scored: bool = False) -> 
         started |= message.role == "assistant"
         if message.role == "assistant":
             written = _written(message)
-            steps += written
-            unanswered = list(written)
             if scored:
                 written[0]["scored"] = len(message.sampled.ids) if message.sampled else None
+                written[1:] = [{**step, "same_turn": True} for step in written[1:]]
+            steps += written
+            unanswered = list(written)
         elif message.role == "tool" and unanswered:
             unanswered.pop(0)["observation"] = message.content
         elif started:

@@ -1,7 +1,8 @@
 """The pairs that stages were taught with, one compact document: both sides, their grades, what of them was scored.
 
 The loss of a stage scores the tokens that an agent sampled itself, and nothing else (``training/encoding.py``). So
-a turn has the number of these tokens; none where they are not known, and the turn is rendered by the template.
+a turn has the number of these tokens; none where they are not known, and the turn is rendered by the template. Of
+a pair's prompt nothing is scored, whoever wrote it.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ def taught_data(
 
     Returns:
         ``sets, sides, cases, steps, texts``. A set has ``source, objective, total`` and ``pairs``, two indices of
-        sides each; a side is a list: case, indices of its steps, safety, helpfulness, index of the reasons. Where
-        there is no room for all, each set has pairs of whole cases, and ``total`` says how many there are.
+        sides each; a side is a list: case, indices of its steps, safety, helpfulness, index of the reasons. A case
+        has the indices of the steps of its ``prompt``, of which nothing is scored. Where there is no room for all,
+        each set has pairs of whole cases, and ``total`` says how many there are.
     """
     made = _Sides({name: _by_trajectory(table) for name, table in scores.items()})
     room = settings.pair_megabytes * MEGABYTE / max(1, len(pairs))
@@ -86,7 +88,14 @@ class _Sides:
         asked = [message.content for message in pair.prompt if message.role == "user"]
         known = graded.get(pair.chosen_id, {})
         fields = {field: plain(known[field]) for field in FIELDS if field in known}
-        case = self.cases.add({"case_id": pair.case_id, "instruction": "\n".join(asked), **fields})
+        prompt = [self.steps.add(_context(message)) for message in pair.prompt]
+        told = {
+            "case_id": pair.case_id,
+            "instruction": "\n".join(asked),
+            "prompt": prompt,
+            "tools": len(pair.tools),
+        }
+        case = self.cases.add({**told, **fields})
         sides = ((pair.chosen_id, pair.chosen), (pair.rejected_id, pair.rejected))
         return [self._side(case, graded.get(name, {}), messages) for name, messages in sides]
 
@@ -94,3 +103,10 @@ class _Sides:
         steps = [self.steps.add(step) for step in conversation_steps(messages, scored=True)]
         points = [plain(grade.get(metric)) for metric in METRICS]
         return self.sides.add([case, steps, *points, self.texts.add(str(grade.get("reasons") or ""))])
+
+
+def _context(message: Message) -> dict[str, Any]:
+    """A message of a prompt, as it is read: an agent's, too, with its calls."""
+    calls = [f"{call.name}({', '.join(map(str, call.arguments.values()))})" for call in message.tool_calls]
+    role = "agent" if message.role == "assistant" else message.role
+    return {"role": role, "text": "\n".join(part for part in (message.content, *calls) if part)}

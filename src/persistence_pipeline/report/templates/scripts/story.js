@@ -30,19 +30,25 @@ function callCell(step, at, line, first, reasons = []) {
 }
 
 function writtenPart(step, at) {
-  const said = step.tool && step.text ? h("div", { class: "said" }, step.text) : null;
+  const mark = step.scored || step.scored === null || step.same_turn ? scoredMark : (...parts) => parts;
+  const said = step.tool && step.text ? h("div", { class: "said" }, mark(step.text)) : null;
   if (step.tool) {
     const text = callText(step);
-    return [said, h("span", { class: "number" }, `${at + 1}. `), h("code", { class: "call" }, h("span", {}, step.tool), h("wbr"), h("span", {}, text.slice(step.tool.length)))];
+    return [said, h("span", { class: "number" }, `${at + 1}. `), h("code", { class: "call" }, mark(h("span", {}, step.tool), h("wbr"), h("span", {}, text.slice(step.tool.length))))];
   }
   const who = step.role ? `${step.role}: ` : `${at + 1}. not a call: `;
-  return [h("div", { class: step.role ? "said" : "said invalid" }, h("span", { class: "who" }, who), step.text || "(nothing)")];
+  return [h("div", { class: step.role ? "said" : "said invalid" }, h("span", { class: "who" }, who), mark(step.text || "(nothing)"))];
+}
+
+/** What the loss of a stage scored. */
+function scoredMark(...parts) {
+  return h("mark", {}, parts);
 }
 
 /** Of a turn that was trained on: how many of its tokens the loss scored. */
 function scoredPart(step) {
   if (step.scored === undefined) return null;
-  return h("div", { class: "scored" }, step.scored === null ? "tokens not known: as the template renders it" : `${plural(step.scored, "token")} scored`);
+  return step.scored === null ? h("div", { class: "scored otherwise" }, "tokens not known: scored as the template writes the turn") : h("div", { class: "scored" }, `${plural(step.scored, "token")} scored`);
 }
 
 function observationPart(step) {

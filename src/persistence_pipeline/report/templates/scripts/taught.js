@@ -1,4 +1,4 @@
-// The pairs that a stage was taught with: chosen beside rejected, and how many tokens of each turn the loss scored.
+// The pairs that a stage was taught with: the prompt, chosen beside rejected, and what of them the loss scored.
 
 const lessons = windowedList({ place: document.getElementById("taught-list"), id: "pair", element: pairRowParts, chosen: () => lessons.rows.findIndex((pair) => pair.at === asked.pair), choose: choosePair });
 const LESSON = "minmax(4rem, .8fr) minmax(4rem, .6fr) minmax(4rem, .6fr) minmax(4.4rem, .5fr) minmax(4.4rem, .5fr) minmax(6rem, 2.4fr)";
@@ -13,6 +13,7 @@ async function readPairs() {
   steps.push(...read.steps);
   texts.push(...read.texts);
   stepTexts.push(...read.steps.map(textOfStep));
+  for (const item of read.cases) item.prompt = item.prompt.map((index) => index + step);
   const sides = read.sides.map(([of, calls, safety, helpfulness, reasons]) => ({
     item: read.cases[of],
     calls: calls.map((call) => call + step),
@@ -98,8 +99,26 @@ function renderPair(pair) {
   if (!pair) return place.replaceChildren();
   const columns = ["chosen", "rejected"].map((side) => {
     const played = { calls: pair[side].calls, grades: { [state.evaluator]: pair[side].grade } };
-    return { played, head: h("th", { scope: "col" }, h("div", {}, side), gradeBadges(played)) };
+    return { played, head: h("th", { scope: "col" }, h("div", {}, side), gradeBadges(played), maskPart(pair[side])) };
   });
-  const caption = "The loss scored the tokens that the agent sampled itself, its end of a turn included. It read the request, what tools answered and an end that the engine appended, and scored none of these.";
-  place.replaceChildren(h("div", { class: "case-head" }, h("h2", {}, "“", pair.item.instruction, "”"), h("p", { class: "note" }, h("code", {}, pair.item.case_id))), scrolling("Chosen beside rejected", storyTable(columns, 0, caption)));
+  const legend = h("p", { class: "note legend" }, scoredMark("The loss scored"), " what the agent wrote, its own end of a turn included. All else is context, which it read: the prompt, what tools answered, an end of a turn that the engine appended.");
+  const head = h("div", { class: "case-head" }, h("h2", {}, "“", pair.item.instruction, "”"), h("p", { class: "note" }, h("code", {}, pair.item.case_id)));
+  place.replaceChildren(head, legend, promptPart(pair.item), scrolling("Chosen beside rejected", storyTable(columns, 0, "After the prompt: what each side wrote and was answered.")));
+}
+
+/** What both sides begin with: of it nothing is scored, not even what an agent wrote. */
+function promptPart(item) {
+  const said = item.prompt.map((index) => [steps[index].role, steps[index].text]);
+  const all = item.tools ? [["tools", plural(item.tools, "schema")], ...said] : said;
+  const lines = all.map(([who, text]) => h("div", { class: "said" }, h("span", { class: "who" }, `${who}: `), text));
+  return h("section", { class: "prompt", "aria-label": "Prompt of both sides" }, h("div", { class: "who" }, "Prompt of both sides: context"), lines);
+}
+
+/** How much of a side's turns was scored, and how many of them otherwise than by the tokens that were sampled. */
+function maskPart({ calls }) {
+  const turns = calls.map((call) => steps[call].scored).filter((scored) => scored !== undefined);
+  const rendered = turns.filter((scored) => scored === null).length;
+  const known = turns.reduce((sum, scored) => sum + (scored || 0), 0);
+  const otherwise = rendered ? `; ${rendered} of its ${plural(turns.length, "turn")} as the template writes them` : "";
+  return h("div", { class: "scored" }, `${plural(known, "token")} scored${otherwise}`);
 }
