@@ -38,7 +38,7 @@ TOKENS, PRODUCTS = 256, 8
 """Rows of the matrices that are multiplied, and products of which the fastest counts."""
 BUSY = {"warm start": 0.7, "stage": 0.45, "scoring": 0.45, "rollout": 0.32}
 """Share of the products' rate that each kind of work reaches; the rest is attention, small operations and Python.
-Measured with SmolLM2-135M on processors with AVX-512 (docs/pretrained-run.md)."""
+Measured with SmolLM2-135M on processors with AVX-512 (docs/pretrained-settings.md)."""
 
 
 @dataclass(frozen=True)
