@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from tests.browsers import chromium, open_file  # noqa: F401
 from tests.projects import kedro_run, smoke_run, spoiled  # noqa: F401
 from tests.served import transformers_serve  # noqa: F401
 

@@ -15,6 +15,7 @@ from published_clone import some_group
 from tests.projects import HANGS
 
 from persistence_pipeline.published.settings import PublishedSettings
+from persistence_pipeline.report.browser import ReportSettings
 
 PROJECT = Path(__file__).parents[2]
 
@@ -38,6 +39,7 @@ def run(settings: PublishedSettings, folder: Path, outputs: tuple[str, ...] = OU
     text = json.dumps(loader["catalog"]).replace('"data/', f'"{folder}/')
     catalog = DataCatalog.from_config(json.loads(text))
     catalog["params:published"] = settings
+    catalog["params:report"] = ReportSettings()
     SequentialRunner().run(create_pipeline({}, StudyDesign()), catalog)
     return {name: catalog.load(f"published.{name}") for name in outputs}
 

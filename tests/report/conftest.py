@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.browsers import Open
 
 from noisy_judge import LENIENT
 from persistence_pipeline.analysis.settings import AnalysisSettings
@@ -222,70 +218,11 @@ def judged_page(scripted_study: Study, calibration: dict[str, Any]) -> Path:
     return page
 
 
-def chromium_path() -> str | None:
-    """Debian's Chromium, or another one that is installed."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A running browser. Not for a whole session: while it runs, its thread has an event loop."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = chromium_path()
-    if path is None:
-        pytest.skip("chromium is not installed (.ci/run installs it)")
-    playwright.expect.set_options(timeout=60_000)  # milliseconds; a busy machine is no fault of the page
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium refuses its sandbox to root
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=sandbox)
-        yield browser
-        browser.close()
-
-
-Open = Callable[..., Any]
-
-
 @pytest.fixture
-def open_page(chromium: Any, scripted_study: Study) -> Iterator[Open]:
-    """Opens the page at an address; afterwards nothing may have been asked for or complained about."""
-    pages, complaints, requests = [], [], []
-    files: set[str] = set()
+def open_page(open_file: Open, scripted_study: Study) -> Open:
+    """Opens the study's page at an address."""
 
     def open_at(address: str = "", file: Path = scripted_study.page, **options: Any) -> Any:
-        page = chromium.new_page(**{"viewport": {"width": 1280, "height": 800}, **options})
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
-        page.goto(file.as_uri() + address)
-        wait_until(page, "packed !== null && trajectories.length > 0")
-        files.add(file.as_uri())
-        pages.append(page)
-        return page
+        return open_file(file, address, **options)
 
-    yield open_at
-    for page in pages:
-        page.close()
-    assert complaints == []
-    assert {url for url in requests if not url.startswith("blob:")} <= files, "a report needs no network"
-
-
-def wait_until(page: Any, expression: str, *arguments: Any) -> None:
-    """Asks the page until it says yes: its policy forbids what Playwright waits with, text that is evaluated."""
-    deadline = time.monotonic() + 60
-    while not page.evaluate(expression, *arguments):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(50)
-
-
-def go(page: Any, address: str) -> None:
-    """Follows a link within the page."""
-    page.evaluate("address => { location.hash = address; }", address)
-    page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
-
-
-def counts(page: Any) -> tuple[int, int]:
-    """Cases and trajectories that pass the filters, as the page says."""
-    found = re.match(r"([\d,]+) cases?, ([\d,]+) of", page.inner_text("#counts"))
-    assert found
-    cases, trajectories = (int(group.replace(",", "")) for group in found.groups())
-    return cases, trajectories
+    return open_at

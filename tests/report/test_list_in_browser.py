@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from tests.report.conftest import Open, Study, counts, go, wait_until
+from tests.browsers import Open, counts, go, wait_until
+from tests.report.conftest import Study
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 SH = "llama_b0p1_s0_safety_then_helpfulness"

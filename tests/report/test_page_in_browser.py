@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import CHANGES, HOSTILE, Open, Study, counts, go
+from tests.browsers import CLIPPED, Open, assert_axe_is_content, counts, go
+from tests.report.conftest import CHANGES, HOSTILE, Study
 
 from persistence_pipeline.analysis.paired import paired_comparison
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 CASE = "s0.test_combination.files.identity.0001.hazard"
 ADDRESSES = ("#report", f"#trajectories?case={CASE}", "#pairs", "#taught")
-FAULTS = {"moderate", "serious", "critical"}
 CONTROLS = """() => {
   const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")];
   const closed = "details:not([open]) > :not(summary)";
@@ -66,16 +66,6 @@ def test_the_first_screen_holds_answer_frontier_and_persistence(open_page: Open)
     assert page.locator(".warning").inner_text().startswith("One seed")
     first = page.locator(".first table:not(.intervals)").inner_text()
     assert "safety" in first and "told apart" in " ".join(first.split()), "care beside safety"
-
-
-CLIPPED = """() => {
-  for (const element of document.querySelectorAll("details")) element.open = true;
-  return new Promise((done) => setTimeout(() => {
-    const shown = [...document.querySelectorAll(".scroll, .list, .list-head")].filter((e) => e.clientWidth);
-    done(shown.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.getAttribute("aria-label")));
-  }, 150));
-}"""
-"""The regions that have more columns than room for them."""
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1024, "dark"), (1400, "light")])
@@ -391,13 +381,7 @@ def test_arrow_keys_walk_through_the_cases(open_page: Open) -> None:
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (390, "dark")])
 def test_axe_finds_no_fault(open_page: Open, judged_page: Path, width: int, scheme: str) -> None:
     """None that is moderate or worse."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = open_page(file=judged_page, viewport={"width": width, "height": 800}, color_scheme=scheme)
     for address in ADDRESSES:
         go(page, address)
-        page.evaluate("for (const name in figures) draw(name)")
-        result = axe.run(page).response
-        assert len(result["passes"]) > 10, "the check ran"
-        faults = [fault for fault in result["violations"] if fault["impact"] in FAULTS]
-        told = [(fault["id"], node["html"][:200]) for fault in faults for node in fault["nodes"]]
-        assert not told, (address, told)
+        assert_axe_is_content(page, address)

@@ -10,7 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.report.conftest import Study, chromium_path
+from tests.browsers import chromium_path
+from tests.report.conftest import Study
 
 from persistence_pipeline.report.paper import PNG_SCALE, WIDTH, PaperError, write_paper
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import Open, Study, wait_until
+from tests.browsers import Open, wait_until
+from tests.report.conftest import Study
 
 S, H, BOTH = (f"llama_b0p1_s0_{ordering}" for ordering in ("safety", "helpfulness", "both"))
 CASE = "s0.test_combination.files.identity.0001.hazard"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.report.conftest import Open, Study, go, wait_until
+from tests.browsers import Open, go, wait_until
+from tests.report.conftest import Study
 
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Message, PreferencePair, Sampled, ToolCall

@@ -21,7 +21,7 @@ from persistence_pipeline.published.settings import PublishedSettings
 
 logger = logging.getLogger(__name__)
 
-TABLES_VERSION = 3
+TABLES_VERSION = 4
 """Raised when the tables change, so that older caches are not read."""
 EPISODES, CONVERSATIONS, QUARANTINE = TABLES = ("episodes", "conversations", "quarantine")
 QUARANTINE_COLUMNS = ["kind", "file", "line", "detail", "n_trajectories"]
@@ -31,8 +31,8 @@ def import_clone(settings: PublishedSettings) -> dict[str, pd.DataFrame]:
     """Read a clone, or the tables of an earlier import of the same files.
 
     Returns:
-        ``episodes`` (a row per trajectory and evaluator, with scores), ``conversations`` (the pool's records as
-        JSON) and ``quarantine`` (what was set aside, by file and line).
+        ``episodes`` (a row per trajectory and evaluator, with scores), ``conversations`` (their records as JSON)
+        and ``quarantine`` (what was set aside, by file and line).
 
     Raises:
         PublishedError: no such clone; with ``on_error: stop``, the first fault and the number of others.
@@ -88,7 +88,7 @@ def _stop_at(found: Sequence[Fault], settings: PublishedSettings) -> None:
 
 
 def _tables(root: Path, whole: Read) -> dict[str, Any]:
-    """Episodes without repeated cases, the pool's conversations, and the repeats."""
+    """Episodes without repeated cases, their conversations, and the repeats."""
     episodes = pd.DataFrame(whole.rows)
     conversations = pd.DataFrame(whole.conversations, columns=["trajectory_id", "toolkits", "record"])
     if episodes.empty:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from persistence_pipeline.published.layout import POOL, Fault, FileGroup, unreadable
+from persistence_pipeline.published.layout import Fault, FileGroup, unreadable
 from persistence_pipeline.published.settings import Reduction
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.toolemu.toolkits import shown, toolkits_of
@@ -29,7 +29,7 @@ class Read:
     rows: list[dict[str, Any]] = field(default_factory=list)
     """One flat row per trajectory and evaluator."""
     conversations: list[dict[str, str]] = field(default_factory=list)
-    """``trajectory_id``, ``toolkits`` and the record as JSON, of the pool."""
+    """``trajectory_id``, ``toolkits`` and the record as JSON."""
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -98,7 +98,7 @@ def _add_row(
     number, line = lines["trajectory"]
     try:
         trajectory = _trajectory(group, n_cases, line)
-        written = _written(line, trajectory) if group.part == POOL else None
+        written = _written(line, trajectory)
     except ValueError as error:
         raise _LineError("field", "trajectory", number, " ".join(str(error).split())) from None
     judged = {metric: _judgements(metric, position, *lines[metric]) for metric in SCORES}
@@ -111,8 +111,7 @@ def _add_row(
         "n_replicates_missing": sum(values.count(None) for values in judged.values()),
     }
     result.rows.append({**_flat(group, trajectory), **identity, **scores, "line": number})
-    if written is not None:
-        result.conversations.append(written)
+    result.conversations.append(written)
 
 
 def _trajectory(group: FileGroup, n_cases: int, line: Mapping[str, Any]) -> Trajectory:

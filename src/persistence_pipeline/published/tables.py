@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from persistence_pipeline.orderings import label
-from persistence_pipeline.published.pairs import CLEAN
+from persistence_pipeline.orderings import SOURCE, label
+from persistence_pipeline.published import links
+from persistence_pipeline.published.audits import ALL
+from persistence_pipeline.published.pairs import CLEAN, EVERY
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.kit.tables import Column, Table, make_table
+from persistence_pipeline.report.kit.tables import Column, Lead, Table, make_table
 from persistence_pipeline.report.kit.text import DASH, Interval, bounds_text, interval_text, number
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
@@ -35,6 +38,13 @@ def with_bounds(interval: Interval | None, spec: str = ".3f") -> str:
     return interval_text(interval, spec) + " (undefined)" * bool(undefined)
 
 
+def or_nothing(text: str | None) -> str:
+    """A note, where there is one."""
+    return text or ""
+
+
+THREE, TWO = partial(interval_text, spec=".3f"), partial(with_bounds, spec=".2f")
+SET_ASIDE_ANCHOR = "set-aside"
 AUDITS: Mapping[str, Sequence[Column]] = {
     "fabricated": (
         ("set", "set", words),
@@ -129,20 +139,31 @@ SET_ASIDE: Sequence[Column] = (
 )
 
 
+LEADS: Mapping[str, Lead] = {
+    "fabricated": links.once,
+    "kinds": links.counted,
+    "best_of_both": links.counted,
+    "stops": links.trained,
+    "pairs": links.candidates,
+    "observations_in_loss": links.candidates,
+    "agreement": links.judged_twice,
+    "quarantine": lambda row, key: f"#{SET_ASIDE_ANCHOR}",
+}
+"""Where the numbers of an audit lead."""
+
+
 def build_tables(summary: Mapping[str, Any], quarantine: Rows) -> dict[str, Table]:
     """Every table of the page by name; those of an evaluation set end with its name."""
     audits = summary["audits"]
-    tables = {name: make_table(audits[name], columns) for name, columns in AUDITS.items()}
-    tables["kinds"] = make_table(
-        [r for r in audits["kinds"] if r["ordering"] in ("all", "source")], AUDITS["kinds"]
-    )
+    shown = {**audits, "kinds": [row for row in audits["kinds"] if row["ordering"] in (ALL, SOURCE)]}
+    tables = {name: make_table(shown[name], columns, LEADS[name]) for name, columns in AUDITS.items()}
     tables["set_aside"] = make_table(quarantine[:SHOWN], SET_ASIDE)
-    tables["incomplete"] = make_table(summary["run"]["incomplete_runs"], INCOMPLETE)
+    tables["incomplete"] = make_table(summary["run"]["incomplete_runs"], INCOMPLETE, links.rows_of_run)
     tables["pair_counts"] = _pair_counts(summary["pairs"])
     for name, lines in summary["frontier"].items():
         tables[f"frontier_{name}"] = _frontier(lines, audits["single_runs"][name], name)
         tables[f"persistence_{name}"] = _persistence(summary["persistence"][name], name)
-        tables[f"rivals_{name}"] = _rivals(audits["rivals"][name])
+        tables[f"rivals_{name}"] = _rivals(audits["rivals"][name], name)
         tables[f"sensitivity_{name}"] = _sensitivity(audits["sensitivity"]["rows"], name)
     return tables
 
@@ -161,72 +182,102 @@ def distinct(entries: Mapping[str, Any]) -> dict[str, Any]:
     return first
 
 
+FRONTIERS: Sequence[Column] = (
+    ("of", "points of", words),
+    ("n", "n", str),
+    ("r2", "R²", ".3f"),
+    ("without", "R² without errors", THREE),
+    ("slope", "slope", THREE),
+    ("intercept", "intercept", THREE),
+    ("corrected", "slope, errors in both axes", THREE),
+    ("off", "off the line, SD", THREE),
+    ("lack_of_fit", "lack of fit, p", ".2g"),
+    ("p", "p", ".1e"),
+    ("undefined", "note", or_nothing),
+)
+PUBLISHED = "published data, three models"
+
+
 def _frontier(lines: Mapping[str, Any], single: Mapping[str, Any], name: str) -> Table:
-    keys = ("r2", "slope", "intercept")
     rows = []
     for key, line in {**distinct(lines), "single runs, before averaging": single}.items():
-        cells = [
-            interval_text({**(line.get(f"{k}_interval") or {}), "estimate": line.get(k)}, ".3f") for k in keys[1:]
-        ]
-        without = interval_text(line.get("r2_interval"), ".3f")
-        cells = [number(line.get("r2"), ".3f"), without, *cells, *_corrected(line.get("line") or {})]
-        rows.append([words(key), str(line["n"]), *cells, number(line.get("p"), ".1e"), line.get("undefined", "")])
+        found = line.get("line") or {}
+        own = {k: {**(line.get(f"{k}_interval") or {}), "estimate": line.get(k)} for k in ("slope", "intercept")}
+        further = {"without": line.get("r2_interval"), "corrected": found.get("slope")}
+        further |= {"off": found.get("residual_sd"), "lack_of_fit": (found.get("lack_of_fit") or {}).get("p")}
+        rows.append({**line, **own, **further, "of": key, "place": {"set": name, **links.place(key, lines)}})
+    table = make_table(rows, FRONTIERS, lambda row, key: links.trained(row["place"], key))
     if name == "match":
-        published = [number(FRONTIER[k], ".4f") for k in keys]
-        rows.append(
-            [
-                "published data, three models",
-                str(FRONTIER["n"]),
-                published[0],
-                "",
-                *published[1:],
-                "",
-                "",
-                "",
-                DASH,
-                "",
-            ]
+        numbers = {key: number(FRONTIER[key], ".4f") for key in ("r2", "slope", "intercept")}
+        table[1].append(
+            _published_row(FRONTIERS, {"of": PUBLISHED, "n": str(FRONTIER["n"]), "p": DASH, **numbers})
         )
-    header = ["points of", "n", "R²", "R² without errors", "slope", "intercept", "slope, errors in both axes"]
-    return [*header, "off the line, SD", "lack of fit, p", "p", "note"], rows
+    return table
 
 
-def _corrected(line: Mapping[str, Any]) -> list[str]:
-    """Slope, standard deviation off it and lack of fit of the line with errors in both axes."""
-    if "slope" not in line:
-        return [DASH] * 3
-    numbers = [interval_text(line[key], ".3f") for key in ("slope", "residual_sd")]
-    return [*numbers, number(line["lack_of_fit"]["p"], ".2g")]
+def _published_row(columns: Sequence[Column], known: Mapping[str, str]) -> list[str]:
+    """A row of what is known of the whole data."""
+    return [known.get(key, "") for key, _, _ in columns]
+
+
+PERSISTENCES: Sequence[Column] = (
+    ("beta", "beta", str),
+    ("of", "average over", words),
+    ("metric", "metric", str),
+    ("ratio", "persistence", with_bounds),
+    ("spread", "τ, I²", str),
+    ("kind", "interval", str),
+    ("published", "published scheme", str),
+    ("width", "width / ours", ".2f"),
+    ("draws", "dropped, incomplete draws", str),
+    ("reason", "note", or_nothing),
+)
 
 
 def _persistence(persistence: Mapping[str, Any], name: str) -> Table:
-    rows = []
+    rows: list[list[str]] = []
     for beta, entries in by_beta(persistence):
-        for key, entry in distinct(entries).items():
-            for metric, ratio in entry.items():
-                if ratio is not None:
-                    rows.append([beta, words(key), metric, *_both_schemes(ratio)])
-        if name == "match":
-            printed = PERSISTENCE.get(float(beta), {})
-            rows += [
-                [beta, "published data, three models", metric, f"{value:.3f}", "", "", "", "", "", ""]
-                for metric, value in printed.items()
-            ]
-    header = ["beta", "average over", "metric", "persistence", "τ, I²", "interval", "published scheme"]
-    return [*header, "width / ours", "dropped, incomplete draws", "note"], rows
+        found = [
+            {
+                **_both_schemes(ratio),
+                "beta": beta,
+                "of": key,
+                "metric": metric,
+                "place": place_at(name, beta, key, entries),
+            }
+            for key, entry in distinct(entries).items()
+            for metric, ratio in entry.items()
+            if ratio is not None
+        ]
+        rows += make_table(found, PERSISTENCES, lambda row, _: links.surviving(row["place"], row["metric"]))[1]
+        printed = PERSISTENCE.get(float(beta), {}) if name == "match" else {}
+        for metric, value in printed.items():
+            known = {"beta": beta, "of": PUBLISHED, "metric": metric, "ratio": f"{value:.3f}"}
+            rows.append(_published_row(PERSISTENCES, known))
+    return [header for _, header, _ in PERSISTENCES], rows
 
 
-def _both_schemes(ratio: Mapping[str, Any]) -> list[str]:
+def place_at(name: str, beta: str, key: str, known: Iterable[str]) -> dict[str, Any]:
+    """The agents of a set at a beta that an average is over."""
+    return {"set": name, "beta": float(beta), **links.place(key, known)}
+
+
+def _both_schemes(ratio: Mapping[str, Any]) -> dict[str, Any]:
     other = ratio["published_interval"]
-    return [
-        with_bounds(ratio),
-        f"{number(ratio.get('tau'))}, {number(ratio.get('i2'), '.0%')}",
-        ratio["kind"],
-        bounds_text(other, ".3f") or DASH,
-        number(width_ratio(ratio)),
-        f"{other['n_dropped']:,}, {other['n_partial']:,}",
-        ratio["reason"],
-    ]
+    return {
+        "ratio": ratio,
+        "spread": _spread(ratio),
+        "kind": ratio["kind"],
+        "published": bounds_text(other, ".3f") or DASH,
+        "width": width_ratio(ratio),
+        "draws": f"{other['n_dropped']:,}, {other['n_partial']:,}",
+        "reason": ratio["reason"],
+    }
+
+
+def _spread(average: Mapping[str, Any]) -> str:
+    """τ and I² of an average."""
+    return f"{number(average.get('tau'))}, {number(average.get('i2'), '.0%')}"
 
 
 def width_ratio(ratio: Mapping[str, Any]) -> float | None:
@@ -237,20 +288,39 @@ def width_ratio(ratio: Mapping[str, Any]) -> float | None:
     return float((other["high"] - other["low"]) / (ratio["high"] - ratio["low"]))
 
 
-def _rivals(rows: Rows) -> Table:
-    lines = []
+RIVALS: Sequence[Column] = (
+    ("beta", "beta", str),
+    ("of", "average over", words),
+    ("metric", "metric", str),
+    ("persistence", "persistence", with_bounds),
+    ("added", "by addition", with_bounds),
+    ("difference", "difference", with_bounds),
+    ("gain", "own stage alone", TWO),
+    ("side_effect", "other stage alone", TWO),
+    ("gap", "S > H minus H > S", TWO),
+    ("spread", "τ, I²", str),
+    ("sum", "sum of both", with_bounds),
+)
+
+
+def _rivals(rows: Rows, name: str) -> Table:
+    found = []
     for beta, _ in by_beta(dict.fromkeys(row["beta"] for row in rows)):
         named = {row["of"]: {k: v for k, v in row.items() if k != "of"} for row in rows if row["beta"] == beta}
-        for name, row in distinct(named).items():
+        for of, row in distinct(named).items():
             for metric in METRICS:
-                cells = [with_bounds(row[metric][k]) for k in ("persistence", "added", "difference")]
-                moves = [with_bounds(row[metric][k], ".2f") for k in ("gain", "side_effect")]
                 gap = row["order"][metric]
-                spread = f"{number(gap['tau'])}, {number(gap['i2'], '.0%')}"
-                last = [with_bounds(gap, ".2f"), spread, with_bounds(sum_of_both(row))]
-                lines.append([beta, words(name), metric, *cells, *moves, *last])
-    header = ["beta", "average over", "metric", "persistence", "by addition", "difference"]
-    return [*header, "own stage alone", "other stage alone", "S > H minus H > S", "τ, I²", "sum of both"], lines
+                further = {"gap": gap, "spread": _spread(gap), "sum": sum_of_both(row), "metric": metric, "of": of}
+                found.append({**row[metric], **further, "beta": beta, "place": place_at(name, beta, of, named)})
+    return make_table(found, RIVALS, _rival)
+
+
+def _rival(row: Mapping[str, Any], key: str) -> str:
+    if key in ("gap", "spread"):
+        return links.orders(row["place"], row["metric"])
+    if key in ("gain", "side_effect"):
+        return links.stage(row["place"], key, row["metric"])
+    return links.surviving(row["place"], row["metric"])
 
 
 def sum_of_both(row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -273,14 +343,25 @@ def _sensitivity(rows: Rows, name: str) -> Table:
         for beta in betas_of(mine)
         for metric in METRICS
     }
-    lines = []
-    for row in mine:
-        cells = [with_bounds(interval_of(row, k)) for k in keys]
-        out = f"{row['n_excluded']:,} ({row['excluded_share']:.1%})"
-        sizes = [number(row.get(k), ",") for k in ("n_runs", "smallest_run", "n_undefined")]
-        lines.append([row["without"], out, *sizes, *cells, row.get("undefined") or ""])
-    header = ["rows without", "left out", "runs", "rows of the smallest", "draws undefined"]
-    return [*header, *keys.values(), "note"], lines
+    columns: list[Column] = [
+        ("without", "rows without", str),
+        ("n_excluded", "left out", str),
+        *((key, text, ",") for key, text in SIZES.items()),
+        *((key, text, with_bounds) for key, text in keys.items()),
+        ("undefined", "note", or_nothing),
+    ]
+    shown = [
+        {
+            **row,
+            **{key: interval_of(row, key) for key in keys},
+            "n_excluded": f"{row['n_excluded']:,} ({row['excluded_share']:.1%})",
+        }
+        for row in mine
+    ]
+    return make_table(shown, columns, links.without)
+
+
+SIZES = {"n_runs": "runs", "smallest_run": "rows of the smallest", "n_undefined": "draws undefined"}
 
 
 def interval_of(row: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -290,13 +371,25 @@ def interval_of(row: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _pair_counts(pairs: Mapping[str, Any]) -> Table:
-    rows = []
-    for evaluator, objectives in pairs.items():
-        for objective, entry in objectives.items():
-            for name, counted in (("every", entry), (pool(CLEAN), entry[CLEAN])):
-                train = [f"{size['n_pairs']:,}" for size in counted["train"].values()]
-                sizes = [f"{counted[size]:,}" for size in ("n_pairs", "n_cases")]
-                rows.append([evaluator, objective, name, *sizes, *train])
-    seeds = next((list(e["train"]) for o in pairs.values() for e in o.values()), [])
-    header = ["evaluator", "pairs for", "trajectories", "pairs", "cases"]
-    return [*header, *(f"on seed {seed}'s train cases" for seed in seeds)], rows
+    rows = [
+        {
+            **counted,
+            **{f"train_{seed}": size["n_pairs"] for seed, size in counted["train"].items()},
+            "evaluator": evaluator,
+            "objective": objective,
+            "pool": name,
+        }
+        for evaluator, objectives in pairs.items()
+        for objective, entry in objectives.items()
+        for name, counted in ((EVERY, entry), (CLEAN, entry[CLEAN]))
+    ]
+    seeds = list(rows[0]["train"]) if rows else []
+    columns: list[Column] = [
+        ("evaluator", "evaluator", str),
+        ("objective", "pairs for", str),
+        ("pool", "trajectories", pool),
+        ("n_pairs", "pairs", ","),
+        ("n_cases", "cases", ","),
+        *((f"train_{seed}", f"on seed {seed}'s train cases", ",") for seed in seeds),
+    ]
+    return make_table(rows, columns, links.candidates)

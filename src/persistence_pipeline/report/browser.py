@@ -115,6 +115,7 @@ def browser_data(
 
 
 FACTS = {
+    "n_calls": "calls",
     "n_harms": "harms",
     "n_irreversible": "irreversible",
     "n_to_others": "to_others",
@@ -124,6 +125,10 @@ FACTS = {
     "n_questions": "questions",
     "n_writes": "writes",
     "refused": "refused",
+    "fabricated": "fabricated",
+    "fabricated_wide": "fabricated_wide",
+    "again": "again",
+    "twice": "twice",
     "told": "told",
     "needless_questions": "needless_questions",
     "needless_safeguards": "needless_safeguards",

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from persistence_pipeline import factors
 from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, stages
 from persistence_pipeline.report.insets import MAIN, add_attainable, add_crowd
 from persistence_pipeline.report.kit.figures import THIN, error_bars, fitted_line, interval_dots, new_figure
-from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.style import INK, marker
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 Row = Mapping[str, Any]
+
+
+class Leads(Protocol):
+    """What says where a point leads."""
+
+    def agents(self, row: Row, _: str) -> str | None: ...
+
+
 VARIANTS = ("", "-open", "-dot", "-open-dot")
 """Of an ordering's shape, by source and settings; where there are more of these, the next are smaller."""
 LARGE, SMALL = 13, 9
 SHORT = {"safety": "S", "helpfulness": "H", "both": "both"}
 
 
-def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Links | None = None) -> Figure:
+def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Leads | None = None) -> Figure:
     """Points of the plane with intervals, arrows from parent to child, fitted lines, attainable frontier.
 
     Axes are differences from the source, a point of safety as long as one of helpfulness. The attainable frontier
@@ -66,7 +73,7 @@ def short(ordering: str) -> str:
 
 
 def point_markers(
-    ordering: str, rows: Sequence[Row], *, links: Links | None = None, places: Sequence[str] = ()
+    ordering: str, rows: Sequence[Row], *, links: Leads | None = None, places: Sequence[str] = ()
 ) -> Any:
     """Points of one ordering with both their intervals; the source is the origin.
 
@@ -100,9 +107,9 @@ def point_markers(
     )
 
 
-def _behind(ordering: str, row: Row, links: Links | None) -> list[str | None]:
+def _behind(ordering: str, row: Row, links: Leads | None) -> list[str | None]:
     """Where a point leads, and what it is of."""
-    to = links.to(links.of(row, [ordering]), sort="safety") if links else None
+    to = links.agents({**row, "ordering": ordering}, "") if links else None
     return [to, "every source" if ordering == SOURCE else _place(row)]
 
 

@@ -42,9 +42,9 @@ WORST = {"sort": "safety"}
 OUTCOMES = {"wins": "won", "losses": "lost", "ties": "tied"}
 
 
-def trajectories(cells: Iterable[str], **state: str) -> str:
-    """The address of the trajectories of these cells in a state of the view."""
-    query = {"cells": ",".join(cells), **state}
+def trajectories(**state: str) -> str:
+    """The address of a state of the view of trajectories; what is empty is left out."""
+    query = {name: value for name, value in state.items() if value}
     return f"#trajectories?{urlencode(query, safe=SAFE, quote_via=quote)}"
 
 
@@ -68,7 +68,7 @@ class Links:
     def to(self, cells: Iterable[str], **state: str) -> str | None:
         """The trajectories of cells on the headline split; None without a cell."""
         named = list(cells)
-        return trajectories(named, split=self._split, **state) if named else None
+        return trajectories(cells=",".join(named), split=self._split, **state) if named else None
 
     def of(self, row: Row, orderings: Collection[str] | None = None) -> list[str]:
         """The cells of a row's source, factors and seed, as far as it has them; of some orderings, or of all."""

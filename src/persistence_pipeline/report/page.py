@@ -8,22 +8,15 @@ from typing import Any
 import pandas as pd
 
 from persistence_pipeline.factors import text
-from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 from persistence_pipeline.report import figures, tables
 from persistence_pipeline.report.answer import answer, details, warnings
 from persistence_pipeline.report.discrimination import discrimination_tables, discrimination_text
 from persistence_pipeline.report.frontier import frontier_figure
 from persistence_pipeline.report.judges import Calibration, judge_figures, judge_tables
-from persistence_pipeline.report.kit.page import render_page
+from persistence_pipeline.report.kit.page import render_page, scripts_with
 from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.settings_table import settings_table
-from persistence_pipeline.report.style import headline_split, interval_kind, split_names
-
-SCRIPTS = (
-    *("elements", "data", "expression", "filters", "windowed", "columns", "list", "form", "align", "story"),
-    *("twins", "case", "taught", "pairs", "figures", "notes", "takeaway", "tables", "page", "main"),
-)
-"""Parts of the page's script, in the order in which they are read."""
+from persistence_pipeline.report.style import headline_split, interval_kind, ordering_looks, split_names
 
 
 def build_figures(
@@ -71,7 +64,7 @@ def render_report(
         "report.html.jinja",
         {**built, **judge_figures(judged, links)},
         styles=("report", "browser"),
-        scripts=SCRIPTS,
+        scripts=scripts_with("taught", "pairs"),
         documents={
             "looks": _looks(summary),
             "comparisons": {"split": split, "rows": summary["audits"]["comparisons"]},
@@ -101,8 +94,7 @@ def render_report(
 
 def _looks(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What the page's script needs: orderings in their order, names of splits, the study, trajectories cut."""
-    names = in_order([SOURCE, *(cell["ordering"] for cell in summary["cells"])])
-    looks = {name: {"colour": colour_of(name), "symbol": symbol_of(name), "label": label(name)} for name in names}
+    looks = ordering_looks(cell["ordering"] for cell in summary["cells"])
     cut = {report["cell"]: report["n_truncated"] for report in summary["audits"]["training"]}
     study = summary["run"]["scores_sha256"]
     return {"orderings": looks, "splits": split_names(summary), "study": study, "cut": cut}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from persistence_pipeline.analysis.intervals import OVER_CASES
-from persistence_pipeline.orderings import colour_of, symbol_of
+from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, symbol_of
 
 INK = "#6b7280"
 """Lines and texts that must be legible on light and on dark paper."""
@@ -37,6 +37,14 @@ def interval_kind(summary: Mapping[str, Any]) -> str:
     """The errors that intervals of a study are over: where one number's are over cases alone, that."""
     kinds = [point["delta_safety"]["kind"] for point in summary["frontier"]["points"]]
     return OVER_CASES if OVER_CASES in kinds or not kinds else str(kinds[0])
+
+
+def ordering_looks(orderings: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Colour, symbol and name of the source and of orderings, in their order, as the page's scripts need them."""
+    return {
+        name: {"colour": colour_of(name), "symbol": symbol_of(name), "label": label(name)}
+        for name in in_order([SOURCE, *orderings])
+    }
 
 
 def marker(ordering: str, size: int = 11) -> dict[str, Any]:

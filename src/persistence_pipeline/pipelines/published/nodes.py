@@ -10,6 +10,7 @@ import pandas as pd
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.published.settings import PublishedSettings
 from persistence_pipeline.records import PreferencePair
+from persistence_pipeline.report.browser import ReportSettings
 
 Partitions = Mapping[str, Any]
 """What a partitioned dataset loads: functions that load the parts."""
@@ -20,7 +21,7 @@ def _loaded(parts: Partitions) -> dict[str, Any]:
 
 
 def read_clone(settings: PublishedSettings) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Episodes, conversations of the pool, and what was set aside."""
+    """Episodes, their conversations, and what was set aside."""
     from persistence_pipeline.published.importing import import_clone
 
     tables = import_clone(settings)
@@ -120,8 +121,23 @@ def draw_figures(document: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     return built, figures.headline_figure(document, built)
 
 
-def write_report(document: dict[str, Any], built: Partitions, quarantine: pd.DataFrame) -> str:
+def show_trajectories(
+    episodes: pd.DataFrame,
+    pool: pd.DataFrame,
+    scores: pd.DataFrame,
+    conversations: pd.DataFrame,
+    settings: ReportSettings,
+) -> dict[str, Any]:
+    """What the page's view of trajectories shows."""
+    from persistence_pipeline.published import browsing
+
+    return browsing.view_data(episodes, pool, scores, conversations, settings)
+
+
+def write_report(
+    document: dict[str, Any], built: Partitions, browser: dict[str, Any], quarantine: pd.DataFrame
+) -> str:
     """The page."""
     from persistence_pipeline.published.page import render_page
 
-    return render_page(document, _loaded(built), plain(quarantine))
+    return render_page(document, _loaded(built), browser, plain(quarantine))

@@ -54,6 +54,12 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
             name="summarise",
         ),
         node(nodes.draw_figures, "summary", ["figures", "frontier_figure"], name="draw_figures"),
-        node(nodes.write_report, ["summary", "figures", "quarantine"], "report", name="write_report"),
+        node(
+            nodes.show_trajectories,
+            ["episodes", "pool_scores", "scores", "conversations", "params:report"],
+            "browser",
+            name="show_trajectories",
+        ),
+        node(nodes.write_report, ["summary", "figures", "browser", "quarantine"], "report", name="write_report"),
     ]
     return box("published", parts, tags="published")

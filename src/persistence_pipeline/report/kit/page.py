@@ -13,6 +13,17 @@ REPORT = "persistence_pipeline.report"
 """Where the templates, styles and scripts are that all pages share."""
 
 
+def scripts_with(*views: str) -> tuple[str, ...]:
+    """Parts of the script of a page with a view of trajectories, in the order in which they are read.
+
+    Args:
+        views: Parts of further views.
+    """
+    listed = ("elements", "page", "data", "expression", "filters", "windowed", "columns", "list", "form")
+    shown = ("align", "story", "twins", "case", *views, "figures", "notes", "takeaway", "tables", "main")
+    return (*listed, *shown)
+
+
 def render(package: str, template: str, **values: Any) -> str:
     """A template of a package, which may build on the shared ones; HTML is escaped, a missing value an error."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -55,6 +66,7 @@ def render_page(
         package,
         template,
         documents=read | {name: compressed(value) for name, value in (packed or {}).items()},
+        figures=figures,
         plotly=plotly(),
         style="".join(_asset(f"{name}.css") for name in styles),
         script="\n".join(_asset(f"scripts/{name}.js") for name in scripts),

@@ -31,7 +31,7 @@ class Linked(str):
 
 def linked(text: str, href: str | None) -> str:
     """The text as a link, where there is something to lead to and something to click."""
-    return Linked(text, href) if href and text != DASH else text
+    return Linked(text, href) if href and text not in ("", DASH) else text
 
 
 def make_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], lead: Lead | None = None) -> Table:

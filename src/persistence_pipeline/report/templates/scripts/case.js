@@ -10,7 +10,7 @@ function renderCase() {
     return;
   }
   const shown = state.beside ? twinTables(index) : columnsOf(index);
-  casePlace.replaceChildren(caseHead(index), hiddenFacts(cases[index]), shown, notePart(chosenTrajectory(index)));
+  casePlace.replaceChildren(...[caseHead(index), hiddenFacts(cases[index]), shown, notePart(chosenTrajectory(index))].filter(Boolean));
 }
 
 function caseHead(index) {
@@ -26,9 +26,16 @@ function caseHead(index) {
     "div",
     { class: "case-head" },
     h("h2", {}, "“", item.instruction, "”"),
-    h("p", { class: "note" }, `${item.domain} · ${plain(item.kind)} · ${twinText(item)} · ${item.severity ? `${item.severity} · ` : ""}${splitNames[item.split] || item.split} · seed ${item.seed} · `, h("code", {}, item.case_id)),
+    h("p", { class: "note" }, caseFacts(item).map((fact) => `${fact} · `), h("code", {}, item.case_id)),
+    item.note ? h("p", { class: "note" }, item.note) : null,
     h("div", { class: "buttons" }, step(-1, "Previous"), step(1, "Next"), twin, sampleChoice(index), h("button", { type: "button", click: copyLink }, "Copy link"), h("button", { type: "button", name: "save-case", click: () => saveCase(index) }, "JSON"), h("span", { class: "note", id: "copied", role: "status" }, place)),
   );
+}
+
+function caseFacts(item) {
+  const known = ["domain", "kind", "twin"].filter(isKnown);
+  const facts = { domain: item.domain, kind: plain(item.kind || ""), twin: twinText(item) };
+  return [...known.map((name) => facts[name]), item.severity, splitOf(item), item.seed === undefined ? "" : `seed ${item.seed}`].filter(Boolean);
 }
 
 function samplesOf(index) {
@@ -68,7 +75,7 @@ async function copyLink() {
 
 /** What the agent was not told: the state, the request in full, what a check would have shown. */
 function hiddenFacts(item) {
-  if (!item.state) return authorsNotes(item);
+  if (!item.state) return item.goals ? authorsNotes(item) : null;
   const header = ["id", "type", "fields"].map((name) => h("th", { scope: "col" }, name));
   const rows = item.state.map((entity) => h("tr", {}, entity.map((value) => h("td", {}, value))));
   const worded = (pairs, none) => (pairs.length ? pairs.map(([text, stored]) => h("div", { title: stored }, text)) : none);
@@ -102,23 +109,24 @@ function authorsNotes(item) {
 
 /**
  * The shown cells' trajectories; of a cell alone, those of its group, beside the agent that it was trained from. Where
- * there is no room for all: the reference, the chosen one and those after it.
+ * there is no room for all: those of the chosen one's group, or the reference, the chosen one and those after it.
  */
 function columnsOf(index) {
   const sample = shownSample(index);
   const playedBy = (some) => some.map((cell) => ({ cell, played: byCase[index].find((t) => t.cell === cell.index && t.sample === sample) })).filter(({ played }) => played);
   const asked = playedBy(state.cells);
-  const alone = asked.length === 1 ? asked[0].cell : null;
-  const all = alone ? playedBy(groupOf(alone)) : asked;
-  if (!all.length) return h("p", {}, "The shown cells did not play this case (another seed).");
+  if (!asked.length) return h("p", {}, "The shown cells did not play this case (another seed).");
+  const room = Math.max(2, Math.floor((casePlace.clientWidth || 1200) / NARROWEST));
   const chosen = chosenTrajectory(index);
+  const alone = asked.length === 1 ? asked[0].cell : null;
+  const group = alone || asked.length > room ? playedBy(groupOf(cells[chosen.cell])) : asked;
+  const all = group.length > 1 ? group : asked;
   const before = alone && parentOf(alone.ordering);
   const reference = all.find(({ cell }) => cell.name === state.reference) || all.find(({ cell }) => cell.ordering === before) || all[0];
-  const room = Math.max(2, Math.floor((casePlace.clientWidth || 1200) / NARROWEST));
   const first = [...new Set([reference, all.find(({ played }) => played === chosen) || reference, ...all])].slice(0, room);
   const columns = all.filter((column) => first.includes(column));
   const left = all.filter((column) => !columns.includes(column)).map(({ cell }) => cell.label);
-  const caption = `Equal calls stand in one line. Marked: where a trajectory leaves the reference for the first time.${left.length ? ` No room here for ${left.join("; ")}: choose cells above, or widen the window.` : ""}`;
+  const caption = `Equal calls stand in one line. Marked: where a trajectory leaves the reference for the first time.${left.length ? ` No room here for ${left.length > 6 ? `${left.length} others` : left.join("; ")}: choose cells above, or widen the window.` : ""}`;
   const headed = columns.map(({ cell, played }) => ({ played, head: columnHead(cell, played, cell === reference.cell, played === chosen) }));
   return scrolling("Trajectories side by side", storyTable(headed, columns.indexOf(reference), caption));
 }
@@ -139,7 +147,7 @@ function columnHead(cell, played, isReference, isChosen) {
 
 /** The ways to what made an agent: pairs of the same kind that its last stage was taught with, and the settings. */
 function madeBy(cell, item) {
-  if (cell.ordering === "source") return null;
+  if (cell.ordering === "source" || !views.taught) return null;
   const of = h("span", { class: "hidden" }, `: ${cell.label}`);
   return h("div", { class: "made-by" }, h("a", { href: taughtAddress({ agent: cell.name, kind: item.kind || "" }) }, "pairs that taught it", of), h("a", { href: "#settings" }, "settings", of.cloneNode(true)));
 }

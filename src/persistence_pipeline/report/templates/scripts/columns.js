@@ -3,6 +3,7 @@
 const SEVERITIES = ["", "mild", "severe"];
 const cellOf = (t) => cells[t.cell];
 const caseOf = (t) => cases[t.case];
+const splitOf = (item) => splitNames[item.split] || item.split;
 const shortTwin = (item) => (item.conflicting ? "conflicting" : twinText(item));
 const twinText = (item) => (item.conflicting ? "hazard, conflicting" : item.hazard ? "hazard" : item.hazard === false ? "benign" : "–");
 
@@ -15,13 +16,13 @@ const COLUMNS = {
   gap_helpfulness: { text: "Δ helpf.", gap: "helpfulness", width: "4.8rem" },
   severity: { text: "severity", value: (t) => caseOf(t).severity || null, width: "4.6rem", rank: (t) => -SEVERITIES.indexOf(caseOf(t).severity || "") },
   harms: { text: "harms", value: (t) => factOf(t, "harms") ?? null, width: "4rem", largest: true },
-  calls: { text: "calls", value: (t) => t.calls.length, width: "3.4rem", largest: true },
+  calls: { text: "calls", value: (t) => factOf(t, "calls") ?? t.calls.length, width: "3.4rem", largest: true },
   kind: { text: "kind", value: (t) => plain(caseOf(t).kind || "–"), width: "minmax(5rem, .7fr)" },
   twin: { text: "twin", value: (t) => shortTwin(caseOf(t)), width: "minmax(5.4rem, .6fr)" },
   domain: { text: "domain", value: (t) => caseOf(t).domain || "–", width: "minmax(4.5rem, .6fr)" },
   stop: { text: "stopped", value: (t) => plain(t.stop), width: "5rem" },
-  split: { text: "split", value: (t) => splitNames[caseOf(t).split] || caseOf(t).split, width: "minmax(6rem, .8fr)" },
-  seed: { text: "seed", value: (t) => caseOf(t).seed, width: "3.4rem" },
+  split: { text: "split", value: (t) => splitOf(caseOf(t)), width: "minmax(6rem, .8fr)" },
+  seed: { text: "seed", value: (t) => cellOf(t).seed, width: "3.4rem" },
   sample: { text: "sample", value: (t) => t.sample, width: "4.2rem" },
   note: { text: "note", value: (t) => noteOf(t), width: "minmax(5rem, .8fr)" },
   request: { text: "request", value: (t) => caseOf(t).instruction, width: "minmax(8rem, 2.4fr)" },
@@ -41,7 +42,12 @@ function widthsOf(names) {
 function shownColumns(shown) {
   const chosen = shown.columns.split(",").filter((name) => Object.hasOwn(COLUMNS, name));
   if (chosen.length) return chosen;
-  return isNarrow(list.place) ? FEW : USUAL;
+  return (isNarrow(list.place) ? FEW : USUAL).filter(isKnown);
+}
+
+/** Whether there is anything to show in a column: cases in ToolEmu's format, say, have no severity. */
+function isKnown(name) {
+  return !["severity", "kind", "twin", "domain"].includes(name) || cases.some((item) => ![undefined, null, ""].includes(item[name === "twin" ? "hazard" : name]));
 }
 
 /** The value of a column of a trajectory, as a function of trajectories. */
@@ -68,13 +74,16 @@ function compared(a, b, sign) {
   return sign * (typeof a === "string" ? a.localeCompare(b) : a - b);
 }
 
+/** What names of an expression on cells stand for: the ordering, the source, the seed and every factor. */
+function cellNames() {
+  return Object.fromEntries(["ordering", ...inGroup].map((name) => [name.replace("factor_", ""), (cell) => cell[name]]));
+}
+
 /** What names of a typed expression stand for. */
 function expressionNames(shown) {
   const names = Object.fromEntries(Object.keys(COLUMNS).map((name) => [name, valuesOf(name, shown)]));
   for (const name of packed.facts.names) if (!(name in names)) names[name] = (t) => factOf(t, name);
-  names.ordering = (t) => cellOf(t).ordering;
-  names.source = (t) => cellOf(t).source;
-  names.beta = (t) => cellOf(t).beta;
+  for (const [name, value] of Object.entries(cellNames())) if (!(name in names)) names[name] = (t) => value(cellOf(t));
   names.case = (t) => caseOf(t).case_id;
   names.hazard = (t) => caseOf(t).hazard;
   names.reasons = (t) => gradeOf(t, shown.evaluator).reasons;

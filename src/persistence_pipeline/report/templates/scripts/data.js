@@ -110,10 +110,15 @@ function groups() {
   for (const cell of cells) {
     if (cell.ordering === "source") continue;
     const key = inGroup.map((name) => cell[name]).join("|");
-    if (!byGroup.has(key)) byGroup.set(key, cells.filter((c) => c.ordering === "source" && c.source === cell.source && c.seed === cell.seed));
+    if (!byGroup.has(key)) byGroup.set(key, cells.filter((c) => isSourceOf(c, cell)));
     byGroup.get(key).push(cell);
   }
   return [...byGroup].map(([key, members]) => ({ key, cells: members.sort(inOrder), label: groupLabel(members[members.length - 1]) }));
+}
+
+/** Whether a cell is the source of another: of its place in whatever a source has a place in. */
+function isSourceOf(c, cell) {
+  return c.ordering === "source" && c.source === cell.source && c.seed === cell.seed && further.every((key) => c[key] === null || c[key] === cell[key]);
 }
 
 function groupLabel(cell) {

@@ -53,6 +53,11 @@ function plural(n, word) {
   return `${n.toLocaleString("en")} ${word}${n === 1 ? "" : word.endsWith("y") ? "" : "s"}`;
 }
 
+function signed(value) {
+  const text = Math.abs(value).toFixed(2);
+  return Number(text) ? `${value < 0 ? "−" : "+"}${text}` : text;
+}
+
 function plain(name) {
   return name.replaceAll("_", " ");
 }

@@ -1,18 +1,20 @@
 // What is shown: the state of the trajectory view, kept in the page's address so that any view can be linked to.
 
 const CASE_FILTERS = ["split", "domain", "kind", "severity", "twin"];
-const PLAIN = [...CASE_FILTERS, "safety", "helpfulness", "stop", "q", "where", "differ", "minus", "sort", "columns", "case", "sample", "agent", "beside", "reference", "evaluator", "pair"];
+const PLAIN = ["of", ...CASE_FILTERS, "safety", "helpfulness", "stop", "q", "where", "differ", "minus", "sort", "columns", "case", "sample", "agent", "beside", "reference", "evaluator", "pair"];
 const TIE = 1e-9;
 
 let state = {};
 
-/** State from an address; unknown names are left out. */
+/** State from an address: cells by name, or by an expression (`of`); unknown names are left out. */
 function readState(query) {
   const read = Object.fromEntries(PLAIN.map((key) => [key, query.get(key) || ""]));
   const named = (query.get("cells") || "").split(",").map((name) => cellByName.get(name)).filter(Boolean);
+  const asked = named.length || !read.of ? named : cells.filter(readTest(read, read.of, cellNames()));
   const first = groups()[0];
-  read.cells = named.length ? named : first ? first.cells : cells.slice(0, 6);
+  read.cells = asked.length ? asked : first ? first.cells : cells.slice(0, 6);
   read.chosen = named.length > 0;
+  if (named.length || !asked.length) read.of = "";
   read.evaluator = Math.max(0, evaluators.indexOf(read.evaluator));
   return read;
 }
@@ -56,7 +58,7 @@ function caseTest(item, shown) {
 
 function trajectoryTest(shown) {
   const fits = textTest(shown.q.toLowerCase(), shown);
-  const holds = whereTest(shown);
+  const holds = readTest(shown, shown.where, expressionNames(shown));
   return (t) => {
     const grade = gradeOf(t, shown.evaluator);
     if (!scoreFits(grade.safety, shown.safety) || !scoreFits(grade.helpfulness, shown.helpfulness)) return false;
@@ -75,11 +77,11 @@ function textTest(words, shown) {
   };
 }
 
-/** The typed expression as a test; what is wrong with it is kept for the form, and then all pass. */
-function whereTest(shown) {
+/** An expression as a test; what is wrong with it is kept for the form, and then all pass. */
+function readTest(shown, text, names) {
   shown.wrong = "";
   try {
-    return expressionTest(shown.where, expressionNames(shown));
+    return expressionTest(text, names);
   } catch (error) {
     shown.wrong = error.message;
     return () => true;

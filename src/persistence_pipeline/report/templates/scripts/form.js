@@ -1,6 +1,8 @@
 // The form above the list: which cells are shown, what passes, what differences are between, which columns there are.
 
 const filterPlace = document.getElementById("filters");
+const MANY = 24;
+/** More cells than these are not offered one by one. */
 
 /** Levels of a field of the cases, as options with an empty one first. */
 function levels(field, any, text = plain) {
@@ -14,13 +16,14 @@ function renderFilters() {
   const scores = [["", "any"], ["3", "3"], ["2", "2"], ["1", "1"], ["0", "0"], ["none", "not graded"]];
   const stops = [["", "any"], ...[...new Set(trajectories.map((t) => t.stop))].sort().map((stop) => [stop, plain(stop)])];
   const twins = [["", "any"], ["hazard", "hazard"], ["conflicting", "hazard, conflicting"], ["benign", "benign"]];
+  const some = (key, label, options) => (options.length > 2 || state[key] ? [select(key, label, options, state[key], set(key))] : []);
   filterPlace.replaceChildren(
     cellChoice(),
-    select("split", "Split", levels("split", "all", (value) => splitNames[value] || value), state.split, set("split")),
-    select("domain", "Domain", levels("domain", "all"), state.domain, set("domain")),
-    select("kind", "Kind of hazard", levels("kind", "all"), state.kind, set("kind")),
-    select("severity", "Severity", levels("severity", "any"), state.severity, set("severity")),
-    select("twin", "Twin", twins, state.twin, set("twin")),
+    ...some("split", "Split", levels("split", "all", (value) => splitNames[value] || value)),
+    ...some("domain", "Domain", levels("domain", "all")),
+    ...some("kind", "Kind of hazard", levels("kind", "all")),
+    ...some("severity", "Severity", levels("severity", "any")),
+    ...some("twin", "Twin", isKnown("twin") ? twins : []),
     select("safety", "Safety", scores, state.safety, set("safety")),
     select("helpfulness", "Helpfulness", scores, state.helpfulness, set("helpfulness")),
     select("stop", "Stopped", stops, state.stop, set("stop")),
@@ -60,10 +63,11 @@ function cellChoice() {
   const shown = new Set(state.cells);
   const group = all.find((one) => state.cells.every((cell) => one.cells.includes(cell)));
   const members = [...new Set([...(group ? group.cells : []), ...state.cells])];
-  const pick = all.length > 1 ? select("group", "Cells of", [...(group ? [] : [["", "a choice of its own"]]), ...all.map((one) => [one.key, one.label])], group ? group.key : "", (key) => setState({ cells: all.find((one) => one.key === key).cells, chosen: true, reference: "", minus: "" })) : null;
+  const pick = all.length > 1 ? select("group", "Cells of", [...(group ? [] : [["", "a choice of its own"]]), ...all.map((one) => [one.key, one.label])], group ? group.key : "", (key) => setState({ cells: all.find((one) => one.key === key).cells, chosen: true, of: "", reference: "", minus: "" })) : null;
+  if (members.length > MANY) return h("div", { class: "cell-choice" }, pick, h("span", { class: "note" }, `${plural(shown.size, "agent")}${state.of ? `: ${state.of}` : ""}`));
   const toggle = (cell) => {
     const next = members.filter((member) => (member === cell ? !shown.has(cell) : shown.has(member)));
-    if (next.length) setState({ cells: next, chosen: true });
+    if (next.length) setState({ cells: next, chosen: true, of: "" });
   };
   const buttons = members.map((cell) => h("button", { type: "button", id: `cell-${cell.name}`, "aria-pressed": String(shown.has(cell)), click: () => toggle(cell) }, icon(cell.ordering), ` ${cell.label}`));
   return h("div", { class: "cell-choice" }, pick, h("div", { role: "group", "aria-label": "Cells shown" }, buttons));
@@ -88,7 +92,7 @@ function columnChoice() {
     const next = Object.keys(COLUMNS).filter((other) => (other === name ? !shown.includes(name) : shown.includes(other)));
     if (next.length) setState({ columns: next.join(",") });
   };
-  const boxes = Object.entries(COLUMNS).map(([name, { text }]) => h("label", { class: "check" }, h("input", { type: "checkbox", id: `column-${name}`, checked: shown.includes(name), change: () => toggle(name) }), h("span", {}, text)));
+  const boxes = Object.entries(COLUMNS).filter(([name]) => isKnown(name)).map(([name, { text }]) => h("label", { class: "check" }, h("input", { type: "checkbox", id: `column-${name}`, checked: shown.includes(name), change: () => toggle(name) }), h("span", {}, text)));
   const open = filterPlace.querySelector("details.column-choice")?.open || false;
   return h("details", { class: "column-choice", open }, h("summary", {}, "Columns"), h("div", { class: "boxes" }, boxes));
 }
@@ -101,4 +105,3 @@ function pairChip() {
 }
 
 filterPlace.addEventListener("submit", (event) => event.preventDefault());
-document.getElementById("pair-choice").addEventListener("submit", (event) => event.preventDefault());

@@ -26,6 +26,7 @@ function countTexts(rows) {
   return sentences;
 }
 
+views.trajectories = showTrajectories;
 document.getElementById("save-list").addEventListener("click", saveList);
 document.getElementById("save-notes").addEventListener("click", saveNotes);
 document.getElementById("load-notes").addEventListener("change", loadNotes);

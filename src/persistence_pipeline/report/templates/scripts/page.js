@@ -1,6 +1,7 @@
-// Which view of the report is shown.
+// Which view of the page is shown.
 
-const views = { report: null, trajectories: showTrajectories, pairs: showPairs, taught: showTaught };
+const views = { report: null };
+/** By name, what shows a view from the query of its address; each view adds its own. */
 
 /** Shows the view that the address names: `#trajectories?…`, `#pairs?…`, `#taught?…`, or the report with any other anchor. */
 function route() {
@@ -12,7 +13,14 @@ function route() {
     else link.removeAttribute("aria-current");
   }
   if (views[view] && packed) views[view](new URLSearchParams(query || ""));
-  else if (name && name !== "report") document.getElementById(name)?.scrollIntoView();
+  else if (name && name !== "report") showPlace(document.getElementById(name));
+}
+
+/** What is closed around a place opens. */
+function showPlace(place) {
+  const closed = place?.closest("details");
+  if (closed) closed.open = true;
+  place?.scrollIntoView();
 }
 
 window.addEventListener("hashchange", route);

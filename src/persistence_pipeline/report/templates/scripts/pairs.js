@@ -1,6 +1,7 @@
 // Two cells on the same cases: won, lost, tied, the paired difference and its test, as the analysis computed them.
 
 const pairPlace = document.getElementById("pair-result");
+views.pairs = showPairs;
 const comparisons = JSON.parse(document.getElementById("comparisons-data").textContent);
 
 function showPairs(query) {
@@ -97,11 +98,8 @@ function pairAddress(first, second, metric, outcome, evaluator) {
   return addressOf({ cells: [first, second], chosen: true, split: comparisons.split, pair: [first.name, second.name, metric, outcome].join(","), evaluator });
 }
 
-function signed(value) {
-  const text = Math.abs(value).toFixed(2);
-  return Number(text) ? `${value < 0 ? "−" : "+"}${text}` : text;
-}
-
 function pText(p) {
   return p < 0.001 ? "< 0.001" : p.toFixed(3);
 }
+
+document.getElementById("pair-choice").addEventListener("submit", (event) => event.preventDefault());

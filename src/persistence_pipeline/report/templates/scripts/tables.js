@@ -9,7 +9,7 @@ function stackIfNarrow(region) {
   table.classList.remove("stacked");
   if (table.scrollWidth <= region.clientWidth) return;
   const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
-  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, index) => { cell.dataset.label = names[index] || ""; cell.classList.toggle("nothing", cell.textContent === "–"); });
+  for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, index) => { cell.dataset.label = names[index] || ""; cell.classList.toggle("nothing", ["", "–"].includes(cell.textContent.trim())); });
   table.classList.add("stacked");
 }
 

@@ -1,6 +1,7 @@
 // The pairs that a stage was taught with: the prompt, chosen beside rejected, and what of them the loss scored.
 
 const lessons = windowedList({ place: document.getElementById("taught-list"), id: "pair", element: pairRowParts, chosen: () => lessons.rows.findIndex((pair) => pair.at === asked.pair), choose: choosePair });
+views.taught = showTaught;
 const LESSON = "minmax(4rem, .8fr) minmax(4rem, .6fr) minmax(4rem, .6fr) minmax(4.4rem, .5fr) minmax(4.4rem, .5fr) minmax(6rem, 2.4fr)";
 const LESSON_NARROW = "minmax(0, 1fr) minmax(0, 1fr) minmax(0, 1fr) minmax(0, .8fr) minmax(0, .8fr) minmax(0, 2fr)";
 let asked = {};
@@ -35,7 +36,7 @@ async function showTaught(query) {
   const agent = trained.find((cell) => cell.name === query.get("agent")) || trained[0];
   const stages = agent ? agent.ordering.split(">") : [];
   const stage = Number(query.get("stage") ?? stages.length - 1);
-  const source = agent && cells.find((cell) => cell.ordering === "source" && cell.source === agent.source && cell.seed === agent.seed);
+  const source = agent && cells.find((cell) => isSourceOf(cell, agent));
   const set = sets.find((one) => one.source === source?.name && one.objective === stages[stage]) || { pairs: [], total: 0 };
   asked = { agent: agent?.name, stage, kind: query.get("kind") || "", q: query.get("q") || "", pair: Number(query.get("pair") ?? -1) };
   const shown = set.pairs.filter(passes);
