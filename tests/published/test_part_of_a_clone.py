@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from published_clone import N_CASES, POOL_MODELS, configuration
+from tests.published.conftest import run_nodes
 
-from persistence_pipeline.pipelines.published import nodes
 from persistence_pipeline.published import importing
 from persistence_pipeline.published.layout import PublishedError, find_groups
 from persistence_pipeline.published.settings import PublishedSettings
@@ -21,21 +21,9 @@ RESULTS = "results/match_eval_results"
 
 def _page(settings: PublishedSettings) -> tuple[dict[str, Any], str]:
     """The summary and the page of all that a clone holds."""
-    settings = settings.model_copy(update={"n_draws": 40, "sensitivity_draws": 10})
-    episodes, _, quarantine = nodes.read_clone(settings)
-    _, pool, scores = nodes.tabulate(episodes, settings)
-    ScoreTable.validate(scores)
-    analyses = nodes.analyse_sets(scores, settings)
-    pair_table, _, counts = nodes.make_pairs(pool, scores, settings)
-    tables = nodes.audit(pool, scores, episodes, pair_table, quarantine)
-    rest = (nodes.measure_sensitivity(scores, settings), episodes, scores, quarantine, {}, settings)
-    summary = nodes.summarise(analyses, counts, _lazy(tables), *rest)
-    figures, _ = nodes.draw_figures(summary)
-    return summary, nodes.write_report(summary, _lazy(figures), quarantine)
-
-
-def _lazy(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: (lambda value=value: value) for name, value in values.items()}
+    made = run_nodes(settings.model_copy(update={"n_draws": 40, "sensitivity_draws": 10}))
+    ScoreTable.validate(made.scores)
+    return made.summary, made.text
 
 
 @pytest.mark.parametrize(

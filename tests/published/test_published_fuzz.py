@@ -124,7 +124,7 @@ def _check(root: Path, n_changed: int, paths: dict[str, Path]) -> None:
     tables = import_clone(PublishedSettings(root=str(root), **options))
     episodes, lost = tables["episodes"], int(tables["quarantine"]["n_trajectories"].sum())
     assert len(episodes) + lost == n_lines(paths["trajectory"]) + 3 * N_CASES // 2
-    assert len(tables["conversations"]) == (episodes["part"] == "pool").sum()
+    assert len(tables["conversations"]) == len(episodes)
     assert episodes[["safety", "helpfulness"]].notna().all(axis=None)
     if all(n_lines(target) == N_CASES // 2 for target in paths.values()):
         assert lost <= n_changed, tables["quarantine"].to_dict("records")

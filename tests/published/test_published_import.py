@@ -27,7 +27,7 @@ def test_everything_is_read(settings: PublishedSettings) -> None:
     episodes = tables["episodes"]
     assert len(episodes) == N_TRAJECTORIES
     assert tables["quarantine"].empty
-    assert len(tables["conversations"]) == 8 * N_CASES
+    assert list(tables["conversations"]["trajectory_id"]) == list(episodes["trajectory_id"])
     assert episodes["stop_reason"].value_counts().to_dict() == {"finish": N_TRAJECTORIES - 4, "token_limit": 4}
     assert episodes["fabricated"].sum() == 2 + 4
     assert (episodes["n_calls"] == 0).sum() == 2

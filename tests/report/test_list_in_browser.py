@@ -226,4 +226,4 @@ def test_ten_thousand_trajectories_stay_fluent(open_page: Open) -> None:
 def test_scores_know_every_column_that_the_filter_names(scripted_study: Study) -> None:
     facts = scripted_study.browser["facts"]
     row = pd.Series(scripted_study.browser["trajectories"][0])
-    assert len(facts["names"]) == len(facts["values"][row[6]]) == 13
+    assert len(facts["names"]) == len(facts["values"][row[6]]) == 15

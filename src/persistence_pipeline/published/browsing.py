@@ -7,7 +7,7 @@ seed's. Each row names its file and line, so that what is not on the page is fou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -72,21 +72,21 @@ def view_data(
         settings: How much is shown.
     """
     rows = _rows(episodes, pool, scores)
-    records = conversations.set_index("trajectory_id")["record"]
+    records = dict(zip(conversations["trajectory_id"], conversations["record"], strict=True))
     bare = characters(_document(rows, records, set()))
-    held = _held(rows, records.str.len(), settings.browser_megabytes * MEGABYTE - bare)
+    held = _held(rows, records, settings.browser_megabytes * MEGABYTE - bare)
     return _document(rows, records, held)
 
 
-def _document(rows: pd.DataFrame, records: pd.Series, held: Collection[str]) -> dict[str, Any]:
+def _document(rows: pd.DataFrame, records: Mapping[str, str], held: Collection[str]) -> dict[str, Any]:
     """The document of all rows, with what agents wrote on the cases that are held."""
     cases = [
-        Shown(str(row.case_id), _request(records[row.episode]), str(row.domain), row.case_id in held)
+        Shown(str(row.case_id), _request(records[str(row.episode)]), str(row.domain), row.case_id in held)
         for row in rows.drop_duplicates("case_id").sort_values("case_id").itertuples()
     ]
     played: dict[str, list[Trajectory]] = {}
     for row in rows.itertuples():
-        written = records[row.episode] if row.case_id in held else None
+        written = records[str(row.episode)] if row.case_id in held else None
         played.setdefault(str(row.cell), []).append(_trajectory(row, written))
     return browser_data(cases, played, rows, ReportSettings(browser_megabytes=WHOLE), Shown.described)
 
@@ -95,10 +95,10 @@ def _rows(episodes: pd.DataFrame, pool: pd.DataFrame, scores: pd.DataFrame) -> p
     """Rows of the pool and of the sets: a run is a ``cell``, and ``reasons`` is the place in the files."""
     own = pool.assign(set=pool["part"], seed=None)
     rows = pd.concat([own, scores[scores["split"] == TEST]], ignore_index=True)
-    names = [rows[name].astype(str) for name in ("part", "evaluator", "configuration", "case_index")]
-    rows["episode"] = names[0].str.cat(names[1:], sep="/")
+    texts = rows[["part", "evaluator", "configuration", "case_index"]].astype(str)
+    rows["episode"] = texts.agg("/".join, axis=1)
     seeds = ["" if seed is None else f"/s{seed}" for seed in rows["seed"]]
-    runs = rows["set"].str.cat([rows["evaluator"], rows["configuration"]], sep="/") + seeds
+    runs = rows[["set", "evaluator", "configuration"]].agg("/".join, axis=1) + seeds
     files = episodes.set_index("trajectory_id")
     lines = files.loc[rows["episode"], ["file", "line"]]
     places = [f"{PurePath(str(row.file)).name}, line {row.line}" for row in lines.itertuples()]
@@ -116,10 +116,10 @@ def _rows(episodes: pd.DataFrame, pool: pd.DataFrame, scores: pd.DataFrame) -> p
     return rows.sort_values(["part", "source", "rank", "beta", "factor_evaluator", "cell", "case_index"])
 
 
-def _held(rows: pd.DataFrame, sizes: pd.Series, room: float) -> set[str]:
+def _held(rows: pd.DataFrame, records: Mapping[str, str], room: float) -> set[str]:
     """The cases of which there is room for what agents wrote."""
     told = rows.drop_duplicates("episode")
-    by_case = sizes.reindex(told["episode"]).groupby(told["case_id"].to_numpy()).sum()
+    by_case = told["episode"].map(records).str.len().groupby(told["case_id"]).sum()
     held: set[str] = set()
     for case in sorted(map(str, by_case.index), key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
         room -= by_case[case]
