@@ -18,6 +18,7 @@ from persistence_pipeline.orderings import place
 from persistence_pipeline.published.study import TEST
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.report.browser import MEGABYTE, ReportSettings, browser_data, characters
+from persistence_pipeline.report.told import Told
 
 JUDGED = "as judged"
 """The one evaluator of the view: each cell has its own, which is part of its name."""
@@ -88,7 +89,7 @@ def _document(rows: pd.DataFrame, records: Mapping[str, str], held: Collection[s
     for row in rows.itertuples():
         written = records[str(row.episode)] if row.case_id in held else None
         played.setdefault(str(row.cell), []).append(_trajectory(row, written))
-    return browser_data(cases, played, rows, ReportSettings(browser_megabytes=WHOLE), Shown.described)
+    return browser_data(cases, played, rows, ReportSettings(browser_megabytes=WHOLE), Told(Shown.described))
 
 
 def _rows(episodes: pd.DataFrame, pool: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
