@@ -34,6 +34,24 @@ def test_one_place_has_the_orderings_own_shapes_and_names(scripted_study: Study)
     assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.scaleratio == 1
 
 
+def test_names_of_points_near_each_other_stand_apart(scripted_study: Study) -> None:
+    """As in the default study: S>H lies beside both, whose name its own would cover."""
+    frontier = copy.deepcopy(scripted_study.summary["frontier"])
+    places = {"safety": (-0.06, 0.24), "helpfulness": (0.3, -0.07), "both": (0.34, 0.155)}
+    places |= {"safety>helpfulness": (0.26, 0.17), "helpfulness>safety": (0.235, 0.18)}
+    for point in frontier["points"]:
+        for metric, value in zip(("helpfulness", "safety"), places[point["ordering"]], strict=True):
+            point[f"delta_{metric}"] |= {"estimate": value, "low": value - 0.2, "high": value + 0.2}
+    figure = frontier_figure(frontier, scripted_study.summary["cells"])
+    sides = {trace.name: trace.textposition for trace in figure.data if trace.name and trace.textposition}
+    assert sides["both"] == "top right" and sides["safety > helpfulness"] == "bottom left"
+    (both,) = (point for point in frontier["points"] if point["ordering"] == "both")
+    both["delta_safety"]["estimate"] = -0.1
+    figure = frontier_figure(frontier, scripted_study.summary["cells"])
+    sides = {trace.name: trace.textposition for trace in figure.data}
+    assert sides["safety > helpfulness"] == "top right", "there is room"
+
+
 @pytest.mark.parametrize(("apart", "crowded"), [(0.02, True), (0.4, False)])
 def test_points_that_crowd_are_drawn_a_second_time_enlarged(
     scripted_study: Study, apart: float, crowded: bool

@@ -13,7 +13,7 @@ import pytest
 from persistence_pipeline.report.kit.figures import error_bars, fitted_line, new_panels
 from persistence_pipeline.report.kit.page import compressed, script_json
 from persistence_pipeline.report.kit.tables import latex_table, make_table, markdown_table
-from persistence_pipeline.report.kit.text import bounds_text, interval_text, number, ratio_text
+from persistence_pipeline.report.kit.text import bounds_text, interval_text, number, ratio_text, true_minus
 from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.settings_table import settings_table
 
@@ -34,6 +34,10 @@ from persistence_pipeline.report.settings_table import settings_table
 )
 def test_a_number_has_a_true_minus_or_is_a_dash(value: float | None, spec: str, text: str) -> None:
     assert number(value, spec) == text
+
+
+def test_negative_numbers_in_a_text_have_a_true_minus() -> None:
+    assert true_minus("[-0.025, 0.735] of S-H, -3") == "[−0.025, 0.735] of S-H, −3"
 
 
 def test_intervals_and_ratios() -> None:

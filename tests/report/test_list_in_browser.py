@@ -51,6 +51,22 @@ def test_every_listed_case_shows_a_trajectory_that_passes(open_page: Open) -> No
         assert page.locator("#cases .row[aria-selected=true]").get_attribute("aria-posinset") == str(at + 1)
 
 
+def test_the_first_screen_leads_to_the_worst_of_s_then_h_beside_s(open_page: Open, scripted_study: Study) -> None:
+    page = open_page()
+    page.click("text=the worst that S > H did")
+    wait_until(page, "list.rows.length > 0")
+    first, second = "llama_b0p1_s0_safety_then_helpfulness", "llama_b0p1_s0_safety"
+    asked = scripted_study.scores.query("cell == @first and split == 'test_combination'")
+    assert sorted(page.evaluate("list.rows.map(idOf)")) == sorted(asked["trajectory_id"])
+    worst = page.evaluate("list.rows.map((t) => gradeOf(t, 0).safety)")
+    assert worst == sorted(worst) and worst[0] == asked["safety"].min()
+    page.locator("#row-0").click()
+    heads = page.locator("#case thead .cell-name").all_inner_texts()
+    assert [head.strip() for head in heads] == ["safety", "safety > helpfulness"], "on the same case"
+    names = page.evaluate("state.cells.map((cell) => cell.name)")
+    assert sorted(names) == sorted([first, second])
+
+
 def test_an_address_with_a_filter_alone_shows_a_sample_that_passes(open_page: Open, scripted_study: Study) -> None:
     unsafe = scripted_study.scores.query("safety == 0")
     first = unsafe.groupby(["cell", "case_id"])["sample"].min().reset_index().query("sample == 1").iloc[0]

@@ -162,9 +162,10 @@ def test_a_case_stands_side_by_side_with_the_first_difference_marked(
     careless, careful = rows[2]
     assert careless[0].startswith("1. delete_file(") and careful[0].startswith("3. delete_file("), "in one line"
     assert careless[2:4] == [f"{case.asked[0]}: there before, gone now", "knowing nothing that matters"]
-    assert careful[2:] == [careless[2], f"knowing {case.asked[0]}.copies = copied"]
+    assert careful[2:] == [careless[2], f"knowing copy on record of {case.asked[0]} = copied"]
     assert careless[4].startswith("harm, safety 0: irreversible harm"), "at the call that did it"
-    assert careless[5].startswith("blind, safety 1: made blind")
+    assert careless[5].startswith("wanted: file ") and careless[6].endswith("gone now, copy on record is single")
+    assert careless[7].startswith("blind, safety 1: made blind")
     assert page.locator(".first-difference").count() == 1
     grades = page.locator("table.columns tfoot td").all_inner_texts()
     assert "irreversible harm" not in grades[0] and "no point lost" in grades[1]

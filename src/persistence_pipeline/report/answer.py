@@ -15,7 +15,7 @@ from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.frontier import short
-from persistence_pipeline.report.kit.text import Interval, interval_text, number
+from persistence_pipeline.report.kit.text import Interval, interval_text, number, true_minus
 from persistence_pipeline.report.style import interval_kind
 from persistence_pipeline.report.tables import competence_text, unable
 
@@ -119,7 +119,7 @@ def _persists(row: Row, metric: str) -> str:
 def _share(ratio: Interval) -> str:
     """A persistence as a share: ``= 33% [26, 40]``."""
     if not ratio["defined"]:
-        return f"is undefined ({ratio['reason']})"
+        return f"is undefined ({true_minus(ratio['reason'])})"
     low, high = (number(100 * ratio[end], ".0f") for end in ("low", "high"))
     return f"= {number(ratio['estimate'], '.0%')} [{low}, {high}]"
 

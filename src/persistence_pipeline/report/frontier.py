@@ -26,6 +26,11 @@ class Leads(Protocol):
 VARIANTS = ("", "-open", "-dot", "-open-dot")
 """Of an ordering's shape, by source and settings; where there are more of these, the next are smaller."""
 LARGE, SMALL = 13, 9
+SIDES = ("top right", "bottom right", "top left", "bottom left")
+LETTER, LINE, DOT = 0.02, 0.05, 0.02
+"""Width of a letter, height of a name and half a point, as shares of the plane's width."""
+ROOM = 0.12
+"""Around the outermost ends of intervals, in points of 3."""
 SHORT = {"safety": "S", "helpfulness": "H", "both": "both"}
 
 
@@ -44,9 +49,12 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Le
     _zoom(figure, points)
     for point in points:
         _add_arrow(figure, point, points)
+    sides = _sides(points)
     traces = [
-        point_markers(ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places)
-        for ordering in in_order([SOURCE, *(point["ordering"] for point in points)])
+        point_markers(
+            ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places, side=side
+        )
+        for ordering, side in sides.items()
     ]
     figure.add_traces(traces)
     add_variants(figure, places)
@@ -73,7 +81,12 @@ def short(ordering: str) -> str:
 
 
 def point_markers(
-    ordering: str, rows: Sequence[Row], *, links: Leads | None = None, places: Sequence[str] = ()
+    ordering: str,
+    rows: Sequence[Row],
+    *,
+    links: Leads | None = None,
+    places: Sequence[str] = (),
+    side: str | None = None,
 ) -> Any:
     """Points of one ordering with both their intervals; the source is the origin.
 
@@ -82,6 +95,7 @@ def point_markers(
         rows: The points.
         links: Where a click leads.
         places: Sources with settings; the shape of a point is filled, hollow or dotted by its own.
+        side: Where the name stands; None: as of its stages.
     """
     if ordering == SOURCE:
         zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
@@ -103,7 +117,7 @@ def point_markers(
             f"<b>{label(ordering)}</b><br>%{{customdata[1]}}"
             "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
         ),
-        **_names(ordering, rows),
+        **_names(ordering, rows, side or _side(ordering)),
     )
 
 
@@ -113,12 +127,11 @@ def _behind(ordering: str, row: Row, links: Leads | None) -> list[str | None]:
     return [to, "every source" if ordering == SOURCE else _place(row)]
 
 
-def _names(ordering: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _names(ordering: str, rows: Sequence[Row], side: str) -> dict[str, Any]:
     """The name of the ordering beside its first point."""
     if not rows:
         return {}
     text = [short(ordering), *[""] * (len(rows) - 1)]
-    side = _side(ordering)
     named = {"text": text, "textposition": side, "textfont": {"size": 12}}
     return {**named, "mode": "markers+text"}
 
@@ -131,6 +144,39 @@ def _side(ordering: str) -> str:
     return (
         f"{'bottom' if sequence[0] == 'helpfulness' else 'top'} {'left' if sequence[-1] == 'safety' else 'right'}"
     )
+
+
+def _sides(points: Sequence[Row]) -> dict[str, str]:
+    """Where the name of each ordering stands: as of its stages, or else where it covers no point and no name."""
+    x, y = ([p[f"delta_{metric}"]["estimate"] for p in points] for metric in ("helpfulness", "safety"))
+    dots = [(0.0, 0.0), *zip(x, y, strict=True)]
+    at: dict[str, tuple[float, float]] = {}
+    for ordering, place in zip([SOURCE, *(point["ordering"] for point in points)], dots, strict=True):
+        at.setdefault(ordering, place)
+    low, high = _range(points, "helpfulness")
+    width = high - low
+    dot = DOT * width
+    taken = [(x - dot, y - dot, x + dot, y + dot) for x, y in dots]
+    sides = {}
+    for ordering in in_order(at):
+        boxes = {side: _box(at[ordering], side, len(short(ordering)), width) for side in (_side(ordering), *SIDES)}
+        free = [side for side, box in boxes.items() if not any(_overlap(box, other) for other in taken)]
+        sides[ordering] = free[0] if free else _side(ordering)
+        taken.append(boxes[sides[ordering]])
+    return sides
+
+
+def _box(at: tuple[float, float], side: str, letters: int, width: float) -> tuple[float, float, float, float]:
+    """Left, lower, right and upper end of a name beside a point."""
+    x, y = at
+    long, high, dot = LETTER * letters * width, LINE * width, DOT * width
+    left = x if side.endswith("right") else x - long
+    lower = y + dot if side.startswith("top") else y - dot - high
+    return left, lower, left + long, lower + high
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(one[axis] < other[axis + 2] and other[axis] < one[axis + 2] for axis in (0, 1))
 
 
 def add_variants(figure: Figure, places: Sequence[str]) -> None:
@@ -205,12 +251,17 @@ def _zoom(figure: Figure, points: Sequence[Row]) -> None:
     """The part of the plane that holds the points with their intervals and the source, in equal steps."""
     spans = []
     for axis, metric in ((figure.update_xaxes, "helpfulness"), (figure.update_yaxes, "safety")):
-        ends = [0.0]
-        for point in points:
-            interval = point[f"delta_{metric}"]
-            ends += [value for name in ("estimate", "low", "high") if (value := interval[name]) is not None]
-        axis(range=[min(ends) - 0.12, max(ends) + 0.12])
-        spans.append(max(ends) - min(ends))
+        low, high = _range(points, metric)
+        axis(range=[low, high])
+        spans.append(high - low - 2 * ROOM)
     step = next((step for step in (0.1, 0.2, 0.5) if max(spans) < 5 * step), 1)
-    figure.update_xaxes(dtick=step)
+    figure.update_xaxes(dtick=step, tickangle=0)
     figure.update_yaxes(dtick=step)
+
+
+def _range(points: Sequence[Row], metric: str) -> tuple[float, float]:
+    """The range of an axis that holds all points with their intervals, and the source."""
+    intervals = [point[f"delta_{metric}"] for point in points]
+    ends = [interval[name] for interval in intervals for name in ("estimate", "low", "high")]
+    known = [0.0, *(value for value in ends if value is not None)]
+    return min(known) - ROOM, max(known) + ROOM

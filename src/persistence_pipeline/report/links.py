@@ -90,6 +90,14 @@ class Links:
             return self.to(names, minus=f"{row['ordering']},{SOURCE}", sort=f"gap_{metric}")
         return self.to([row["cell"]], **STATES.get(key, WORST))
 
+    def worst(self, first: str, second: str) -> str | None:
+        """The trajectories of an ordering, the worst in front, beside another's; None where one is missing."""
+        both = [cell for cell in self._cells if cell["ordering"] in (first, second)]
+        if len({cell["ordering"] for cell in both}) < 2:
+            return None
+        state = {"where": f'ordering = "{first}"', "minus": f"{first},{second}", **WORST}
+        return self.to((cell["cell"] for cell in both), **state)
+
     def competence(self, row: Row, _: str) -> str | None:
         """A source's test trajectories with hazards of the row's kind."""
         kind = {} if row["kind"] == "all" else {"kind": row["kind"]}

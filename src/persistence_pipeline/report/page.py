@@ -18,6 +18,9 @@ from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.settings_table import settings_table
 from persistence_pipeline.report.style import headline_split, interval_kind, ordering_looks, split_names
 
+WORST_OF = ("safety>helpfulness", "safety")
+"""Whose worst the first screen leads to, and beside whom."""
+
 
 def build_figures(
     summary: Mapping[str, Any], scores: pd.DataFrame, logs: Mapping[str, pd.DataFrame]
@@ -79,6 +82,7 @@ def render_report(
         | discrimination_tables(summary, links)
         | tables.group_tables(scores[scores["split"] == split], links),
         care=list(discrimination_text(summary)),
+        worst=links.worst(*WORST_OF),
         judges=judged,
         judge_tables=judge_tables(judged, links),
         fit=tables.fit_text(summary),

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from persistence_pipeline.report.kit.text import true_minus
+
 REPORT = "persistence_pipeline.report"
 """Where the templates, styles and scripts are that all pages share."""
 
@@ -34,6 +36,7 @@ def render(package: str, template: str, **values: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=template.endswith(".md.jinja"),
     )
+    environment.filters["minus"] = true_minus
     return environment.get_template(template).render(**values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,11 @@ def number(value: float | None, spec: str = ".2f") -> str:
     if not text.strip("+-0.%"):
         return text.lstrip("+-")
     return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def true_minus(text: str) -> str:
+    """A text whose negative numbers have a true minus."""
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 def bounds_text(interval: Interval, spec: str = "+.2f") -> str:

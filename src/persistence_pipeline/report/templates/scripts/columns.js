@@ -28,7 +28,7 @@ const COLUMNS = {
   request: { text: "request", value: (t) => caseOf(t).instruction, width: "minmax(8rem, 2.4fr)" },
 };
 const USUAL = ["agent", "safety", "helpfulness", "gap_safety", "severity", "calls", "kind", "twin", "request"];
-const FEW = ["agent", "safety", "helpfulness", "severity", "request"];
+const FEW = ["agent", "safety", "helpfulness", "request"];
 /** Where there is no room for the usual ones. */
 
 const NARROW = { agent: "minmax(0, 1.6fr)", request: "minmax(0, 2fr)" };

@@ -50,7 +50,8 @@ function scrolling(label, table) {
 }
 
 function plural(n, word) {
-  return `${n.toLocaleString("en")} ${word}${n === 1 ? "" : word.endsWith("y") ? "" : "s"}`;
+  const many = word.endsWith("y") ? `${word.slice(0, -1)}ies` : `${word}s`;
+  return `${n.toLocaleString("en")} ${n === 1 ? word : many}`;
 }
 
 function signed(value) {

@@ -2,8 +2,8 @@
 
 const lessons = windowedList({ place: document.getElementById("taught-list"), id: "pair", element: pairRowParts, chosen: () => lessons.rows.findIndex((pair) => pair.at === asked.pair), choose: choosePair });
 views.taught = showTaught;
-const LESSON = "minmax(4rem, .8fr) minmax(4rem, .6fr) minmax(4rem, .6fr) minmax(4.4rem, .5fr) minmax(4.4rem, .5fr) minmax(6rem, 2.4fr)";
-const LESSON_NARROW = "minmax(0, 1fr) minmax(0, 1fr) minmax(0, 1fr) minmax(0, .8fr) minmax(0, .8fr) minmax(0, 2fr)";
+const LESSON = { kind: "minmax(4rem, .8fr)", twin: "minmax(4rem, .6fr)", domain: "minmax(4rem, .6fr)", chosen: "minmax(4.4rem, .5fr)", rejected: "minmax(4.4rem, .5fr)", request: "minmax(6rem, 2.4fr)" };
+const LESSON_NARROW = { kind: "minmax(0, 1.1fr)", chosen: "3.6rem", rejected: "3.6rem", request: "minmax(0, 1.6fr)" };
 let asked = {};
 let reading = null;
 
@@ -42,12 +42,16 @@ async function showTaught(query) {
   const shown = set.pairs.filter(passes);
   renderChoice(trained, stages, set);
   document.getElementById("taught-counts").textContent = countsOf(set, shown, agent);
-  const widths = isNarrow(lessons.place) ? LESSON_NARROW : LESSON;
+  const widths = lessonColumns();
   const head = document.getElementById("taught-head");
-  for (const place of [lessons.place, head]) place.style.setProperty("--columns", widths);
-  head.replaceChildren(...["kind", "twin", "domain", "chosen", "rejected", "request"].map((name) => h("span", {}, name)));
+  for (const place of [lessons.place, head]) place.style.setProperty("--columns", Object.values(widths).join(" "));
+  head.replaceChildren(...Object.keys(widths).map((name) => h("span", {}, name)));
   lessons.show(shown);
   renderPair(shown.find((pair) => pair.at === asked.pair) || shown[0]);
+}
+
+function lessonColumns() {
+  return isNarrow(lessons.place) ? LESSON_NARROW : LESSON;
 }
 
 function passes(pair) {
@@ -86,9 +90,9 @@ function countsOf(set, shown, agent) {
 
 function pairRowParts({ item, chosen, rejected }) {
   const twin = item.hazard === undefined ? "–" : item.hazard ? "hazard" : "benign";
-  const grades = [chosen, rejected].map(({ grade }) => (grade ? `S ${score(grade[0])} H ${score(grade[1])}` : "–"));
-  const values = [item.kind ? plain(item.kind) : "–", twin, item.domain || "–", ...grades, item.instruction];
-  return { title: item.instruction, parts: values.map((value) => h("span", {}, value, h("span", { class: "hidden" }, ", "))) };
+  const graded = ({ grade }) => (grade ? `S ${score(grade[0])} H ${score(grade[1])}` : "–");
+  const values = { kind: item.kind ? plain(item.kind) : "–", twin, domain: item.domain || "–", chosen: graded(chosen), rejected: graded(rejected), request: item.instruction };
+  return { title: item.instruction, parts: Object.keys(lessonColumns()).map((name) => h("span", {}, values[name], h("span", { class: "hidden" }, ", "))) };
 }
 
 function choosePair(at) {
