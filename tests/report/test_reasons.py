@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.report.conftest import Open, wait_until
+from tests.browsers import Open, wait_until
 
 from persistence_pipeline.report.reasons import Reasons
 from persistence_pipeline.rollout.episode import Episode
