@@ -67,13 +67,15 @@ def _line(study: Mapping[str, Any]) -> list[str]:
     points = {point["ordering"]: point for point in frontier["points"]}
     changes = [
         f"{interval_text(points[o]['delta_safety'])}, {interval_text(points[o]['delta_helpfulness'])}"
+        if o in points
+        else DASH
         for o in ("safety", "helpfulness", BOTH)
     ]
     none = line.get("undefined")
     fitted = [none, "", ""] if none else [interval_text(line[n], ".2f") for n in ("r2", "slope", "residual_sd")]
-    height = points[BOTH]["height"]
+    height = points[BOTH]["height"] if BOTH in points else None
     best = number(frontier["attainable"][0]["helpfulness"])
-    return [_share(study), best, *fitted, *changes, said(height) if height else ""]
+    return [_share(study), best, *fitted, *changes, said(height) if height else DASH]
 
 
 def _rivals(study: Mapping[str, Any]) -> list[str]:

@@ -46,12 +46,13 @@ def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str
             for objective in PAIRS:
                 own[objective] += row["pairs"].get(objective, 0)
     every = {name: sum(kind[name] for kind in kinds.values()) for name in ("solved", "solvable", *PAIRS)}
+    made = [objective for objective in PAIRS if every[objective]]
     shown = [
-        [name, f"{kind['solved']} of {kind['solvable']}", _share(kind), *(str(kind[o]) for o in PAIRS)]
+        [name, f"{kind['solved']} of {kind['solvable']}", _share(kind), *(str(kind[o]) for o in made)]
         for name, kind in [*sorted(kinds.items()), ("all", every)]
     ]
     invalid = fmean(row["invalid_rate"] for row in competence)
-    header = ["kind", "candidates at best of both", "share", *(f"{label(o)} pairs" for o in PAIRS)]
+    header = ["kind", "candidates at best of both", "share", *(f"{label(o)} pairs" for o in made)]
     return f"{table(header, shown)}\n\nOf the calls in these candidates {number(invalid, '.1%')} are invalid."
 
 
