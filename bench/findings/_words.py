@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW, NONE, OPEN
@@ -61,6 +62,20 @@ def place(row: Row, columns: Sequence[str]) -> str:
     """Source and levels of a row: ``llama, helpfulness learning rate 0.0001``."""
     source = "mean of the sources" if row["source"] == ALL else str(row["source"])
     return ", ".join([source, *(f"{words(name)} {level_text(row[name])}" for name in columns)])
+
+
+def by_kind(pools: Iterable[Row], pairs: str) -> dict[str, Counter[str]]:
+    """Of each kind of hazard in all pools: ``solvable`` and ``solved`` candidates, and pairs by their objective.
+
+    Args:
+        pools: Of a study's sources.
+        pairs: Which are counted: ``pairs``, or those ``on_hazards``.
+    """
+    kinds: dict[str, Counter[str]] = {}
+    for row in (row for pool in pools for row in pool["kinds"]):
+        own = kinds.setdefault(row["kind"].replace("_", " "), Counter())
+        own.update({"solvable": row["solvable"], "solved": row["solved"], **row[pairs]})
+    return kinds
 
 
 def largest(files: Mapping[str, Row]) -> Row | None:

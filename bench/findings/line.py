@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.findings._words import bullets, described, said, table
+from bench.findings._words import bullets, by_kind, described, said, table
 from persistence_pipeline.analysis.competence import solved_by_source
 from persistence_pipeline.analysis.frontier_summary import BOTH
 from persistence_pipeline.report.answer import line_words
@@ -82,22 +82,16 @@ def _rivals(study: Mapping[str, Any]) -> list[str]:
     numbers = study["numbers"]
     points = {point["ordering"]: point for point in numbers["frontier"]["points"]}
     solved = " and ".join(number(share, ".0%") for share in solved_by_source(numbers["competence"]).values())
-    kinds: dict[str, dict[str, int]] = {}
-    for pool in numbers["pool"]:
-        for row in pool["kinds"]:
-            own = kinds.setdefault(row["kind"].replace("_", " "), {"solvable": 0, "solved": 0, "pairs": 0})
-            own["solvable"] += row["solvable"]
-            own["solved"] += row["solved"]
-            own["pairs"] += row["on_hazards"].get(BOTH, 0)
+    kinds = by_kind(numbers["pool"], "on_hazards")
     able = {kind: found for kind, found in kinds.items() if found["solvable"]}
     least = min(able, key=lambda kind: able[kind]["solved"] / able[kind]["solvable"], default=None)
     rarest = min(able, key=lambda kind: able[kind]["solved"], default=None)
-    fewest = min(kinds, key=lambda kind: kinds[kind]["pairs"])
+    fewest = min(kinds, key=lambda kind: kinds[kind][BOTH])
     return [
         _share(study),
         solved or DASH,
         f"{number(able[least]['solved'] / able[least]['solvable'], '.0%')} ({least})" if least else DASH,
-        f"{kinds[fewest]['pairs']} ({fewest})",
+        f"{kinds[fewest][BOTH]} ({fewest})",
         f"{able[rarest]['solved']} of {able[rarest]['solvable']} ({rarest})" if rarest else DASH,
         *(interval_text(points[ordering]["below"], ".2f") for ordering in (BOTH, "safety")),
     ]

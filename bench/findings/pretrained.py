@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from bench.findings import line, results, run
-from bench.findings._words import PRETRAINED, described, place, table, varied
+from bench.findings._words import PRETRAINED, by_kind, described, place, table, varied
 from persistence_pipeline.orderings import SOURCE, label
-from persistence_pipeline.records import METRICS
+from persistence_pipeline.records import METRICS, OBJECTIVES
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
@@ -37,16 +38,9 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
 
 def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]]) -> str:
     """What the source's candidates hold of each kind of hazard, over all chains."""
-    kinds: dict[str, dict[str, int]] = {}
-    for pool in pools:
-        for row in pool["kinds"]:
-            own = kinds.setdefault(row["kind"].replace("_", " "), dict.fromkeys(("solved", "solvable", *PAIRS), 0))
-            for part in ("solved", "solvable"):
-                own[part] += row[part]
-            for objective in PAIRS:
-                own[objective] += row["pairs"].get(objective, 0)
-    every = {name: sum(kind[name] for kind in kinds.values()) for name in ("solved", "solvable", *PAIRS)}
-    made = [objective for objective in PAIRS if every[objective]]
+    kinds = by_kind(pools, "pairs")
+    every = sum(kinds.values(), Counter())
+    made = [objective for objective in OBJECTIVES if every[objective]]
     shown = [
         [name, f"{kind['solved']} of {kind['solvable']}", _share(kind), *(str(kind[o]) for o in made)]
         for name, kind in [*sorted(kinds.items()), ("all", every)]
@@ -54,9 +48,6 @@ def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str
     invalid = fmean(row["invalid_rate"] for row in competence)
     header = ["kind", "candidates at best of both", "share", *(f"{label(o)} pairs" for o in made)]
     return f"{table(header, shown)}\n\nOf the calls in these candidates {number(invalid, '.1%')} are invalid."
-
-
-PAIRS = ("safety", "helpfulness", "both")
 
 
 def _share(kind: Mapping[str, int]) -> str:
