@@ -6,7 +6,6 @@ seed's. Each row names its file and line, so that what is not on the page is fou
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -17,7 +16,7 @@ import pandas as pd
 from persistence_pipeline.orderings import place
 from persistence_pipeline.published.study import TEST
 from persistence_pipeline.records import Trajectory
-from persistence_pipeline.report.browser import MEGABYTE, ReportSettings, browser_data, characters
+from persistence_pipeline.report.browser import MEGABYTE, ReportSettings, browser_data, characters, impartial
 from persistence_pipeline.report.told import Told
 
 JUDGED = "as judged"
@@ -122,7 +121,7 @@ def _held(rows: pd.DataFrame, records: Mapping[str, str], room: float) -> set[st
     told = rows.drop_duplicates("episode")
     by_case = told["episode"].map(records).str.len().groupby(told["case_id"]).sum()
     held: set[str] = set()
-    for case in sorted(map(str, by_case.index), key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+    for case in sorted(map(str, by_case.index), key=impartial):
         room -= by_case[case]
         if room < 0:
             break

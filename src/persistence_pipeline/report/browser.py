@@ -223,9 +223,14 @@ def characters(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + 1
 
 
+def impartial(name: str) -> str:
+    """Sorts by name in an order that favours nothing, always the same."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 def _order_of_choice(case: Shown) -> tuple[bool, str]:
     """The headline split first; within a split an order that favours nothing."""
-    return case.split != HEADLINE_SPLIT, hashlib.sha256(case.twin_id.encode()).hexdigest()
+    return case.split != HEADLINE_SPLIT, impartial(case.twin_id)
 
 
 def _grades_by_trajectory(scores: pd.DataFrame, evaluators: Sequence[str]) -> dict[str, Grades]:

@@ -7,7 +7,6 @@ a pair's prompt nothing is scored, whoever wrote it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -16,7 +15,7 @@ import pandas as pd
 
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.records import METRICS, Message, PreferencePair
-from persistence_pipeline.report.browser import MEGABYTE, Numbered, ReportSettings, conversation_steps
+from persistence_pipeline.report.browser import MEGABYTE, Numbered, ReportSettings, conversation_steps, impartial
 
 FIELDS = ("domain", "kind", "hazard")
 """What is told of a pair's case, as far as the scores have it."""
@@ -62,7 +61,7 @@ def taught_data(
 
 def _order_of_choice(pair: PreferencePair) -> tuple[str, str]:
     """Cases in an order that favours nothing."""
-    return hashlib.sha256(pair.case_id.encode()).hexdigest(), pair.pair_id
+    return impartial(pair.case_id), pair.pair_id
 
 
 def _by_trajectory(scores: pd.DataFrame) -> dict[str, dict[Any, Any]]:
