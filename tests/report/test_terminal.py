@@ -13,9 +13,11 @@ from tests.report.conftest import Study
 from persistence_pipeline.judging.cost import PlanSettings, assumed
 from persistence_pipeline.pipelines.plan.nodes import plan_table
 from persistence_pipeline.planned import Planned
+from persistence_pipeline.records import METRICS
+from persistence_pipeline.report.agents import TOLD, agents_of
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.tables import FILE_WIDTH, table_console
-from persistence_pipeline.report.tables import cell_table
+from persistence_pipeline.report.kit.text import DASH, interval_text, ratio_text
 from persistence_pipeline.report.terminal import console_table
 
 
@@ -25,27 +27,36 @@ def _lines(table: Any, width: int) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("width", [80, 100, 130])
+@pytest.mark.parametrize("width", [80, 100, 120, 130])
 def test_the_result_fits_the_terminal(scripted_study: Study, width: int) -> None:
-    lines = _lines(console_table(scripted_study.summary, width), width)
+    summary = scripted_study.summary
+    lines = _lines(console_table(summary, width), width)
     text = "\n".join(lines)
     assert max(map(len, lines)) <= width and "…" not in text
-    header, rows = cell_table(scripted_study.summary)
-    for row in rows:
-        for name in ("Δ safety", "Δ helpfulness"):
-            assert row[header.index(name)] in text, "in one line"
-    assert "llama, beta 0.1, seed 0" in lines[0]
-    assert ("In the report also" in text) == (width < 110)
+    for point in summary["frontier"]["points"]:
+        for metric in METRICS:
+            assert interval_text(point[f"delta_{metric}"]) in text, "in one line"
+    assert ratio_text(summary["persistence"][0]["safety"]) in text, "in one line"
+    assert "llama, beta 0.1; 95%" in lines[0]
+    assert ("In the report also: needless caution" in text) == (width < 130)
 
 
-def test_what_differs_between_cells_keeps_its_column(scripted_study: Study) -> None:
-    summary = copy.deepcopy(scripted_study.summary)
-    for number, cell in enumerate(summary["cells"]):
-        cell["seed"], cell["source"] = number % 2, "qwen2" if number % 2 else "llama"
-    lines = _lines(console_table(summary, 80), 80)
-    assert max(map(len, lines)) <= 80
-    assert "beta 0.1" in lines[0] and "seed" not in lines[0]
-    assert any("qwen2" in line and " 1 " in line for line in lines)
+def test_chains_are_one_row_and_sources_and_settings_have_their_own(scripted_study: Study) -> None:
+    frontier = copy.deepcopy(scripted_study.summary["frontier"])
+    for name in ("sources", "points"):
+        frontier[name] += [{**row, "source": "qwen2"} for row in frontier[name]]
+    cells = scripted_study.summary["cells"]
+    cells = cells + [{**cell, "source": "qwen2", "seed": 1} for cell in cells]
+    header, rows = agents_of({**scripted_study.summary, "frontier": frontier, "cells": cells})
+    assert [row[:2] for row in rows[:4]] == [
+        ["source", "llama"],
+        ["source", "qwen2"],
+        ["safety", "llama"],
+        ["safety", "qwen2"],
+    ]
+    assert len(rows) == 12 and rows[2][header.index(TOLD)] != DASH == rows[3][header.index(TOLD)]
+    lines = _lines(console_table({**scripted_study.summary, "frontier": frontier, "cells": cells}, 80), 80)
+    assert max(map(len, lines)) <= 80 and any("qwen2" in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [80, 130])
