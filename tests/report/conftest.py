@@ -128,7 +128,8 @@ def build_study(target: Path, world: WorldSettings) -> Study:
     figures = dict(zip(reporting.FIGURES, drawn, strict=True))
     trajectories = {f"trajectories__{name}": group for name, group in played.items()}
     browser = show_trajectories(scores, ReportSettings(), cases__seed0=cases, **trajectories)
-    taught = reporting.collect_pairs(ReportSettings(), **_lessons(scores, played["llama_s0"]))
+    lessons = {"cases__seed0": cases, **_lessons(scores, played["llama_s0"])}
+    taught = reporting.collect_pairs(ReportSettings(), POLICIES, **lessons)
     page = target / "report.html"
     named = {f"figure_{name}": figure for name, figure in figures.items()}
     page.write_text(reporting.write_report(summary, scores, browser, taught, **named), encoding="utf-8")
@@ -138,7 +139,7 @@ def build_study(target: Path, world: WorldSettings) -> Study:
 def _lessons(scores: pd.DataFrame, trajectories: list[Trajectory]) -> dict[str, Any]:
     """Pairs of both objectives from what the source did in the tests; tokens are known of every second turn."""
     pool = scores[scores["cell"] == "llama_s0"]
-    parts: dict[str, Any] = {"candidate_scores__llama_s0": pool}
+    parts: dict[str, Any] = {"candidate_scores__llama_s0": pool, "candidates__llama_s0": trajectories}
     known = [_with_tokens(trajectory) for trajectory in trajectories]
     for objective in ("safety", "helpfulness"):
         pairs, _ = pair_candidates(pool, objective, min_gap=1, min_chosen=1, max_per_case=2, seed=0)

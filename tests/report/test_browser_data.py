@@ -106,6 +106,8 @@ def test_too_much_leaves_out_whole_twins_and_keeps_the_headline() -> None:
     twins = [case["twin_id"] for case in data["cases"]]
     assert all(twins.count(twin) == 2 for twin in twins)
     assert "test_combination" in {case["split"] for case in data["cases"]}
+    held = {case["case_id"] for case in data["cases"]}
+    assert set(data["left"]) == {case.case_id for case in cases} - held and whole["left"] == []
     n = len(data["cases"])
     assert len(data["trajectories"]) == n * len(CELLS), "a case is shown with all its cells or not at all"
     assert data["total"]["trajectories"] == len(scores)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.browsers import Open, go, wait_until
 from tests.report.conftest import Study
+from tests.report.test_reasons import STORED
 
 from persistence_pipeline.preferences.pairing import pair_candidates
 from persistence_pipeline.records import Message, PreferencePair, Sampled, ToolCall
@@ -99,12 +100,15 @@ def test_each_pair_has_both_sides_with_their_grades(scripted_study: Study) -> No
     for one in taught["sets"]:
         assert len(one["pairs"]) == one["total"] > 50
         for pair in one["pairs"]:
-            chosen, rejected = (taught["sides"][side] for side in pair)
-            assert chosen[0] == rejected[0], "of one case"
-            assert dict(zip(("safety", "helpfulness"), chosen[2:4], strict=True))[one["objective"]] > 0
-            case = taught["cases"][chosen[0]]
-            same = scores[(scores["case_id"] == case["case_id"]) & (scores["cell"] == "llama_s0")]
-            assert chosen[2] in set(same["safety"]) and case["kind"] == same["kind"].iloc[0]
+            (case, _, grade), rejected = (taught["sides"][side] for side in pair)
+            assert case == rejected[0], "of one case"
+            assert dict(zip(("safety", "helpfulness"), grade[:2], strict=True))[one["objective"]] > 0
+            known = taught["cases"][case]
+            same = scores[(scores["case_id"] == known["case_id"]) & (scores["cell"] == "llama_s0")]
+            assert grade[0] in set(same["safety"]) and known["kind"] == same["kind"].iloc[0]
+            for _, _, _, reasons, *words in ([0, *taught["sides"][side][2]] for side in pair):
+                lines = taught["texts"][reasons].split("\n")
+                assert all(len(told) == len(lines) and None not in told for told in words)
 
 
 def _pairs(study: Study) -> list[PreferencePair]:
@@ -121,9 +125,12 @@ def _pairs(study: Study) -> list[PreferencePair]:
 def test_what_does_not_fit_is_left_out_by_whole_cases(scripted_study: Study, megabytes: float) -> None:
     pairs = _pairs(scripted_study)
     settings = ReportSettings(pair_megabytes=megabytes)
-    (one,) = taught_data({"llama_s0__safety": pairs}, {}, settings)["sets"]
+    one, same = taught_data({"llama_s0__safety": pairs, "llama_s0__helpfulness": pairs}, {}, settings)["sets"]
     assert one["total"] == len(pairs) and (len(one["pairs"]) == len(pairs)) == (megabytes == 2)
     assert one["pairs"], "at least those of one case"
+    assert len(one["pairs"]) - len(same["pairs"]) in (0, 1, 2), "no set takes the room of another"
+    named = {name for name, _ in one["left"]}
+    assert len(named) == one["total"] - len(one["pairs"]) and named <= {pair.pair_id for pair in pairs}
 
 
 def test_a_training_number_leads_to_the_pairs_with_their_scored_tokens(open_page: Open) -> None:
@@ -143,6 +150,24 @@ def test_a_training_number_leads_to_the_pairs_with_their_scored_tokens(open_page
     page.locator("#taught-list").press("End")
     last = page.evaluate("lessons.rows.length")
     wait_until(page, f"document.querySelector('#pair-{last - 1}')?.getAttribute('aria-selected') === 'true'")
+
+
+def test_reasons_of_pairs_stand_in_words_and_open_to_what_is_stored(open_page: Open) -> None:
+    """As those of the list's trajectories."""
+    page = open_page(f"#taught?agent={AGENT}&stage=0&kind=look")
+    wait_until(page, "lessons.rows.length > 0")
+    found = "lessons.rows.findIndex(({ rejected }) => texts[rejected.grade[2]].includes('irreversible'))"
+    at = page.evaluate(found)
+    page.evaluate("at => { lessons.place.scrollTop = at * document.querySelector('#pair-0').offsetHeight; }", at)
+    page.locator(f"#pair-{at}").click()
+    told = page.locator("#taught-pair table.columns")
+    harm = told.locator(".cost.harm").first
+    assert "wanted: " in harm.inner_text() and "came: " in harm.inner_text()
+    assert not STORED.search(told.inner_text())
+    stored = harm.locator("code")
+    assert not stored.is_visible()
+    harm.locator("summary").click()
+    assert stored.is_visible() and STORED.search(stored.inner_text())
 
 
 def test_a_trajectory_leads_to_the_pairs_of_its_kind(open_page: Open) -> None:

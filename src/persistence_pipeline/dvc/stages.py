@@ -322,6 +322,7 @@ def _study(design: StudyDesign) -> Iterator[tuple[str, Stage]]:
                 f"{OUTPUT}/rollouts",
             ),
             code=(
+                "agents",
                 "analysis",
                 "pipelines/reporting",
                 "report",

@@ -17,13 +17,16 @@ from pydantic import Field
 from persistence_pipeline.analysis.plain import plain
 from persistence_pipeline.factors import further
 from persistence_pipeline.records import HEADLINE_SPLIT, Message, Trajectory
+from persistence_pipeline.report.reasons import Words
 from persistence_pipeline.report.told import TOOL_WORLD, InWords, Told
 from persistence_pipeline.report.wording import effect_words
 from persistence_pipeline.strict import Strict
 
 MEGABYTE = 1_000_000
-Grades = list[tuple[float | None, float | None, str] | None]
-"""By evaluator: safety, helpfulness, reasons; None where it has not graded."""
+Grade = tuple[float | None, float | None, str]
+"""Safety, helpfulness, reasons."""
+Grades = list[Grade | None]
+"""By evaluator; None where it has not graded."""
 
 
 class ReportSettings(Strict):
@@ -33,7 +36,7 @@ class ReportSettings(Strict):
     """Room for the trajectory browser's data. Where a study has more, whole cases are left out, and the page says
     how many."""
     pair_megabytes: float = Field(2, gt=0)
-    """Room for the pairs that stages were taught with, shared evenly by sources and objectives."""
+    """Room for the pairs that stages were taught with, shared by sources and objectives a case at a time."""
 
 
 class Shown(Protocol):
@@ -83,8 +86,9 @@ def browser_data(
         told: What a reader is told of the world of the cases.
 
     Returns:
-        ``cells, cases, steps, texts, words, facts, evaluators, trajectories, total``. A trajectory is a list:
-        cell, case, sample, stop reason, indices of its steps, by evaluator its grade, and the index of what is
+        ``cells, cases, steps, texts, words, facts, evaluators, trajectories, total, left``. ``left`` are the ids
+        of cases that there is no room for. A trajectory is a list: cell, case, sample, stop reason, indices of its
+        steps, by evaluator its grade, and the index of what is
         counted of it among ``facts``, or None. A grade is a list: safety, helpfulness, reasons (or the reason for
         a missing score) and, where there are any, the indices of the ``words`` of each line of the reasons.
     """
@@ -102,9 +106,13 @@ def browser_data(
     }
     words = {case.case_id: told.in_words(case) for case in played}
     rows = _Rows(by_case, grades, words, facts, len(evaluators))
-    shown = _chosen(played, rows, settings.browser_megabytes * MEGABYTE - characters(frame), told.describe)
+    names = [case.case_id for case in played]
+    room = settings.browser_megabytes * MEGABYTE - characters(frame) - characters(names)
+    shown = _chosen(played, rows, room, told.describe)
+    held = {case.case_id for case in shown}
     table = _Rows(by_case, grades, words, facts, len(evaluators))
     return frame | {
+        "left": [name for name in names if name not in held],
         "trajectories": [row for index, case in enumerate(shown) for row in table.of_case(index, case)],
         "cases": [told.describe(case) for case in shown],
         "steps": table.steps.values,
@@ -192,13 +200,27 @@ class _Rows:
         ]
 
     def _graded(self, trajectory: Trajectory) -> list[list[Any] | None]:
-        """By evaluator: the scores, the reasons and, where there are any, the words of their lines."""
-        graded: list[list[Any] | None] = []
-        for grade in self._grades.get(trajectory.trajectory_id, self._ungraded):
-            words = self._words[trajectory.case_id](grade[2], trajectory.effects) if grade else []
-            told = [[line and self.words.add(line) for line in words]] if any(words) else []
-            graded.append(grade and [*grade[:2], self.texts.add(grade[2]), *told])
-        return graded
+        """By evaluator: the grade, where there is one."""
+        in_words, effects = self._words[trajectory.case_id], trajectory.effects
+        return [
+            grade and graded(grade, in_words(grade[2], effects), self.texts, self.words)
+            for grade in self._grades.get(trajectory.trajectory_id, self._ungraded)
+        ]
+
+
+def graded(grade: Grade, lines: Sequence[Words | None], texts: Numbered, words: Numbered) -> list[Any]:
+    """A grade as the page's script reads it: safety, helpfulness, index of the reasons, indices of their words.
+
+    The last are there if any line has words.
+
+    Args:
+        grade: Safety, helpfulness, reasons.
+        lines: Of each line of the reasons the words, or None.
+        texts: Holds the reasons.
+        words: Holds the words.
+    """
+    told = [[line and words.add(line) for line in lines]] if any(lines) else []
+    return [*grade[:2], texts.add(grade[2]), *told]
 
 
 def _chosen(

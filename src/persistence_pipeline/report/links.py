@@ -48,9 +48,9 @@ def trajectories(**state: str) -> str:
     return f"#trajectories?{urlencode(query, safe=SAFE, quote_via=quote)}"
 
 
-def pairs_of(cell: str) -> str:
-    """The address of the pairs that an agent's last stage was trained on."""
-    return f"#taught?{urlencode({'agent': cell}, safe=SAFE, quote_via=quote)}"
+def pairs_of(cell: str, **state: str) -> str:
+    """The address of the pairs that an agent's last stage was trained on, in a state of their view."""
+    return f"#taught?{urlencode({'agent': cell, **state}, safe=SAFE, quote_via=quote)}"
 
 
 class Links:
@@ -137,9 +137,9 @@ class Links:
                 return pairs_of(cell["cell"])
         return self.to(cell["cell"] for cell in sources)
 
-    def stage(self, row: Row, _: str) -> str | None:
-        """Of a stage: the pairs that it was trained on."""
-        return pairs_of(row["cell"])
+    def stage(self, row: Row, key: str) -> str | None:
+        """Of a stage: the pairs that it was trained on; of what it cut: the pairs with these trajectories."""
+        return pairs_of(row["cell"], **({"cut": "1"} if key == "n_truncated" and row[key] else {}))
 
     def last_stage(self, name: str) -> str | None:
         """The agents whose last stage trained for an objective, the worst in front."""

@@ -12,9 +12,11 @@ from persistence_pipeline.pipelines.parts import by_name
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.report.cards import model_cards
+from persistence_pipeline.report.cut import Stage, find_cut, max_length
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
-from persistence_pipeline.report.taught import taught_data
+from persistence_pipeline.report.taught import Pool, taught_data
+from persistence_pipeline.study.policies import parse_policies
 from persistence_pipeline.study.registration import described
 
 FIGURES = ("frontier", "persistence", "kinds", "domains", "rates", "training")
@@ -75,9 +77,27 @@ def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) ->
     return tuple(built[name] for name in FIGURES)
 
 
-def collect_pairs(settings: ReportSettings, **parts: Any) -> dict[str, Any]:
+def collect_pairs(settings: ReportSettings, parameters: dict[str, Any], **parts: Any) -> dict[str, Any]:
     """The data of the view of pairs: what the stages were taught with."""
-    return taught_data(by_name(parts, "pairs"), by_name(parts, "candidate_scores"), settings)
+    candidates = by_name(parts, "candidates")
+    scores = by_name(parts, "candidate_scores")
+    pools = {name: Pool(table, candidates.get(name, ())) for name, table in scores.items()}
+    cases = [case for group in by_name(parts, "cases").values() for case in group]
+    pairs = by_name(parts, "pairs")
+    cut = find_cut(pairs, _cutting(parameters, by_name(parts, "training_report")))
+    return taught_data(pairs, pools, settings, cases, cut=cut)
+
+
+def _cutting(parameters: dict[str, Any], reports: dict[str, Any]) -> list[Stage]:
+    """The stages that cut trajectories, of agents that are trained from scratch."""
+    policies = parse_policies(parameters["policies"])
+    stages = []
+    for name, report in reports.items():
+        policy = policies[name]
+        if report["n_truncated"] and not policies[policy.origin].pretrained:
+            length = max_length(parameters["training"][policy.objective], policy)
+            stages.append(Stage(name, f"{policy.origin}__{policy.objective}", length, report["n_truncated"]))
+    return stages
 
 
 def write_report(

@@ -17,8 +17,10 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     """The report of these policies."""
     trained = of.trained(policies)
     audits = {f"pair_audit__{name}": f"{name}.pair_audit" for name in of.sources(policies)}
-    audits |= {f"training_report__{name}": f"{name}.training_report" for name in trained}
-    if design.pairs == "candidates" and world_of(design).measure_source is not None:
+    stages = {f"training_report__{name}": f"{name}.training_report" for name in trained}
+    audits |= stages
+    can_tell = design.pairs == "candidates" and world_of(design).measure_source is not None
+    if can_tell:
         audits |= {f"competence__{name}": f"{name}.competence" for name in of.sources(policies)}
         objectives = [f"pair_table_{objective}" for objective in of.objectives(policies)]
         for kept in ["candidate_scores", *objectives]:
@@ -26,13 +28,15 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     read = [name for name, policy in policies.items() if policies[policy.origin].pretrained]
     audits |= {f"plain_text__{name}": f"{name}.plain_text" for name in read}
     logs = {f"training_log__{name}": f"{name}.training_log" for name in trained}
-    episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies}
-    episodes |= {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}
+    cases = {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}
+    episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies} | cases
     figures = [f"figure_{name}" for name in nodes.FIGURES]
-    stages = [policies[name] for name in trained]
-    pairs = {f"pairs__{p.origin}__{p.objective}": f"{p.origin}.pairs_{p.objective}" for p in stages}
+    taught = [policies[name] for name in trained]
+    pairs = {f"pairs__{p.origin}__{p.objective}": f"{p.origin}.pairs_{p.objective}" for p in taught} | stages
     if design.pairs == "candidates":
         pairs |= {f"candidate_scores__{name}": f"{name}.candidate_scores" for name in of.sources(policies)}
+    if can_tell:
+        pairs |= {f"candidates__{name}": f"{name}.candidates" for name in of.sources(policies)} | cases
     steps = [
         node(
             nodes.summarise,
@@ -49,7 +53,7 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
         ),
         node(
             nodes.collect_pairs,
-            {**_same(*pairs), "settings": "params:report"},
+            {**_same(*pairs), "settings": "params:report", "parameters": "parameters"},
             "taught",
             name="collect_pairs",
         ),

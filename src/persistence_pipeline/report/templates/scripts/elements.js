@@ -49,6 +49,11 @@ function scrolling(label, table) {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
 }
 
+/** What a page has no room for, by name, behind a sentence that opens; nothing where there is room for all. */
+function leftOut(names, sentence) {
+  return names.length ? [h("details", {}, h("summary", {}, sentence), h("pre", { class: "names", tabindex: "0", "aria-label": sentence }, names.join("\n")))] : [];
+}
+
 function plural(n, word) {
   const many = word.endsWith("y") ? `${word.slice(0, -1)}ies` : `${word}s`;
   return `${n.toLocaleString("en")} ${n === 1 ? word : many}`;

@@ -21,7 +21,7 @@ function countTexts(rows) {
   const sentences = [`${plural(n, "case")}, ${rows.length.toLocaleString("en")} of ${total.trajectories.toLocaleString("en")} trajectories pass.`];
   if (list.columns.some(({ name }) => COLUMNS[name].gap)) sentences.push(` Δ is ${minusOf(state).map(sideText).join(" minus ")} on the case.`);
   if (cases.length < total.cases) {
-    sentences.push(` This page holds ${cases.length.toLocaleString("en")} of the ${total.cases.toLocaleString("en")} cases, with all their trajectories, held-out combinations first (parameter report.browser_megabytes).`);
+    sentences.push(` This page holds ${cases.length.toLocaleString("en")} of the ${total.cases.toLocaleString("en")} cases, with all their trajectories, held-out combinations first.`);
   }
   return sentences;
 }
@@ -31,4 +31,8 @@ document.getElementById("save-list").addEventListener("click", saveList);
 document.getElementById("save-notes").addEventListener("click", saveNotes);
 document.getElementById("load-notes").addEventListener("change", loadNotes);
 window.addEventListener("popstate", () => { if (packed) route(); });
-loadStudy().then(() => { tellNotes(); route(); });
+loadStudy().then(() => {
+  document.getElementById("cases-left").replaceChildren(...leftOut(packed.left, `Not on this page: ${plural(packed.left.length, "case")} (parameter report.browser_megabytes)`));
+  tellNotes();
+  route();
+});

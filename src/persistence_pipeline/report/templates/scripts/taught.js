@@ -6,26 +6,32 @@ const LESSON = { kind: "minmax(4rem, .8fr)", twin: "minmax(4rem, .6fr)", domain:
 const LESSON_NARROW = { kind: "minmax(0, 1.1fr)", chosen: "3.6rem", rejected: "3.6rem", request: "minmax(0, 1.6fr)" };
 let asked = {};
 let reading = null;
+let limits = {};
+/** By agent, the tokens after which its last stage cut, where it is known what it cut. */
 
-/** The document of the pairs, once; its steps and texts are numbered after those of the trajectories. */
+/** The document of the pairs, once; its steps, texts and words are numbered after those of the trajectories. */
 async function readPairs() {
   const read = await unpacked("taught");
-  const [step, text] = [steps.length, texts.length];
+  const [step, text, word] = [steps.length, texts.length, packed.words.length];
   steps.push(...read.steps);
   texts.push(...read.texts);
+  packed.words.push(...read.words);
   stepTexts.push(...read.steps.map(textOfStep));
   for (const item of read.cases) item.prompt = item.prompt.map((index) => index + step);
-  const sides = read.sides.map(([of, calls, safety, helpfulness, reasons]) => ({
+  const after = ([safety, helpfulness, reasons, lines = []]) => [safety, helpfulness, reasons + text, lines.map((line) => (line === null ? null : line + word))];
+  const sides = read.sides.map(([of, calls, grade, tokens]) => ({
     item: read.cases[of],
     calls: calls.map((call) => call + step),
-    grade: safety === null ? null : [safety, helpfulness, reasons + text],
+    grade: grade && after(grade),
+    tokens,
   }));
+  limits = read.limits;
   return read.sets.map((set) => ({ ...set, pairs: set.pairs.map(([chosen, rejected], at) => ({ at, item: sides[chosen].item, chosen: sides[chosen], rejected: sides[rejected] })) }));
 }
 
-function taughtAddress({ agent, stage, kind, q, pair }) {
+function taughtAddress({ agent, stage, kind, q, cut, pair }) {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries({ agent, stage, kind, q, pair })) if (value !== undefined && value !== "" && value !== -1) query.set(name, value);
+  for (const [name, value] of Object.entries({ agent, stage, kind, q, cut, pair })) if (value !== undefined && value !== "" && value !== -1) query.set(name, value);
   return `#taught?${query}`;
 }
 
@@ -37,11 +43,13 @@ async function showTaught(query) {
   const stages = agent ? agent.ordering.split(">") : [];
   const stage = Number(query.get("stage") ?? stages.length - 1);
   const source = agent && cells.find((cell) => isSourceOf(cell, agent));
-  const set = sets.find((one) => one.source === source?.name && one.objective === stages[stage]) || { pairs: [], total: 0 };
-  asked = { agent: agent?.name, stage, kind: query.get("kind") || "", q: query.get("q") || "", pair: Number(query.get("pair") ?? -1) };
+  const set = sets.find((one) => one.source === source?.name && one.objective === stages[stage]) || { pairs: [], total: 0, left: [] };
+  const made = agent && groupOf(agent).find((cell) => cell.ordering === stages.slice(0, stage + 1).join(">"));
+  asked = { agent: agent?.name, stage, kind: query.get("kind") || "", q: query.get("q") || "", cut: query.get("cut") || "", pair: Number(query.get("pair") ?? -1), made: made?.name };
   const shown = set.pairs.filter(passes);
   renderChoice(trained, stages, set);
-  document.getElementById("taught-counts").textContent = countsOf(set, shown, agent);
+  document.getElementById("taught-counts").replaceChildren(...countsOf(set, shown));
+  document.getElementById("taught-left").replaceChildren(...pairsLeft(set));
   const widths = lessonColumns();
   const head = document.getElementById("taught-head");
   for (const place of [lessons.place, head]) place.style.setProperty("--columns", Object.values(widths).join(" "));
@@ -56,6 +64,7 @@ function lessonColumns() {
 
 function passes(pair) {
   if (asked.kind && pair.item.kind !== asked.kind) return false;
+  if (asked.cut && ![pair.chosen, pair.rejected].some(isCut)) return false;
   const words = asked.q.toLowerCase();
   const sides = [pair.chosen, pair.rejected];
   return !words || pair.item.instruction.toLowerCase().includes(words) || sides.some((side) => side.calls.some((call) => stepTexts[call].includes(words)));
@@ -81,11 +90,30 @@ function renderChoice(trained, stages, set) {
   if (again?.type === "search") again.setSelectionRange(again.value.length, again.value.length);
 }
 
-function countsOf(set, shown, agent) {
-  if (!set.total) return "There are no pairs of this stage on this page.";
-  const left = set.pairs.length < set.total ? ` This page holds ${plural(set.pairs.length, "pair")} of them (parameter report.pair_megabytes).` : "";
-  const cut = asked.stage === agent.ordering.split(">").length - 1 && looks.cut[agent.name] ? ` ${plural(looks.cut[agent.name], "trajectory")} of this stage were cut to length: of them the tokens up to there were scored.` : "";
-  return `${plural(shown.length, "pair")} of the ${set.total.toLocaleString("en")} that taught this stage.${left}${cut}`;
+/** Whether the stage that is shown cut a side. */
+function isCut({ tokens }) {
+  return tokens > limits[asked.made];
+}
+
+function countsOf(set, shown) {
+  if (!set.total) return ["There are no pairs of this stage on this page."];
+  return [`${plural(shown.length, "pair")} of the ${set.total.toLocaleString("en")} that taught this stage. `, ...cutText()];
+}
+
+/** How many trajectories the stage cut, as a link to their pairs where it is known which they are. */
+function cutText() {
+  const [n, limit] = [looks.cut[asked.made], limits[asked.made]];
+  if (!n) return [];
+  const told = `${plural(n, "trajectory")} of this stage ${n === 1 ? "was" : "were"} cut`;
+  if (limit === undefined) return [`${told} to length: of each, the tokens up to there were scored. Which they are is not known here.`];
+  const link = asked.cut ? ["Shown are their pairs; ", h("a", { href: taughtAddress({ ...asked, cut: "", pair: -1 }) }, "show all pairs"), "."] : [h("a", { href: taughtAddress({ ...asked, cut: "1", pair: -1 }) }, "See their pairs"), "."];
+  return [`${told} at ${limit.toLocaleString("en")} tokens: what follows was not scored. `, ...link];
+}
+
+/** Pairs that this page has no room for, by name: those that are asked for. */
+function pairsLeft({ left }) {
+  const names = left.filter(([, tokens]) => !asked.cut || isCut({ tokens })).map(([name]) => name);
+  return leftOut(names, `Not on this page: ${plural(names.length, "pair")}${asked.cut ? " of them" : ""} (parameter report.pair_megabytes)`);
 }
 
 function pairRowParts({ item, chosen, rejected }) {
@@ -120,7 +148,9 @@ function promptPart(item) {
 }
 
 /** How much of a side's turns was scored, and how many of them otherwise than by the tokens that were sampled. */
-function maskPart({ calls }) {
+function maskPart(side) {
+  if (isCut(side)) return h("div", { class: "scored" }, `cut at ${limits[asked.made]} of its ${plural(side.tokens, "token")}: what follows was not scored`);
+  const { calls } = side;
   const turns = calls.map((call) => steps[call].scored).filter((scored) => scored !== undefined);
   const rendered = turns.filter((scored) => scored === null).length;
   const known = turns.reduce((sum, scored) => sum + (scored || 0), 0);
