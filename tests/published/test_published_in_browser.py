@@ -173,7 +173,25 @@ def test_print_has_every_figure_on_white(open_file: Open, page_file: Path) -> No
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".plot").count() == page.locator(".plot:has(.main-svg)").count() > 10
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert not page.locator("header.bar").is_visible()
+    fill = page.locator(".plot .xtick text").first.evaluate("e => getComputedStyle(e).fill")
+    assert fill == "rgb(55, 65, 81)", "dark ink"
+    assert not page.locator("header.bar").is_visible() and not page.locator(".take").first.is_visible()
+    assert page.locator("details:not([open])").count() == 0, "paper has no clicks"
+
+
+def test_a_header_sorts_its_table(open_file: Open, page_file: Path) -> None:
+    page = open_file(page_file, "#stops")
+    table = page.locator("table:has(caption:text('Trained test rows'))")
+    head = table.locator("thead th", has_text="token limit")
+    at = table.locator("thead th").all_inner_texts().index(head.inner_text()) + 1
+    cells = table.locator(f"tbody td:nth-child({at})")
+    before = cells.all_inner_texts()
+    for order, sign in (("ascending", 1), ("descending", -1)):
+        head.locator("button").click()
+        values = [sign * number(text) for text in cells.all_inner_texts()]
+        assert head.get_attribute("aria-sort") == order and values == sorted(values) and len(set(values)) > 1
+    page.keyboard.press("Enter")
+    assert cells.all_inner_texts() == before
 
 
 def test_links_within_the_page_arrive(open_file: Open, page_file: Path) -> None:

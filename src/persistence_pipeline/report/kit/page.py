@@ -21,7 +21,7 @@ def scripts_with(*views: str) -> tuple[str, ...]:
     Args:
         views: Parts of further views.
     """
-    listed = ("elements", "page", "data", "expression", "filters", "windowed", "columns", "list", "form")
+    listed = ("elements", "sort", "page", "data", "expression", "filters", "windowed", "columns", "list", "form")
     shown = ("align", "story", "twins", "case", *views, "figures", "notes", "takeaway", "tables", "main")
     return (*listed, *shown)
 
@@ -46,7 +46,7 @@ def render_page(
     figures: Mapping[str, Any],
     *,
     styles: Sequence[str] = ("report",),
-    scripts: Sequence[str] = ("elements", "figures", "takeaway", "tables"),
+    scripts: Sequence[str] = ("elements", "sort", "figures", "takeaway", "tables"),
     documents: Mapping[str, Any] | None = None,
     packed: Mapping[str, Any] | None = None,
     **values: Any,

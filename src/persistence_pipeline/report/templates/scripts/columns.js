@@ -67,13 +67,6 @@ function sorted(rows, shown) {
   return keyed.map((row) => row[3]);
 }
 
-/** Nothing comes last, whichever way round. */
-function compared(a, b, sign) {
-  if (a === b) return 0;
-  if (a === null || b === null) return a === null ? 1 : -1;
-  return sign * (typeof a === "string" ? a.localeCompare(b) : a - b);
-}
-
 /** What names of an expression on cells stand for: the ordering, the source, the seed and every factor. */
 function cellNames() {
   return Object.fromEntries(["ordering", ...inGroup].map((name) => [name.replace("factor_", ""), (cell) => cell[name]]));

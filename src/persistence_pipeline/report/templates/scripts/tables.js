@@ -1,4 +1,4 @@
-// Wide tables: where a table has no room for its columns, each row becomes a block of names and values.
+// Tables of a page: they sort, and where one has no room for its columns, each row becomes a block of names and values.
 
 const widest = new ResizeObserver((entries) => entries.forEach(({ target }) => stackIfNarrow(target)));
 
@@ -14,7 +14,10 @@ function stackIfNarrow(region) {
 }
 
 function watchTables(place) {
-  for (const region of place.querySelectorAll(".scroll")) widest.observe(region);
+  for (const region of place.querySelectorAll(".scroll")) {
+    widest.observe(region);
+    region.querySelectorAll("table:not(.columns)").forEach(offerSort);
+  }
 }
 
 watchTables(document);
