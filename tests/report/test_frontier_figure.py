@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
+from tests.browsers import Open
 from tests.report.conftest import Study
 
 from persistence_pipeline.orderings import label
 from persistence_pipeline.report.frontier import VARIANTS, frontier_figure
 from persistence_pipeline.report.links import Links
+
+NAMES = """() => {
+  const plot = document.getElementById("plot-frontier");
+  const { data, _fullLayout: { xaxis, yaxis } } = plot;
+  const { left, top } = plot.getBoundingClientRect();
+  const place = ({ name, x, y }) => ({
+    of: name, x: left + xaxis._offset + xaxis.d2p(x[0]), y: top + yaxis._offset + yaxis.d2p(y[0]),
+  });
+  const points = data.filter((t) => t.mode === "markers" && t.customdata).map(place);
+  const dot = ({ x, y }) => ({ left: x, right: x, top: y, bottom: y });
+  const apart = (a, b) => Math.hypot(
+    Math.max(a.left - b.right, 0, b.left - a.right), Math.max(a.top - b.bottom, 0, b.top - a.bottom),
+  );
+  return [...plot.querySelectorAll(".annotation")].flatMap((note) => {
+    const line = note.querySelector(".annotation-arrow-g path")?.getBoundingClientRect();
+    const name = note.querySelector(".annotation-text-g text");
+    if (!line || !name?.textContent) return [];
+    const [near] = points.map((p) => [apart(line, dot(p)), p.of]).sort((a, b) => a[0] - b[0]);
+    const long = Math.hypot(line.width, line.height);
+    return [[name.textContent, near[1], near[0], apart(line, name.getBoundingClientRect()), long]];
+  });
+}"""
+"""Names in the plane, to whose point the line of each leads; pixels from line to point and to name, its length."""
+
+
+def _sides(figure: Any) -> dict[str, str]:
+    """By name, on which side of its point it stands."""
+    named = [note for note in figure.layout.annotations if note.arrowhead == 0]
+    return {n.text: f"{'top' if n.ay < 0 else 'bottom'} {'right' if n.ax > 0 else 'left'}" for n in named}
 
 
 def test_sources_and_settings_have_shapes_of_their_own(scripted_study: Study) -> None:
@@ -29,8 +60,8 @@ def test_one_place_has_the_orderings_own_shapes_and_names(scripted_study: Study)
     summary = scripted_study.summary
     figure = frontier_figure(summary["frontier"], summary["cells"], Links(summary["cells"], "test_combination"))
     traces = {trace.name: trace for trace in figure.data if trace.name}
-    assert traces["safety"].marker.symbol == "square" and list(traces["safety"].text) == ["S"]
-    assert list(traces["safety > helpfulness"].text) == ["S > H"]
+    assert traces["safety"].marker.symbol == "square"
+    assert set(_sides(figure)) == {"source", "S", "H", "both", "S > H", "H > S"}
     assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.scaleratio == 1
 
 
@@ -43,13 +74,23 @@ def test_names_of_points_near_each_other_stand_apart(scripted_study: Study) -> N
         for metric, value in zip(("helpfulness", "safety"), places[point["ordering"]], strict=True):
             point[f"delta_{metric}"] |= {"estimate": value, "low": value - 0.2, "high": value + 0.2}
     figure = frontier_figure(frontier, scripted_study.summary["cells"])
-    sides = {trace.name: trace.textposition for trace in figure.data if trace.name and trace.textposition}
-    assert sides["both"] == "top right" and sides["safety > helpfulness"] == "bottom left"
+    sides = _sides(figure)
+    assert sides["both"] == "top right" and sides["S > H"].startswith("bottom")
     (both,) = (point for point in frontier["points"] if point["ordering"] == "both")
     both["delta_safety"]["estimate"] = -0.1
     figure = frontier_figure(frontier, scripted_study.summary["cells"])
-    sides = {trace.name: trace.textposition for trace in figure.data}
-    assert sides["safety > helpfulness"] == "top right", "there is room"
+    assert _sides(figure)["S > H"] == "top right", "there is room"
+
+
+def test_a_line_leads_from_each_name_to_its_point(open_page: Open) -> None:
+    page = open_page()
+    page.wait_for_selector("#plot-frontier .main-svg")
+    words = {"S": "safety", "H": "helpfulness"}
+    found = page.evaluate(NAMES)
+    assert {name for name, *_ in found} == {"source", "both", "S", "H", "S > H", "H > S"}
+    for name, of, to_point, to_name, long in found:
+        assert of == " > ".join(words.get(part, part) for part in name.split(" > ")), found
+        assert to_point < 10 and to_name < 4 and 8 < long < 30, found
 
 
 @pytest.mark.parametrize(("apart", "crowded"), [(0.02, True), (0.4, False)])

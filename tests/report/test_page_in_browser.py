@@ -239,8 +239,6 @@ def test_a_point_of_safety_is_as_long_as_one_of_helpfulness(open_page: Open) -> 
     axes = "(({ xaxis, yaxis }) => [xaxis, yaxis].map((a) => a._length / Math.abs(a.range[1] - a.range[0])))"
     x, y = page.evaluate(f"{axes}(document.getElementById('plot-frontier')._fullLayout)")
     assert x == pytest.approx(y, rel=1e-3)
-    names = page.locator("#plot-frontier .textpoint").all_text_contents()
-    assert {"S", "H", "S > H", "H > S"} <= set(names)
     assert "better" in page.locator("#plot-frontier").text_content()
 
 

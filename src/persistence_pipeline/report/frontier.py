@@ -27,8 +27,11 @@ VARIANTS = ("", "-open", "-dot", "-open-dot")
 """Of an ordering's shape, by source and settings; where there are more of these, the next are smaller."""
 LARGE, SMALL = 13, 9
 SIDES = ("top right", "bottom right", "top left", "bottom left")
-LETTER, LINE, DOT = 0.02, 0.05, 0.02
-"""Width of a letter, height of a name and half a point, as shares of the plane's width."""
+LETTER, LINE, DOT, LEADER = 0.02, 0.05, 0.02, 0.035
+"""Width of a letter, height of a name, half a point, way from it to its name: shares of the plane's width."""
+ASIDE, ABOVE, EDGE = 18, 14, 7
+"""Pixels from a point to its name, sideways and upwards or downwards, and to the line between them. Not at 45
+degrees: there plotly takes the point to be within the name, and draws no line."""
 ROOM = 0.12
 """Around the outermost ends of intervals, in points of 3."""
 SHORT = {"safety": "S", "helpfulness": "H", "both": "both"}
@@ -56,7 +59,9 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Le
         )
         for ordering, side in sides.items()
     ]
-    figure.add_traces(traces)
+    for trace in traces:
+        figure.add_trace(trace).data[-1].update(mode="markers", text=None)
+    add_names(figure, {ordering: _at(points, ordering) for ordering in sides}, sides)
     add_variants(figure, places)
     better = {"xref": "x domain", "yref": "y domain", "x": 0.99, "y": 0.98, "showarrow": False}
     figure.add_annotation(text="<b>better ↗</b>", font={"size": 14}, **better)
@@ -150,9 +155,7 @@ def _sides(points: Sequence[Row]) -> dict[str, str]:
     """Where the name of each ordering stands: as of its stages, or else where it covers no point and no name."""
     x, y = ([p[f"delta_{metric}"]["estimate"] for p in points] for metric in ("helpfulness", "safety"))
     dots = [(0.0, 0.0), *zip(x, y, strict=True)]
-    at: dict[str, tuple[float, float]] = {}
-    for ordering, place in zip([SOURCE, *(point["ordering"] for point in points)], dots, strict=True):
-        at.setdefault(ordering, place)
+    at = {ordering: _at(points, ordering) for ordering in [SOURCE, *(point["ordering"] for point in points)]}
     low, high = _range(points, "helpfulness")
     width = high - low
     dot = DOT * width
@@ -166,12 +169,48 @@ def _sides(points: Sequence[Row]) -> dict[str, str]:
     return sides
 
 
+def _at(points: Sequence[Row], ordering: str) -> tuple[float, float]:
+    """Where the first point of an ordering lies."""
+    for point in points:
+        if point["ordering"] == ordering:
+            return point["delta_helpfulness"]["estimate"], point["delta_safety"]["estimate"]
+    return 0.0, 0.0
+
+
+def add_names(figure: Figure, at: Mapping[str, tuple[float, float]], sides: Mapping[str, str]) -> None:
+    """The name of each ordering with a line to its point, whatever intervals and arrows pass between them.
+
+    Args:
+        figure: A plane.
+        at: By ordering, its point.
+        sides: By ordering, where the name stands.
+    """
+    for ordering, (x, y) in at.items():
+        up, right = sides[ordering].startswith("top"), sides[ordering].endswith("right")
+        figure.add_annotation(
+            x=x,
+            y=y,
+            ax=ASIDE if right else -ASIDE,
+            ay=-ABOVE if up else ABOVE,
+            xanchor="left" if right else "right",
+            yanchor="bottom" if up else "top",
+            text=short(ordering),
+            font={"size": 12},
+            borderpad=0,
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=1.5,
+            arrowcolor=colour_of(ordering),
+            standoff=EDGE,
+        )
+
+
 def _box(at: tuple[float, float], side: str, letters: int, width: float) -> tuple[float, float, float, float]:
     """Left, lower, right and upper end of a name beside a point."""
     x, y = at
-    long, high, dot = LETTER * letters * width, LINE * width, DOT * width
-    left = x if side.endswith("right") else x - long
-    lower = y + dot if side.startswith("top") else y - dot - high
+    long, high, away = LETTER * letters * width, LINE * width, LEADER * width
+    left = x + away if side.endswith("right") else x - away - long
+    lower = y + away if side.startswith("top") else y - away - high
     return left, lower, left + long, lower + high
 
 
