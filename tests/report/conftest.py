@@ -129,7 +129,7 @@ def build_study(target: Path, world: WorldSettings) -> Study:
     trajectories = {f"trajectories__{name}": group for name, group in played.items()}
     browser = show_trajectories(scores, ReportSettings(), cases__seed0=cases, **trajectories)
     lessons = {"cases__seed0": cases, **_lessons(scores, played["llama_s0"])}
-    taught = reporting.collect_pairs(ReportSettings(), POLICIES, **lessons)
+    taught = reporting.collect_pairs(summary, ReportSettings(), **lessons)
     page = target / "report.html"
     named = {f"figure_{name}": figure for name, figure in figures.items()}
     page.write_text(reporting.write_report(summary, scores, browser, taught, **named), encoding="utf-8")

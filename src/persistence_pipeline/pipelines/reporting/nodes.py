@@ -77,26 +77,27 @@ def draw_figures(summary: dict[str, Any], scores: pd.DataFrame, **parts: Any) ->
     return tuple(built[name] for name in FIGURES)
 
 
-def collect_pairs(settings: ReportSettings, parameters: dict[str, Any], **parts: Any) -> dict[str, Any]:
+def collect_pairs(summary: dict[str, Any], settings: ReportSettings, **parts: Any) -> dict[str, Any]:
     """The data of the view of pairs: what the stages were taught with."""
     candidates = by_name(parts, "candidates")
     scores = by_name(parts, "candidate_scores")
     pools = {name: Pool(table, candidates.get(name, ())) for name, table in scores.items()}
     cases = [case for group in by_name(parts, "cases").values() for case in group]
     pairs = by_name(parts, "pairs")
-    cut = find_cut(pairs, _cutting(parameters, by_name(parts, "training_report")))
-    return taught_data(pairs, pools, settings, cases, cut=cut)
+    return taught_data(pairs, pools, settings, cases, cut=find_cut(pairs, _cutting(summary)))
 
 
-def _cutting(parameters: dict[str, Any], reports: dict[str, Any]) -> list[Stage]:
+def _cutting(summary: dict[str, Any]) -> list[Stage]:
     """The stages that cut trajectories, of agents that are trained from scratch."""
+    parameters = summary["run"]["parameters"]
     policies = parse_policies(parameters["policies"])
     stages = []
-    for name, report in reports.items():
-        policy = policies[name]
+    for report in summary["audits"]["training"]:
+        policy = policies[report["cell"]]
         if report["n_truncated"] and not policies[policy.origin].pretrained:
             length = max_length(parameters["training"][policy.objective], policy)
-            stages.append(Stage(name, f"{policy.origin}__{policy.objective}", length, report["n_truncated"]))
+            pairs = f"{policy.origin}__{policy.objective}"
+            stages.append(Stage(policy.name, pairs, length, report["n_truncated"]))
     return stages
 
 

@@ -17,8 +17,7 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     """The report of these policies."""
     trained = of.trained(policies)
     audits = {f"pair_audit__{name}": f"{name}.pair_audit" for name in of.sources(policies)}
-    stages = {f"training_report__{name}": f"{name}.training_report" for name in trained}
-    audits |= stages
+    audits |= {f"training_report__{name}": f"{name}.training_report" for name in trained}
     can_tell = design.pairs == "candidates" and world_of(design).measure_source is not None
     if can_tell:
         audits |= {f"competence__{name}": f"{name}.competence" for name in of.sources(policies)}
@@ -31,8 +30,8 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
     cases = {f"cases__{seed_name(seed)}": cases_of(design, seed) for seed in of.seeds(policies)}
     episodes = {f"trajectories__{name}": f"{name}.trajectories" for name in policies} | cases
     figures = [f"figure_{name}" for name in nodes.FIGURES]
-    taught = [policies[name] for name in trained]
-    pairs = {f"pairs__{p.origin}__{p.objective}": f"{p.origin}.pairs_{p.objective}" for p in taught} | stages
+    stages = [policies[name] for name in trained]
+    pairs = {f"pairs__{p.origin}__{p.objective}": f"{p.origin}.pairs_{p.objective}" for p in stages}
     if design.pairs == "candidates":
         pairs |= {f"candidate_scores__{name}": f"{name}.candidate_scores" for name in of.sources(policies)}
     if can_tell:
@@ -53,7 +52,7 @@ def create_pipeline(policies: Mapping[str, Policy], design: StudyDesign) -> Pipe
         ),
         node(
             nodes.collect_pairs,
-            {**_same(*pairs), "settings": "params:report", "parameters": "parameters"},
+            {**_same("summary", *pairs), "settings": "params:report"},
             "taught",
             name="collect_pairs",
         ),
