@@ -64,7 +64,9 @@ def test_the_first_screen_holds_answer_frontier_and_persistence(open_page: Open)
         assert box and box["y"] + box["height"] <= 800, selector
     assert page.locator(".answer").count() == 3
     assert page.locator(".warning").inner_text().startswith("One seed")
-    first = page.locator(".first table:not(.intervals)").inner_text()
+    agents = page.locator(".first .scroll:has(table:not(.intervals))")
+    assert agents.evaluate("e => e.scrollHeight - e.clientHeight") == 0, "every agent is seen"
+    first = agents.inner_text()
     assert "safety" in first and "told apart" in " ".join(first.split()), "care beside safety"
 
 

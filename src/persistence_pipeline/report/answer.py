@@ -35,6 +35,7 @@ COMPARED = {
     },
 }
 FORMULAS = {"safety": "(S > H − H) / (S − H)", "helpfulness": "(H > S − S) / (H − S)"}
+SMALLEST = 0.001
 FIRST = {"safety": ABOVE, "helpfulness": BELOW}
 """By metric: the sign of S>H minus H>S where what was trained first leaves more."""
 
@@ -166,16 +167,17 @@ def _counted(rows: Sequence[Row], metric: str) -> str:
     """In how many of several rows the agent of two stages is better than the others."""
     _, floor, gain = ARMS[metric]
     words, own = COMPARED[metric], [row[metric] for row in rows if metric in row]
-    verdicts = [
-        (ABOVE, SOURCE, "its source"),
-        (ABOVE, floor, f"the agent trained for {floor} alone"),
-        (BELOW, gain, f"the one trained for {gain} alone"),
-    ]
-    parts = []
-    for verdict, arm, name in verdicts:
-        count = sum(ratio["against"].get(arm, {}).get("verdict") == verdict for ratio in own)
-        parts.append(f"in {count} {words[verdict]} {name}")
-    return f"Trained for {metric} and then for {floor}, the agent is, of {len(own)}, {', '.join(parts)}."
+
+    def settings(arm: str, verdict: str) -> int:
+        return sum(ratio["against"].get(arm, {}).get("verdict") == verdict for ratio in own)
+
+    both = short(f"{metric}>{floor}")
+    return (
+        f"Trained for {metric} and then for {floor} ({both}), the agent is {words[ABOVE]} its source in "
+        f"{settings(SOURCE, ABOVE)} of {len(own)} settings, {words[ABOVE]} the agent trained for {floor} alone in "
+        f"{settings(floor, ABOVE)}, and {words[BELOW]} the one trained for {gain} alone in "
+        f"{settings(gain, BELOW)}."
+    )
 
 
 def _averaged(rows: Sequence[Row]) -> list[str]:
@@ -204,10 +206,11 @@ def _orders(rows: Sequence[Row]) -> str:
         last = sum(gap["verdict"] in (ABOVE, BELOW) for gap in gaps) - first
         small = sum(gap["equivalent"] for gap in gaps)
         parts.append(
-            f"in {metric} the first stage leaves more in {first} of {len(gaps)}, the last in {last}, and in "
-            f"{small} the effect is smaller than the margin"
+            f"in {metric} the first stage leaves more in {first} of {len(gaps)} settings and the last in {last}; "
+            f"in {small} the effect is smaller than the margin."
         )
-    return f"By the order of the stages, after Holm's correction: {'; '.join(parts)}."
+    said = " ".join(part.capitalize() for part in parts)
+    return f"Whether the order matters, after Holm's correction. {said}"
 
 
 def _line_sentence(frontier: Mapping[str, Any]) -> str:
@@ -236,7 +239,12 @@ def line_numbers(line: Row) -> str:
         f"standard deviation of the points off it {interval_text(line['residual_sd'], '.2f')} points of safety",
     ]
     p = line["lack_of_fit"]["p"]
-    return ", ".join(parts if p is None else [*parts, f"test of lack of fit p = {number(p, '.2g')}"])
+    return ", ".join(parts if p is None else [*parts, f"test of lack of fit p {p_text(p)}"])
+
+
+def p_text(p: float) -> str:
+    """A p value with its sign; a small one as a bound, for kept numbers are rounded."""
+    return f"< {SMALLEST}" if p < SMALLEST else f"= {number(p, '.2g')}"
 
 
 def _both(points: Sequence[Row]) -> str:
