@@ -10,7 +10,7 @@ from tests.browsers import Open
 from tests.report.conftest import Study
 
 from persistence_pipeline.orderings import label
-from persistence_pipeline.report.frontier import VARIANTS, frontier_figure
+from persistence_pipeline.report.frontier import LARGE, SMALL, frontier_figure
 from persistence_pipeline.report.links import Links
 
 NAMES = """() => {
@@ -46,13 +46,15 @@ def _sides(figure: Any) -> dict[str, str]:
 def test_sources_and_settings_have_shapes_of_their_own(scripted_study: Study) -> None:
     summary = copy.deepcopy(scripted_study.summary)
     points, cells = summary["frontier"]["points"], summary["cells"]
-    points += [{**point, "beta": 0.2} for point in points]
+    points += [{**point, "beta": beta} for beta in (0.2, 0.3, 0.4) for point in points]
     cells += [{**cell, "beta": 0.2, "cell": f"{cell['cell']}_b"} for cell in cells if cell["ordering"] != "source"]
     figure = frontier_figure(summary["frontier"], cells, Links(cells, summary["frontier"]["split"]))
     traces = {trace.name: trace for trace in figure.data if trace.name}
-    assert list(traces["safety"].marker.symbol) == ["square", f"square{VARIANTS[1]}"]
+    looks = traces["safety"].marker
+    assert list(looks.symbol) == ["square", "square-open"] * 2, "a dot within a shape is hardly seen"
+    assert list(looks.size) == [LARGE, LARGE, SMALL, SMALL]
     assert traces["llama, beta 0.1"].marker.symbol == "circle" and traces["llama, beta 0.2"].showlegend is None
-    first, second = (row[0] for row in traces["safety"].customdata)
+    first, second, *_ = (row[0] for row in traces["safety"].customdata)
     assert "cells=llama_b0p1_s0_safety&" in first and "cells=llama_b0p1_s0_safety_b&" in second
 
 

@@ -158,6 +158,28 @@ def _follow(page: Any, link: Any) -> dict[str, str]:
     return dict(part.split("=", 1) for part in query.split("&"))
 
 
+def test_names_of_agents_are_whole_where_there_is_room(open_page: Open) -> None:
+    page = open_page("#trajectories", viewport={"width": 1400, "height": 900})
+    page.evaluate("for (const cell of cells) cell.label += ', llama, helpfulness learning rate 0.0003, seed 0'")
+    page.evaluate("setState({})")
+    page.wait_for_timeout(200)
+    cut = "[...document.querySelectorAll('.col-agent')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert page.locator(".col-agent").count() > 5 and page.evaluate(cut) == 0
+
+
+def test_on_a_telephone_the_list_comes_before_its_filters(open_page: Open) -> None:
+    telephone = {"width": 390, "height": 844}
+    page = open_page("#trajectories", viewport=telephone)
+    assert page.locator("#cases .row").first.bounding_box()["y"] < 844 / 2
+    page.click(".folded > summary")
+    page.select_option("select[name=safety]", "0")
+    assert page.locator("#filters").is_visible() and "safety=0" in page.evaluate("location.hash")
+    wrong = open_page("#trajectories?where=safety <", viewport=telephone)
+    assert wrong.locator(".wrong").is_visible(), "a fault is not folded away"
+    wide = open_page("#trajectories")
+    assert wide.locator("#filters").is_visible() and not wide.locator(".folded > summary").is_visible()
+
+
 def test_every_number_of_the_scores_leads_to_what_it_counts(open_page: Open, scripted_study: Study) -> None:
     headline = scripted_study.scores.query("split == 'test_combination'")
     own = headline[headline["cell"] == SH]

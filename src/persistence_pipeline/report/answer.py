@@ -96,7 +96,7 @@ def _left(row: Row, metric: str) -> str:
     ]
     listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
     both = short(f"{metric}>{floor}")
-    first = f"Trained for {metric} and then for {floor} ({both}), the agent is {listed}."
+    first = f"Trained for {metric} and then for {floor} ({both}), the agent is {listed}, in points of 3."
     return f"{first} {_persists(row, metric)}: {FORMULAS[metric]} {_share(row[metric])}."
 
 

@@ -23,9 +23,14 @@ class Leads(Protocol):
     def agents(self, row: Row, _: str) -> str | None: ...
 
 
-VARIANTS = ("", "-open", "-dot", "-open-dot")
-"""Of an ordering's shape, by source and settings; where there are more of these, the next are smaller."""
-LARGE, SMALL = 13, 9
+LARGE, SMALL = 13, 8
+VARIANTS = [
+    (shape, size)
+    for shapes in (("", "-open"), ("-dot", "-open-dot"))
+    for size in (LARGE, SMALL)
+    for shape in shapes
+]
+"""Of an ordering's shape and its size, by source and settings: dots within a shape, the faintest, come last."""
 SIDES = ("top right", "bottom right", "top left", "bottom left")
 LETTER, LINE, DOT, LEADER = 0.02, 0.05, 0.02, 0.035
 """Width of a letter, height of a name, half a point, way from it to its name: shares of the plane's width."""
@@ -99,7 +104,7 @@ def point_markers(
         ordering: Of all points.
         rows: The points.
         links: Where a click leads.
-        places: Sources with settings; the shape of a point is filled, hollow or dotted by its own.
+        places: Sources with settings; the shape of a point is filled or hollow, large or small by its own.
         side: Where the name stands; None: as of its stages.
     """
     if ordering == SOURCE:
@@ -108,8 +113,8 @@ def point_markers(
     x, y = ([row[f"delta_{metric}"] for row in rows] for metric in ("helpfulness", "safety"))
     look = marker(ordering, LARGE)
     if len(places) > 1 and ordering != SOURCE:
-        own = [places.index(_place(row)) for row in rows]
-        look |= {"symbol": [look["symbol"] + _variant(n) for n in own], "size": [_size(n) for n in own]}
+        own = [VARIANTS[places.index(_place(row)) % len(VARIANTS)] for row in rows]
+        look |= {"symbol": [look["symbol"] + shape for shape, _ in own], "size": [size for _, size in own]}
     return interval_dots(
         x,
         [interval["estimate"] for interval in y],
@@ -219,13 +224,12 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 
 def add_variants(figure: Figure, places: Sequence[str]) -> None:
-    """What filled, hollow and dotted shapes stand for."""
+    """What filled and hollow, large and small shapes stand for."""
     if len(places) < 2:
         return
-    looks = 2 * len(VARIANTS)
-    for index in range(min(looks, len(places))):
-        look = {"symbol": f"circle{_variant(index)}", "color": "#b6bcc6", "size": _size(index) - 1}
-        name = "; ".join(places[index::looks])
+    for index, (shape, size) in enumerate(VARIANTS[: len(places)]):
+        look = {"symbol": f"circle{shape}", "color": "#b6bcc6", "size": size - 1}
+        name = "; ".join(places[index :: len(VARIANTS)])
         look["line"] = {"color": INK, "width": 1}
         figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=look)
 
@@ -234,14 +238,6 @@ def name_axes(figure: Figure) -> None:
     """Axes of the plane of changes, in equal steps."""
     figure.update_xaxes(title="Δ helpfulness, points of 3", zeroline=True)
     figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
-
-
-def _variant(place: int) -> str:
-    return VARIANTS[place % len(VARIANTS)]
-
-
-def _size(place: int) -> int:
-    return SMALL if place // len(VARIANTS) % 2 else LARGE
 
 
 def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:

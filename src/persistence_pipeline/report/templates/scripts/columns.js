@@ -7,9 +7,9 @@ const splitOf = (item) => splitNames[item.split] || item.split;
 const shortTwin = (item) => (item.conflicting ? "conflicting" : twinText(item));
 const twinText = (item) => (item.conflicting ? "hazard, conflicting" : item.hazard ? "hazard" : item.hazard === false ? "benign" : "–");
 
-/** By name: its header, its value, how wide it is, and whether the largest comes first. */
+/** By name: its header, its value, how wide it is (names of agents: as long as the longest, where there is room), and whether the largest comes first. */
 const COLUMNS = {
-  agent: { text: "agent", value: (t) => cellOf(t).label, width: "minmax(11.5rem, 1.2fr)", rank: (t) => ORDER.indexOf(cellOf(t).ordering) * 1e4 + t.cell },
+  agent: { text: "agent", value: (t) => cellOf(t).label, width: () => `minmax(11.5rem, ${Math.min(34, 2.2 + 0.45 * longestLabel())}rem)`, rank: (t) => ORDER.indexOf(cellOf(t).ordering) * 1e4 + t.cell },
   safety: { text: "safety", value: (t, shown) => gradeOf(t, shown.evaluator).safety, width: "4.2rem" },
   helpfulness: { text: "helpf.", value: (t, shown) => gradeOf(t, shown.evaluator).helpfulness, width: "4.2rem" },
   gap_safety: { text: "Δ safety", gap: "safety", width: "4.8rem" },
@@ -35,7 +35,12 @@ const NARROW = { agent: "minmax(0, 1.6fr)", request: "minmax(0, 2fr)" };
 
 /** How wide the shown columns are. */
 function widthsOf(names) {
-  return names.map((name) => (isNarrow(list.place) ? NARROW[name] || "minmax(0, .8fr)" : COLUMNS[name].width)).join(" ");
+  const wide = ({ width }) => (typeof width === "function" ? width() : width);
+  return names.map((name) => (isNarrow(list.place) ? NARROW[name] || "minmax(0, .8fr)" : wide(COLUMNS[name]))).join(" ");
+}
+
+function longestLabel() {
+  return Math.max(...state.cells.map(({ label }) => label.length));
 }
 
 /** The columns that are shown: as chosen, else as many as there is room for. */

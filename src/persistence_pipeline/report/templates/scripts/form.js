@@ -37,6 +37,7 @@ function renderFilters() {
     h("button", { type: "button", name: "reset", click: () => { location.hash = "#trajectories"; route(); } }, "Reset"),
     h("p", { class: "wrong", role: "alert", hidden: !state.wrong }, state.wrong ? `Not applied: ${state.wrong}.` : ""),
   );
+  if (state.wrong) filterPlace.closest("details").open = true;
   if (focused) restoreFocus(focused);
 }
 
@@ -105,3 +106,6 @@ function pairChip() {
 }
 
 filterPlace.addEventListener("submit", (event) => event.preventDefault());
+
+/** On a telephone the list comes first: its filters open on demand, and by themselves where one cannot be read. */
+if (window.matchMedia("(max-width: 730px)").matches) filterPlace.closest("details").open = false;
