@@ -25,16 +25,22 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 REPORT = ROOT / "data/08_reporting/report.html"
 CASE = "s0.test_combination.files.insistence.0002.hazard"
-PAIR = "llama_b0p1_s0_safety_then_helpfulness,llama_b0p1_s0_both"
+TWIN = "s2.test_combination.home.look.0004.hazard"
+"""One agent tells it from its twin, the other does not."""
+PAIR = "llama_b0p1_s2_helpfulness,llama_b0p1_s2_safety_then_helpfulness"
 VIEWS = {
     "report-light": ("", "light", 800),
     "report-dark": ("", "dark", 800),
     "browser": (f"#trajectories?split=test_combination&kind=insistence&sort=safety&case={CASE}", "light", 1250),
-    "twins": (f"#trajectories?cells={PAIR}&beside=twin&case={CASE}", "light", 1250),
+    "twins": (f"#trajectories?cells={PAIR}&beside=twin&case={TWIN}&sample=0", "light", 1250),
     "taught": ("#taught?agent=llama_b0p1_s0_safety&kind=look&pair=3", "light", 1000),
     "pairs": ("#pairs?first=llama_b0p1_s0_safety_then_helpfulness&second=llama_b0p1_s0_safety", "light", 800),
 }
-VIZ = {"viz-overview": "?types=nodes", "viz-figure": "?types=nodes&sn=study.figure_frontier"}
+VIZ = {
+    "viz-overview": ("quick", "?types=nodes"),
+    "viz-figure": ("base", "?types=nodes&sn=study.figure_frontier"),
+}
+"""By picture the environment, one chain where all boxes have to be read, and the address."""
 VIZ_STATE = {
     "theme": "light",
     "showFeatureHints": False,
@@ -62,12 +68,11 @@ def _draw_frontier() -> None:
 
 
 def _take_viz(browser: Any) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        site = _build_viz(Path(folder))
-        handler = partial(_Quiet, directory=str(site))
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        for name, query in VIZ.items():
+    for name, (env, query) in VIZ.items():
+        with tempfile.TemporaryDirectory() as folder:
+            handler = partial(_Quiet, directory=str(_build_viz(Path(folder), env)))
+            server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
             page = browser.new_page(viewport={"width": 1400, "height": 720})
             page.add_init_script(f"localStorage.setItem('KedroViz', '{json.dumps(VIZ_STATE)}')")
             page.goto(f"http://127.0.0.1:{server.server_port}/{query}")
@@ -75,16 +80,17 @@ def _take_viz(browser: Any) -> None:
             page.wait_for_timeout(2500)
             page.screenshot(path=IMAGES / f"{name}.png")
             page.close()
-        server.shutdown()
+            server.shutdown()
 
 
-def _build_viz(folder: Path) -> Path:
+def _build_viz(folder: Path, env: str) -> Path:
     """A static build of kedro-viz, in a folder that shares all but the build with the project."""
     for name in ("conf", "data", "pyproject.toml", ".telemetry"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "src").mkdir()  # the package itself is installed
     command = [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    known = {**os.environ, "KEDRO_ENV": env}
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=known)  # noqa: S603
     return folder / "build"
 
 
