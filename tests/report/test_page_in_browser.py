@@ -81,7 +81,8 @@ def test_nothing_sticks_out_sideways_and_no_column_is_clipped(open_page: Open, w
 
 
 def test_print_has_every_figure_in_dark_ink(open_page: Open) -> None:
-    page = open_page(color_scheme="dark")
+    page = open_page(color_scheme="dark", viewport={"width": 780, "height": 1100})
+    page.wait_for_selector("table.stacked.sortable")
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".plot").count() == page.locator(".plot:has(.main-svg)").count() == 6
@@ -89,6 +90,7 @@ def test_print_has_every_figure_in_dark_ink(open_page: Open) -> None:
     fill = page.locator("#plot-frontier .xtick text").first.evaluate("e => getComputedStyle(e).fill")
     assert fill == "rgb(55, 65, 81)"
     assert not page.locator("header.bar").is_visible()
+    assert not page.locator("table.stacked.sortable thead").first.is_visible(), "paper does not sort"
     assert page.locator("details:not([open])").count() == 0, "paper has no clicks"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]:not(.folded)").count() == 0
