@@ -64,6 +64,12 @@ def place(row: Row, columns: Sequence[str]) -> str:
     return ", ".join([source, *(f"{words(name)} {level_text(row[name])}" for name in columns)])
 
 
+def each(names: Iterable[str]) -> str:
+    """Each name once, as a list in words: ``llama and gpt2``."""
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def by_kind(pools: Iterable[Row], pairs: str) -> dict[str, Counter[str]]:
     """Of each kind of hazard in all pools: ``solvable`` and ``solved`` candidates, and pairs by their objective.
 
@@ -99,6 +105,6 @@ def described(run: Row) -> str:
         else "one chain (intervals over cases: this run only)"
     )
     return (
-        f"{chains} of {' and '.join(run['sources'])}, commit `{run['commit'][:7]}`, "
+        f"{chains} of {each(run['sources'])}, commit `{run['commit'][:7]}`, "
         f"{run['processor'].split(',')[0]}, {shown}; scores {run['scores_sha256'][:12]}."
     )

@@ -10,6 +10,7 @@ from bench.findings._words import (
     bullets,
     described,
     direction,
+    each,
     largest,
     of_largest,
     once,
@@ -21,6 +22,7 @@ from bench.findings._words import (
 from persistence_pipeline.analysis.intervals import ABOVE, BELOW, OVER_CASES
 from persistence_pipeline.analysis.pairs import PARTS
 from persistence_pipeline.analysis.runs import ALL
+from persistence_pipeline.factors import level_text, words
 from persistence_pipeline.orderings import label
 from persistence_pipeline.report.answer import answer
 from persistence_pipeline.report.kit.text import interval_text
@@ -99,11 +101,12 @@ def _left(study: Row) -> str:
         sum(found[arm]["verdict"] == verdict for found in against)
         for arm, verdict in (("source", ABOVE), ("helpfulness", ABOVE), ("safety", BELOW))
     )
-    settings = "; ".join(place(row, varied(rows)) for row in rows)
+    settings = [each(str(row["source"]) for row in rows)]
+    settings += [f"{words(name)} {each(level_text(row[name]) for row in rows)}" for name in varied(rows)]
     return (
         "Trained for safety and then for helpfulness (S > H), the agent is safer than its source in "
-        f"{safer} of {len(rows)} settings ({settings}), safer than the agent trained for helpfulness alone in "
-        f"{kept}, and less safe than the one trained for safety alone in {less}."
+        f"{safer} of {len(rows)} settings, safer than the agent trained for helpfulness alone in "
+        f"{kept}, and less safe than the one trained for safety alone in {less} ({'; '.join(settings)})."
     )
 
 
