@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.findings import line, order, persists, pretrained, results, run
+from bench.findings import line, order, persists, pretrained, processors, results, run
 from bench.page import between
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +22,7 @@ PAGES: Mapping[str, tuple[Callable[[Files], dict[str, str]], ...]] = {
     "README.md": (run.blocks, persists.first_screen),
     "docs/results.md": (results.blocks,),
     "docs/results-points.md": (results.points,),
+    "docs/results-elsewhere.md": (processors.blocks,),
     "docs/order.md": (order.blocks,),
     "docs/line.md": (line.blocks,),
     "docs/persists.md": (persists.blocks,),

@@ -99,6 +99,8 @@ def of_largest(files: Mapping[str, Row]) -> str:
 def described(run: Row) -> str:
     """Which run the numbers are of."""
     shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "trl"))
+    model, *further = run["processor"].split(", ")
+    processor = " with ".join([model, *(limit for limit in further if "=" in limit)])
     chains = (
         f"{len(run['seeds'])} chains"
         if len(run["seeds"]) > 1
@@ -106,5 +108,5 @@ def described(run: Row) -> str:
     )
     return (
         f"{chains} of {each(run['sources'])}, commit `{run['commit'][:7]}`, "
-        f"{run['processor'].split(',')[0]}, {shown}; scores {run['scores_sha256'][:12]}."
+        f"{processor}, {shown}; scores {run['scores_sha256'][:12]}."
     )

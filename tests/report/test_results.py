@@ -24,6 +24,13 @@ def project(scripted_study: Study, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_processor_is_named_with_what_the_environment_limits_it_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    as_it_is = processor()
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert processor() == f"{as_it_is}, ATEN_CPU_CAPABILITY=avx2"
+
+
 def test_the_file_says_what_came_out_and_where(project: Path, scripted_study: Study) -> None:
     path = project / "docs/results/base.json"
     assert write_results(project, "base") == path

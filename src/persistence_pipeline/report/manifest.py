@@ -19,6 +19,8 @@ WRITTEN = ("dvc.lock", "*/dvc.lock", "docs/results")
 """Tracked files that runs and their commands write."""
 NO_CHECKOUT = "none (not from a checkout)"
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
+LIMITS = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
+"""Variables that have libraries compute as another processor would."""
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 """Variables that would have Git look at another repository than the one around the code."""
 
@@ -76,7 +78,10 @@ def commit_of(code: Path = Path(__file__)) -> str:
 
 
 def processor() -> str:
-    """Model of this machine's processor, and which of the instruction sets it has that libraries compute with."""
+    """Model of this machine's processor, and the instruction sets it has that libraries compute with.
+
+    And what the environment limits them to (``NAME=value``).
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -84,7 +89,8 @@ def processor() -> str:
     fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
     flags = (fields.get("flags") or fields.get("Features") or "").split()
     model = fields.get("model name") or platform.processor() or "unknown"
-    return ", ".join([model, *(name for name in INSTRUCTION_SETS if name in flags)])
+    limits = (f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ)
+    return ", ".join([model, *(name for name in INSTRUCTION_SETS if name in flags), *limits])
 
 
 def _git(code: Path, *arguments: str) -> str:
