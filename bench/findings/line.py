@@ -98,5 +98,10 @@ def _rivals(study: Mapping[str, Any]) -> list[str]:
 
 
 def _words(study: Mapping[str, Any]) -> str:
-    line = study["numbers"]["frontier"]["line"]
-    return f"no line is fitted: {line['undefined']}." if "undefined" in line else f"{line_words(line).lower()}."
+    frontier = study["numbers"]["frontier"]
+    line = frontier["line"]
+    return (
+        f"no line is fitted: {line['undefined']}."
+        if "undefined" in line
+        else f"{line_words(line, len(frontier['points'])).lower()}."
+    )

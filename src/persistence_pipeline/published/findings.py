@@ -56,7 +56,7 @@ def _line_sentence(frontier: Mapping[str, Any], name: str) -> str:
         f"{frontier['n']} configurations of set {name}: R² {number(frontier['r2'], '.3f')}{without}, slope {slope}"
     )
     line = frontier["line"]
-    return f"{fitted}. {line['undefined'] if 'undefined' in line else line_words(line)}."
+    return f"{fitted}. {line['undefined'] if 'undefined' in line else line_words(line, frontier['n'])}."
 
 
 def findings(summary: Summary) -> list[Finding]:

@@ -217,12 +217,18 @@ def _line_sentence(frontier: Mapping[str, Any]) -> str:
     line = frontier["line"]
     if "undefined" in line:
         return f"No line is fitted: {line['undefined']}."
-    return f"{line_words(line)}{_both(frontier['points'])}."
+    return f"{line_words(line, len(frontier['points']))}{_both(frontier['points'])}."
 
 
-def line_words(line: Row) -> str:
-    """The sentence on whether the agents lie near one line, and how far off it."""
-    agents = f"{line['n']} trained agents"
+def line_words(line: Row, n_points: int) -> str:
+    """The sentence on whether the agents lie near one line, and how far off it.
+
+    Args:
+        line: Of a frontier, with ``n``: the points that it was fitted to.
+        n_points: Points of the frontier, one for each setting.
+    """
+    each = "" if line["n"] == n_points else ", each a mean over its settings,"
+    agents = f"{line['n']} trained agents{each}"
     off = f"{interval_text(line['residual_sd'], '.2f')} points off it"
     if line["verdict"] == NEAR:
         return f"The {agents} lie near one line, within {number(line['margin'])} ({off})"
