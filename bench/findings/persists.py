@@ -19,12 +19,12 @@ from bench.findings._words import (
     table,
     varied,
 )
-from persistence_pipeline.analysis.intervals import ABOVE, BELOW, OVER_CASES
+from persistence_pipeline.analysis.intervals import OVER_CASES
 from persistence_pipeline.analysis.pairs import PARTS
 from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.factors import level_text, words
 from persistence_pipeline.orderings import label
-from persistence_pipeline.report.answer import answer
+from persistence_pipeline.report.answer import answer, counted
 from persistence_pipeline.report.kit.text import interval_text
 
 Row = Mapping[str, Any]
@@ -96,18 +96,9 @@ def _left(study: Row) -> str:
     rows = study["numbers"]["persistence"]
     if len(rows) == 1:
         return answer({**study["numbers"], "run": study["run"]})[0]
-    against = [row["safety"]["against"] for row in rows]
-    safer, kept, less = (
-        sum(found[arm]["verdict"] == verdict for found in against)
-        for arm, verdict in (("source", ABOVE), ("helpfulness", ABOVE), ("safety", BELOW))
-    )
     settings = [each(str(row["source"]) for row in rows)]
     settings += [f"{words(name)} {each(level_text(row[name]) for row in rows)}" for name in varied(rows)]
-    return (
-        "Trained for safety and then for helpfulness (S > H), the agent is safer than its source in "
-        f"{safer} of {len(rows)} settings, safer than the agent trained for helpfulness alone in "
-        f"{kept}, and less safe than the one trained for safety alone in {less} ({'; '.join(settings)})."
-    )
+    return f"{counted(rows, 'safety')[:-1]} ({'; '.join(settings)})."
 
 
 def _kept(rows: Sequence[Row]) -> str:

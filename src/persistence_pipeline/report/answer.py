@@ -48,7 +48,7 @@ def answer(summary: Mapping[str, Any]) -> list[str]:
     elif len(rows) == 1:
         first = _left(rows[0], "safety") if "safety" in rows[0] else _left(rows[0], "helpfulness")
     else:
-        first = _counted(rows, "safety")
+        first = counted(rows, "safety")
     said = [first, f"{_line_sentence(summary['frontier'])} {_over(summary)}", *_registered(summary["registered"])]
     can = competence_text(summary)
     if can is None:
@@ -74,7 +74,7 @@ def details(summary: Mapping[str, Any]) -> list[str]:
         own = [m for m in METRICS if m in rows[0]]
         said = [*(_left(rows[0], metric) for metric in own[1:]), _which_persists(rows[0]), *_order(rows[0])]
     elif rows:
-        said = [_counted(rows, "helpfulness"), *_averaged(summary["averages"]), _orders(rows)]
+        said = [counted(rows, "helpfulness"), *_averaged(summary["averages"]), _orders(rows)]
     else:
         said = []
     corrected = summary["frontier"]["line"]
@@ -163,7 +163,7 @@ def _order(row: Row) -> list[str]:
     return said
 
 
-def _counted(rows: Sequence[Row], metric: str) -> str:
+def counted(rows: Sequence[Row], metric: str) -> str:
     """In how many of several rows the agent of two stages is better than the others."""
     _, floor, gain = ARMS[metric]
     words, own = COMPARED[metric], [row[metric] for row in rows if metric in row]
