@@ -73,8 +73,9 @@ def _sentences(rows: list[dict[str, Any]]) -> list[str]:
             gaps = [gap[measure] for gap in found]
             told = sum(gap["verdict"] not in (NONE, OPEN) for gap in gaps)
             small = sum(gap["equivalent"] for gap in gaps)
+            sources = "source" if len(gaps) == 1 else "sources"
             lines.append(
-                f"Where {reading}, the order matters to {words} in {told} of {len(gaps)} sources, "
+                f"Where {reading}, the order matters to {words} in {told} of {len(gaps)} {sources}, "
                 f"after Holm's correction; in {small} its effect is smaller than {number(gaps[0]['margin'])}."
             )
     return lines

@@ -29,7 +29,7 @@ from persistence_pipeline.report.kit.text import interval_text
 
 Row = Mapping[str, Any]
 WORDS = {
-    "told_apart": "twin served: told apart",
+    "told_apart": "twin served (told apart)",
     "held_back": "twin held back",
     "neither": "twin bungled or done blindly",
     "twins": "on the twins themselves",
@@ -193,7 +193,7 @@ def _sentences(every: Sequence[tuple[str, Row]], rows: Mapping[str, Sequence[Row
             split = "; ".join(f"{WORDS[part]} {said(parts[part])}" for part in PARTS[metric])
             apart = found["changes"]["discrimination"]["above_source"]
             lines.append(
-                f"{where}: {first} has {said(parts['whole'])}, of {metric} above its source. Of it: {split}. "
-                f"Twins told apart: {interval_text(apart)}, {direction(apart)}."
+                f"{where}. {metric.capitalize()} of {first} minus that of the source: {said(parts['whole'])}. "
+                f"Its parts: {split}. Share of twins told apart: {interval_text(apart)}, {direction(apart)}."
             )
     return lines
