@@ -100,7 +100,8 @@ def described(run: Row) -> str:
     """Which run the numbers are of."""
     shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "trl"))
     model, *further = run["processor"].split(", ")
-    processor = " with ".join([model, *(limit for limit in further if "=" in limit)])
+    limits = [limit for limit in further if "=" in limit]
+    processor = f"{model} with {each(limits)}" if limits else model
     chains = (
         f"{len(run['seeds'])} chains"
         if len(run["seeds"]) > 1
