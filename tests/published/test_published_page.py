@@ -70,10 +70,13 @@ def test_nothing_on_the_page_names_a_place_on_this_machine(
 def test_points_far_from_a_line_are_not_said_to_lie_near_one(summary: Summary) -> None:
     frontier = summary["frontier"]["match"]["all"]
     spread = {"estimate": 0.05, "low": 0.02, "high": 0.08}
-    frontier["line"] = {"n": 10, "verdict": "near", "margin": 0.1, "residual_sd": spread}
-    assert (
-        "10 trained agents lie near one line, within 0.10 (0.05 [0.02, 0.08] points off it)" in answer(summary)[0]
-    )
+    n = frontier["n"]
+    frontier["line"] = {"n": n, "verdict": "near", "margin": 0.1, "residual_sd": spread}
+    near = f"{n} trained agents lie near one line, within 0.10 (0.05 [0.02, 0.08] points off it)"
+    assert near in answer(summary)[0]
+    frontier["n"] = 2 * n
+    assert f"{n} trained agents, each a mean over its settings, lie near one line" in answer(summary)[0]
+    frontier["n"] = n
     frontier["line"]["verdict"] = "off"
     assert "do not lie on one line" in answer(summary)[0]
     frontier["line"]["verdict"] = "open"
