@@ -67,21 +67,36 @@ def test_one_place_has_the_orderings_own_shapes_and_names(scripted_study: Study)
     assert figure.layout.yaxis.scaleanchor == "x" and figure.layout.yaxis.scaleratio == 1
 
 
-def test_names_of_points_near_each_other_stand_apart(scripted_study: Study) -> None:
-    """As in the default study: S>H lies beside both, whose name its own would cover."""
-    frontier = copy.deepcopy(scripted_study.summary["frontier"])
-    places = {"safety": (-0.06, 0.24), "helpfulness": (0.3, -0.07), "both": (0.34, 0.155)}
-    places |= {"safety>helpfulness": (0.26, 0.17), "helpfulness>safety": (0.235, 0.18)}
+def _placed(study: Study, places: dict[str, tuple[float, float]], slope: float | None = None) -> dict[str, str]:
+    """Where names stand when the study's points lie there, with a fitted line or without."""
+    frontier = copy.deepcopy(study.summary["frontier"])
+    frontier["ols"] = {"undefined": "no line"} if slope is None else {"slope": slope, "intercept": 0.0}
     for point in frontier["points"]:
         for metric, value in zip(("helpfulness", "safety"), places[point["ordering"]], strict=True):
             point[f"delta_{metric}"] |= {"estimate": value, "low": value - 0.2, "high": value + 0.2}
-    figure = frontier_figure(frontier, scripted_study.summary["cells"])
-    sides = _sides(figure)
-    assert sides["both"] == "top right" and sides["S > H"].startswith("bottom")
-    (both,) = (point for point in frontier["points"] if point["ordering"] == "both")
-    both["delta_safety"]["estimate"] = -0.1
-    figure = frontier_figure(frontier, scripted_study.summary["cells"])
-    assert _sides(figure)["S > H"] == "top right", "there is room"
+    return _sides(frontier_figure(frontier, study.summary["cells"]))
+
+
+CROWD = {"safety": (-0.06, 0.24), "helpfulness": (0.3, -0.07), "both": (0.34, 0.155)} | {
+    "safety>helpfulness": (0.26, 0.17),
+    "helpfulness>safety": (0.235, 0.18),
+}
+"""As in the default study: S>H lies beside both, whose name its own would cover."""
+FALLING = {"safety": (-0.7, 0.47), "helpfulness": (0.95, -0.61), "both": (0.4, 0.6)} | {
+    "safety>helpfulness": (0.75, -0.5),
+    "helpfulness>safety": (0.47, -0.2),
+}
+"""As in the pretrained study: a falling line, along which all arrows run."""
+
+
+def test_names_of_points_near_each_other_stand_apart(scripted_study: Study) -> None:
+    sides = _placed(scripted_study, CROWD)
+    assert len({sides[name] for name in ("both", "S > H", "H > S")}) == 3, sides
+
+
+def test_names_keep_off_arrows(scripted_study: Study) -> None:
+    sides = _placed(scripted_study, FALLING, -0.65)
+    assert {sides["S"], sides["H"], sides["source"]} <= {"top right", "bottom left"}, sides
 
 
 def test_a_line_leads_from_each_name_to_its_point(open_page: Open) -> None:

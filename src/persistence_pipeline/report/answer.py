@@ -14,8 +14,8 @@ from persistence_pipeline.analysis.persistence import ARMS
 from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.frontier import short
 from persistence_pipeline.report.kit.text import Interval, interval_text, number, true_minus
+from persistence_pipeline.report.names import short
 from persistence_pipeline.report.style import interval_kind
 from persistence_pipeline.report.tables import competence_text, unable
 

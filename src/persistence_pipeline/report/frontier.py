@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from persistence_pipeline import factors
-from persistence_pipeline.orderings import SOURCE, colour_of, in_order, label, parent, stages
+from persistence_pipeline.orderings import SOURCE, colour_of, label, parent
 from persistence_pipeline.report.insets import MAIN, add_attainable, add_crowd
 from persistence_pipeline.report.kit.figures import THIN, error_bars, fitted_line, interval_dots, new_figure
+from persistence_pipeline.report.names import Segment, add_names, place_names, place_of, short, usual_side
 from persistence_pipeline.report.style import INK, marker
 
 if TYPE_CHECKING:
@@ -31,15 +32,8 @@ VARIANTS = [
     for shape in shapes
 ]
 """Of an ordering's shape and its size, by source and settings: dots within a shape, the faintest, come last."""
-SIDES = ("top right", "bottom right", "top left", "bottom left")
-LETTER, LINE, DOT, LEADER = 0.02, 0.05, 0.02, 0.035
-"""Width of a letter, height of a name, half a point, way from it to its name: shares of the plane's width."""
-ASIDE, ABOVE, EDGE = 18, 14, 7
-"""Pixels from a point to its name, sideways and upwards or downwards, and to the line between them. Not at 45
-degrees: there plotly takes the point to be within the name, and draws no line."""
 ROOM = 0.12
 """Around the outermost ends of intervals, in points of 3."""
-SHORT = {"safety": "S", "helpfulness": "H", "both": "both"}
 
 
 def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Leads | None = None) -> Figure:
@@ -57,7 +51,8 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Le
     _zoom(figure, points)
     for point in points:
         _add_arrow(figure, point, points)
-    sides = _sides(points)
+    low, high = _range(points, "helpfulness")
+    sides = place_names(points, _lines(frontier, points), high - low)
     traces = [
         point_markers(
             ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places, side=side
@@ -66,7 +61,7 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Le
     ]
     for trace in traces:
         figure.add_trace(trace).data[-1].update(mode="markers", text=None)
-    add_names(figure, {ordering: _at(points, ordering) for ordering in sides}, sides)
+    add_names(figure, points, sides)
     add_variants(figure, places)
     better = {"xref": "x domain", "yref": "y domain", "x": 0.99, "y": 0.98, "showarrow": False}
     figure.add_annotation(text="<b>better ↗</b>", font={"size": 14}, **better)
@@ -83,11 +78,6 @@ def _places(points: Iterable[Row]) -> list[str]:
 
 def _place(point: Row) -> str:
     return f"{point['source']}, {factors.text(point)}"
-
-
-def short(ordering: str) -> str:
-    """The ordering as it stands beside its point: ``S > H``."""
-    return label(ordering).replace("safety", SHORT["safety"]).replace("helpfulness", SHORT["helpfulness"])
 
 
 def point_markers(
@@ -127,7 +117,7 @@ def point_markers(
             f"<b>{label(ordering)}</b><br>%{{customdata[1]}}"
             "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
         ),
-        **_names(ordering, rows, side or _side(ordering)),
+        **_names(ordering, rows, side or usual_side(ordering)),
     )
 
 
@@ -144,83 +134,6 @@ def _names(ordering: str, rows: Sequence[Row], side: str) -> dict[str, Any]:
     text = [short(ordering), *[""] * (len(rows) - 1)]
     named = {"text": text, "textposition": side, "textfont": {"size": 12}}
     return {**named, "mode": "markers+text"}
-
-
-def _side(ordering: str) -> str:
-    """Where the name stands: by the first stage above or below, by the last to the left or to the right."""
-    sequence = stages(ordering)
-    if not sequence:
-        return "bottom right"
-    return (
-        f"{'bottom' if sequence[0] == 'helpfulness' else 'top'} {'left' if sequence[-1] == 'safety' else 'right'}"
-    )
-
-
-def _sides(points: Sequence[Row]) -> dict[str, str]:
-    """Where the name of each ordering stands: as of its stages, or else where it covers no point and no name."""
-    x, y = ([p[f"delta_{metric}"]["estimate"] for p in points] for metric in ("helpfulness", "safety"))
-    dots = [(0.0, 0.0), *zip(x, y, strict=True)]
-    at = {ordering: _at(points, ordering) for ordering in [SOURCE, *(point["ordering"] for point in points)]}
-    low, high = _range(points, "helpfulness")
-    width = high - low
-    dot = DOT * width
-    taken = [(x - dot, y - dot, x + dot, y + dot) for x, y in dots]
-    sides = {}
-    for ordering in in_order(at):
-        boxes = {side: _box(at[ordering], side, len(short(ordering)), width) for side in (_side(ordering), *SIDES)}
-        free = [side for side, box in boxes.items() if not any(_overlap(box, other) for other in taken)]
-        sides[ordering] = free[0] if free else _side(ordering)
-        taken.append(boxes[sides[ordering]])
-    return sides
-
-
-def _at(points: Sequence[Row], ordering: str) -> tuple[float, float]:
-    """Where the first point of an ordering lies."""
-    for point in points:
-        if point["ordering"] == ordering:
-            return point["delta_helpfulness"]["estimate"], point["delta_safety"]["estimate"]
-    return 0.0, 0.0
-
-
-def add_names(figure: Figure, at: Mapping[str, tuple[float, float]], sides: Mapping[str, str]) -> None:
-    """The name of each ordering with a line to its point, whatever intervals and arrows pass between them.
-
-    Args:
-        figure: A plane.
-        at: By ordering, its point.
-        sides: By ordering, where the name stands.
-    """
-    for ordering, (x, y) in at.items():
-        up, right = sides[ordering].startswith("top"), sides[ordering].endswith("right")
-        figure.add_annotation(
-            x=x,
-            y=y,
-            ax=ASIDE if right else -ASIDE,
-            ay=-ABOVE if up else ABOVE,
-            xanchor="left" if right else "right",
-            yanchor="bottom" if up else "top",
-            text=short(ordering),
-            font={"size": 12},
-            borderpad=0,
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=1.5,
-            arrowcolor=colour_of(ordering),
-            standoff=EDGE,
-        )
-
-
-def _box(at: tuple[float, float], side: str, letters: int, width: float) -> tuple[float, float, float, float]:
-    """Left, lower, right and upper end of a name beside a point."""
-    x, y = at
-    long, high, away = LETTER * letters * width, LINE * width, LEADER * width
-    left = x + away if side.endswith("right") else x - away - long
-    lower = y + away if side.startswith("top") else y - away - high
-    return left, lower, left + long, lower + high
-
-
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return all(one[axis] < other[axis + 2] and other[axis] < one[axis + 2] for axis in (0, 1))
 
 
 def add_variants(figure: Figure, places: Sequence[str]) -> None:
@@ -240,20 +153,23 @@ def name_axes(figure: Figure) -> None:
     figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
 
 
-def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
+def _before(point: Row, points: Sequence[Row]) -> tuple[float, float] | None:
+    """Where the parent of a point lies; None where there is none."""
     before = parent(point["ordering"])
-    x0, y0 = 0.0, 0.0
-    if before != SOURCE:
-        keys = ("source", "beta", *factors.further(point))
-        same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
-        if not same:
-            return
-        x0, y0 = same[0]["delta_helpfulness"]["estimate"], same[0]["delta_safety"]["estimate"]
+    keys = ("source", "beta", *factors.further(point))
+    same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
+    return place_of(same, before) if same or before == SOURCE else None
+
+
+def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
+    start = _before(point, points)
+    if start is None:
+        return
     figure.add_annotation(
         x=point["delta_helpfulness"]["estimate"],
         y=point["delta_safety"]["estimate"],
-        ax=x0,
-        ay=y0,
+        ax=start[0],
+        ay=start[1],
         xref="x",
         yref="y",
         axref="x",
@@ -269,9 +185,25 @@ def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
     )
 
 
-def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: Sequence[Row]) -> None:
+def _ends(points: Sequence[Row]) -> list[float]:
+    """From where to where lines are drawn."""
     span = [0.0, *(p["delta_helpfulness"]["estimate"] for p in points)]
-    x = [min(span) - 0.15, max(span) + 0.15]
+    return [min(span) - 0.15, max(span) + 0.15]
+
+
+def _lines(frontier: Mapping[str, Any], points: Sequence[Row]) -> list[Segment]:
+    """Arrows and the line of least squares, for names to keep off them."""
+    starts = ((_before(point, points), place_of([point], point["ordering"])) for point in points)
+    lines = [(*start, *end) for start, end in starts if start is not None]
+    ols = frontier["ols"]
+    if "undefined" not in ols:
+        (x0, y0), (x1, y1) = ((x, ols["slope"] * x + ols["intercept"]) for x in _ends(points))
+        lines.append((x0, y0, x1, y1))
+    return lines
+
+
+def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: Sequence[Row]) -> None:
+    x = _ends(points)
     if "undefined" not in frontier["ols"]:
         figure.add_trace(fitted_line(frontier["ols"], x, "solid", name="least squares", hoverinfo="skip"))
     corrected = frontier["line"]
