@@ -12,6 +12,7 @@ from tests.report.conftest import Study
 from persistence_pipeline.orderings import label
 from persistence_pipeline.report.frontier import LARGE, SMALL, frontier_figure
 from persistence_pipeline.report.links import Links
+from persistence_pipeline.report.names import box_of, overlap, place_names, place_of, short
 
 NAMES = """() => {
   const plot = document.getElementById("plot-frontier");
@@ -92,6 +93,34 @@ FALLING = {"safety": (-0.7, 0.47), "helpfulness": (0.95, -0.61), "both": (0.4, 0
 def test_names_of_points_near_each_other_stand_apart(scripted_study: Study) -> None:
     sides = _placed(scripted_study, CROWD)
     assert len({sides[name] for name in ("both", "S > H", "H > S")}) == 3, sides
+
+
+GRID = {
+    "safety": [(-0.15, 0.34), (-0.11, 0.25)],
+    "safety>helpfulness": [(0.0, 0.26), (0.0, 0.25), (0.21, 0.18)],
+} | {
+    "helpfulness>safety": [(0.0, 0.28), (0.0, 0.25), (0.2, 0.19)],
+    "both": [(0.32, 0.15)],
+    "helpfulness": [(0.14, -0.06), (0.31, -0.12)],
+}
+"""As in the grid: around H>S all near places are taken, by points or by names."""
+
+
+def test_where_no_near_place_is_free_a_name_stands_further_away() -> None:
+    def interval(value: float) -> dict[str, float]:
+        return {"estimate": value, "low": value - 0.1, "high": value + 0.1}
+
+    points = [
+        {"ordering": ordering, "delta_helpfulness": interval(x), "delta_safety": interval(y)}
+        for ordering, places in GRID.items()
+        for x, y in places
+    ]
+    sides = place_names(points, [], 1.6)
+    boxes = [box_of(place_of(points, name), side, len(short(name)), 1.6) for name, side in sides.items()]
+    dots = [(x, y, x, y) for places in GRID.values() for x, y in places]
+    for index, box in enumerate(boxes):
+        assert not any(overlap(box, other) for other in [*boxes[:index], *dots]), sides
+    assert {side.startswith("far") for side in sides.values()} == {True, False}
 
 
 def test_names_keep_off_arrows(scripted_study: Study) -> None:

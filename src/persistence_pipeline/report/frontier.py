@@ -32,6 +32,8 @@ VARIANTS = [
     for shape in shapes
 ]
 """Of an ordering's shape and its size, by source and settings: dots within a shape, the faintest, come last."""
+WIDE = 1.75
+"""Width of the plane over its height."""
 ROOM = 0.12
 """Around the outermost ends of intervals, in points of 3."""
 
@@ -51,13 +53,10 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Le
     _zoom(figure, points)
     for point in points:
         _add_arrow(figure, point, points)
-    low, high = _range(points, "helpfulness")
-    sides = place_names(points, _lines(frontier, points), high - low)
+    sides = place_names(points, _lines(frontier, points), _width(points))
     traces = [
-        point_markers(
-            ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places, side=side
-        )
-        for ordering, side in sides.items()
+        point_markers(ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places)
+        for ordering in sides
     ]
     for trace in traces:
         figure.add_trace(trace).data[-1].update(mode="markers", text=None)
@@ -86,7 +85,6 @@ def point_markers(
     *,
     links: Leads | None = None,
     places: Sequence[str] = (),
-    side: str | None = None,
 ) -> Any:
     """Points of one ordering with both their intervals; the source is the origin.
 
@@ -95,7 +93,6 @@ def point_markers(
         rows: The points.
         links: Where a click leads.
         places: Sources with settings; the shape of a point is filled or hollow, large or small by its own.
-        side: Where the name stands; None: as of its stages.
     """
     if ordering == SOURCE:
         zero = {"estimate": 0.0, "low": 0.0, "high": 0.0}
@@ -117,7 +114,7 @@ def point_markers(
             f"<b>{label(ordering)}</b><br>%{{customdata[1]}}"
             "<br>Δ helpfulness %{x:.2f}<br>Δ safety %{y:.2f}<extra></extra>"
         ),
-        **_names(ordering, rows, side or usual_side(ordering)),
+        **_names(ordering, rows),
     )
 
 
@@ -127,12 +124,12 @@ def _behind(ordering: str, row: Row, links: Leads | None) -> list[str | None]:
     return [to, "every source" if ordering == SOURCE else _place(row)]
 
 
-def _names(ordering: str, rows: Sequence[Row], side: str) -> dict[str, Any]:
+def _names(ordering: str, rows: Sequence[Row]) -> dict[str, Any]:
     """The name of the ordering beside its first point."""
     if not rows:
         return {}
     text = [short(ordering), *[""] * (len(rows) - 1)]
-    named = {"text": text, "textposition": side, "textfont": {"size": 12}}
+    named = {"text": text, "textposition": usual_side(ordering), "textfont": {"size": 12}}
     return {**named, "mode": "markers+text"}
 
 
@@ -224,6 +221,13 @@ def _zoom(figure: Figure, points: Sequence[Row]) -> None:
     step = next((step for step in (0.1, 0.2, 0.5) if max(spans) < 5 * step), 1)
     figure.update_xaxes(dtick=step, tickangle=0)
     figure.update_yaxes(dtick=step)
+
+
+def _width(points: Sequence[Row]) -> float:
+    """Points of 3 from the left to the right of the plane: equal axes make room beside what is high."""
+    spans = (_range(points, metric) for metric in ("helpfulness", "safety"))
+    across, upwards = (high - low for low, high in spans)
+    return max(across, WIDE * upwards)
 
 
 def _range(points: Sequence[Row], metric: str) -> tuple[float, float]:

@@ -15,7 +15,10 @@ Segment = tuple[float, float, float, float]
 """From x, y to x, y."""
 Box = tuple[float, float, float, float]
 """Left, lower, right and upper end."""
-SIDES = ("top right", "bottom right", "top left", "bottom left")
+NEAR = ("top right", "bottom right", "top left", "bottom left")
+SIDES = (*NEAR, *(f"far {side}" for side in NEAR))
+FURTHER = 2.3
+"""The way to a name that is far over the way to one that is near."""
 LETTER, LINE, DOT, LEADER = 0.02, 0.05, 0.02, 0.035
 """Width of a letter, height of a name, half a point, way from it to its name: shares of the plane's width."""
 ASIDE, ABOVE, EDGE = 18, 14, 7
@@ -44,7 +47,7 @@ def usual_side(ordering: str) -> str:
 def place_names(points: Sequence[Row], lines: Sequence[Segment], width: float) -> dict[str, str]:
     """Where the name of each ordering stands: where it covers no point and no name, and is crossed least.
 
-    Of equal sides that of its stages is taken.
+    Of equal sides that of its stages is taken; far from its point it stands where no side is free.
 
     Args:
         points: With their intervals; the source is the origin.
@@ -59,9 +62,10 @@ def place_names(points: Sequence[Row], lines: Sequence[Segment], width: float) -
     sides: dict[str, str] = {}
     for ordering in in_order(at):
         wanted = dict.fromkeys([usual_side(ordering), *SIDES])
-        boxes = {side: _box(at[ordering], side, len(short(ordering)), width) for side in wanted}
-        free = [side for side, box in boxes.items() if not any(_overlap(box, other) for other in taken)]
-        sides[ordering] = _least_crossed(free or list(boxes), at[ordering], boxes, drawn, dot)
+        boxes = {side: box_of(at[ordering], side, len(short(ordering)), width) for side in wanted}
+        free = [side for side, box in boxes.items() if not any(overlap(box, other) for other in taken)]
+        near = [side for side in free if side in NEAR]
+        sides[ordering] = _least_crossed(near or free or list(boxes), at[ordering], boxes, drawn, dot)
         taken.append(boxes[sides[ordering]])
     return sides
 
@@ -73,8 +77,8 @@ def _least_crossed(
 
     def n_crossing(side: str) -> int:
         left, lower, right, upper = boxes[side]
-        x = at[0] + (dot if side.endswith("right") else -dot)
-        y = at[1] + (dot if side.startswith("top") else -dot)
+        x = at[0] + (dot if "right" in side else -dot)
+        y = at[1] + (dot if "top" in side else -dot)
         whole = min(left, x), min(lower, y), max(right, x), max(upper, y)
         return sum(_crosses(line, whole) for line in lines)
 
@@ -115,12 +119,12 @@ def add_names(figure: Figure, points: Sequence[Row], sides: Mapping[str, str]) -
     """
     for ordering in sides:
         x, y = place_of(points, ordering)
-        up, right = sides[ordering].startswith("top"), sides[ordering].endswith("right")
+        up, right, reach = "top" in sides[ordering], "right" in sides[ordering], _reach(sides[ordering])
         figure.add_annotation(
             x=x,
             y=y,
-            ax=ASIDE if right else -ASIDE,
-            ay=-ABOVE if up else ABOVE,
+            ax=reach * (ASIDE if right else -ASIDE),
+            ay=reach * (-ABOVE if up else ABOVE),
             xanchor="left" if right else "right",
             yanchor="bottom" if up else "top",
             text=short(ordering),
@@ -134,14 +138,19 @@ def add_names(figure: Figure, points: Sequence[Row], sides: Mapping[str, str]) -
         )
 
 
-def _box(at: tuple[float, float], side: str, letters: int, width: float) -> Box:
+def _reach(side: str) -> float:
+    return FURTHER if side.startswith("far") else 1
+
+
+def box_of(at: tuple[float, float], side: str, letters: int, width: float) -> Box:
     """A name beside a point."""
     x, y = at
-    long, high, away = LETTER * letters * width, LINE * width, LEADER * width
-    left = x + away if side.endswith("right") else x - away - long
-    lower = y + away if side.startswith("top") else y - away - high
+    long, high, away = LETTER * letters * width, LINE * width, LEADER * width * _reach(side)
+    left = x + away if "right" in side else x - away - long
+    lower = y + away if "top" in side else y - away - high
     return left, lower, left + long, lower + high
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes have a point in common that is on no edge."""
     return all(one[axis] < other[axis + 2] and other[axis] < one[axis + 2] for axis in (0, 1))
