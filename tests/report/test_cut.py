@@ -105,6 +105,7 @@ def test_what_a_stage_cut_is_a_list_that_its_count_leads_to(
     page.locator("#pair-3").click()
     head = page.locator("#taught-pair thead th").first.inner_text()
     assert f"cut at {cut.limits[S]} of its " in head and "scored" not in page.locator("th").nth(1).inner_text()[:6]
+    assert "what follows was not scored, though it is marked here" in head
     assert page.locator("#taught-list .row").count() == 10, "the choice of a pair keeps the filter"
     page.click("text=show all pairs")
     wait_until(page, "lessons.rows.length === 60")

@@ -149,7 +149,7 @@ function promptPart(item) {
 
 /** How much of a side's turns was scored, and how many of them otherwise than by the tokens that were sampled. */
 function maskPart(side) {
-  if (isCut(side)) return h("div", { class: "scored" }, `cut at ${limits[asked.made]} of its ${plural(side.tokens, "token")}: what follows was not scored`);
+  if (isCut(side)) return h("div", { class: "scored" }, `cut at ${limits[asked.made]} of its ${plural(side.tokens, "token")}: what follows was not scored, though it is marked here`);
   const { calls } = side;
   const turns = calls.map((call) => steps[call].scored).filter((scored) => scored !== undefined);
   const rendered = turns.filter((scored) => scored === null).length;
