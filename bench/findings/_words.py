@@ -10,7 +10,7 @@ from persistence_pipeline.analysis.intervals import ABOVE, BELOW, NONE, OPEN
 from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.factors import further, level_text, words
 from persistence_pipeline.report.kit.tables import markdown_table
-from persistence_pipeline.report.kit.text import interval_text, number
+from persistence_pipeline.report.kit.text import interval_text, listed, number
 
 Row = Mapping[str, Any]
 PRETRAINED = "smollm2"
@@ -64,12 +64,6 @@ def place(row: Row, columns: Sequence[str]) -> str:
     return ", ".join([source, *(f"{words(name)} {level_text(row[name])}" for name in columns)])
 
 
-def each(names: Iterable[str]) -> str:
-    """Each name once, as a list in words: ``llama and gpt2``."""
-    *others, last = dict.fromkeys(names)
-    return f"{', '.join(others)} and {last}" if others else last
-
-
 def by_kind(pools: Iterable[Row], pairs: str) -> dict[str, Counter[str]]:
     """Of each kind of hazard in all pools: ``solvable`` and ``solved`` candidates, and pairs by their objective.
 
@@ -101,13 +95,13 @@ def described(run: Row) -> str:
     shown = ", ".join(f"{name} {run['versions'][name]}" for name in ("torch", "trl"))
     model, *further = run["processor"].split(", ")
     limits = [limit for limit in further if "=" in limit]
-    processor = f"{model} with {each(limits)}" if limits else model
+    processor = f"{model} with {listed(limits)}" if limits else model
     chains = (
         f"{len(run['seeds'])} chains"
         if len(run["seeds"]) > 1
         else "one chain (intervals over cases: this run only)"
     )
     return (
-        f"{chains} of {each(run['sources'])}, commit `{run['commit'][:7]}`, "
+        f"{chains} of {listed(run['sources'])}, commit `{run['commit'][:7]}`, "
         f"{processor}, {shown}; scores {run['scores_sha256'][:12]}."
     )

@@ -10,7 +10,6 @@ from bench.findings._words import (
     bullets,
     described,
     direction,
-    each,
     largest,
     of_largest,
     once,
@@ -25,7 +24,7 @@ from persistence_pipeline.analysis.runs import ALL
 from persistence_pipeline.factors import level_text, words
 from persistence_pipeline.orderings import label
 from persistence_pipeline.report.answer import answer, counted
-from persistence_pipeline.report.kit.text import interval_text
+from persistence_pipeline.report.kit.text import interval_text, listed
 
 Row = Mapping[str, Any]
 WORDS = {
@@ -96,8 +95,8 @@ def _left(study: Row) -> str:
     rows = study["numbers"]["persistence"]
     if len(rows) == 1:
         return answer({**study["numbers"], "run": study["run"]})[0]
-    settings = [each(str(row["source"]) for row in rows)]
-    settings += [f"{words(name)} {each(level_text(row[name]) for row in rows)}" for name in varied(rows)]
+    settings = [listed(str(row["source"]) for row in rows)]
+    settings += [f"{words(name)} {listed(level_text(row[name]) for row in rows)}" for name in varied(rows)]
     return f"{counted(rows, 'safety')[:-1]} ({'; '.join(settings)})."
 
 

@@ -98,7 +98,6 @@ def test_names_of_points_near_each_other_stand_apart(scripted_study: Study) -> N
 GRID = {
     "safety": [(-0.15, 0.34), (-0.11, 0.25)],
     "safety>helpfulness": [(0.0, 0.26), (0.0, 0.25), (0.21, 0.18)],
-} | {
     "helpfulness>safety": [(0.0, 0.28), (0.0, 0.25), (0.2, 0.19)],
     "both": [(0.32, 0.15)],
     "helpfulness": [(0.14, -0.06), (0.31, -0.12)],

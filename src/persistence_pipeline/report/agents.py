@@ -10,15 +10,11 @@ from persistence_pipeline import factors
 from persistence_pipeline.orderings import SOURCE, in_order, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table
-from persistence_pipeline.report.kit.text import interval_text
+from persistence_pipeline.report.kit.text import share_text
 from persistence_pipeline.report.tables import DELTAS, MEANS, Summary, with_factors
 
 Row = Mapping[str, Any]
 TOLD, CAUTION, IDLE = "twins told apart", "needless caution", "did nothing"
-
-
-def _level(found: Row | None) -> str:
-    return interval_text(found, ".2f")
 
 
 AGENTS: Sequence[Column] = (
@@ -27,8 +23,8 @@ AGENTS: Sequence[Column] = (
     ("beta", "beta", "g"),
     *MEANS,
     *DELTAS,
-    ("discrimination", TOLD, _level),
-    ("caution", CAUTION, _level),
+    ("discrimination", TOLD, share_text),
+    ("caution", CAUTION, share_text),
     ("refusal_rate", IDLE, ".0%"),
 )
 
@@ -70,15 +66,15 @@ def _place(row: Row) -> dict[str, Any]:
 
 
 def _twins(point: Row, surviving: Sequence[Row]) -> Row:
-    place = _place(point)
-    for row in surviving:
-        if all(row.get(name) == value for name, value in place.items()):
-            return next((level for level in row["levels"] if level["ordering"] == point["ordering"]), {})
-    return {}
+    levels = (level for row in _there(_place(point), surviving) for level in row["levels"])
+    return next((level for level in levels if level["ordering"] == point["ordering"]), {})
 
 
 def _of(point: Row, cells: Sequence[Row]) -> Iterator[float]:
     place = {**_place(point), "ordering": point["ordering"]}
-    return (
-        cell["refusal_rate"] for cell in cells if all(cell.get(name) == value for name, value in place.items())
-    )
+    return (cell["refusal_rate"] for cell in _there(place, cells))
+
+
+def _there(place: Row, rows: Sequence[Row]) -> Iterator[Row]:
+    """The rows that have all values of a place."""
+    return (row for row in rows if all(row.get(name) == value for name, value in place.items()))

@@ -14,7 +14,7 @@ from persistence_pipeline.analysis.persistence import ARMS
 from persistence_pipeline.factors import text
 from persistence_pipeline.orderings import SOURCE
 from persistence_pipeline.records import METRICS
-from persistence_pipeline.report.kit.text import Interval, interval_text, number, true_minus
+from persistence_pipeline.report.kit.text import Interval, interval_text, listed, number, true_minus
 from persistence_pipeline.report.names import short
 from persistence_pipeline.report.style import interval_kind
 from persistence_pipeline.report.tables import competence_text, unable
@@ -94,9 +94,8 @@ def _left(row: Row, metric: str) -> str:
         f"{COMPARED[metric][found['verdict']]} {named[arm]}{_points(found)})"
         for arm, found in row[metric]["against"].items()
     ]
-    listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
     both = short(f"{metric}>{floor}")
-    first = f"Trained for {metric} and then for {floor} ({both}), the agent is {listed}, in points of 3."
+    first = f"Trained for {metric} and then for {floor} ({both}), the agent is {listed(parts)}, in points of 3."
     return f"{first} {_persists(row, metric)}: {FORMULAS[metric]} {_share(row[metric])}."
 
 

@@ -8,13 +8,14 @@ read. Where it comes to another number than the stage's, nothing is said of whic
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from persistence_pipeline.factors import setting
 from persistence_pipeline.records import Message, PreferencePair
 from persistence_pipeline.study import Policy
+from persistence_pipeline.study.policies import parse_policies
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,26 @@ def max_length(settings: Mapping[str, Any], policy: Policy) -> int:
         settings: Parameters of the stages on its objective.
         policy: A trained one.
     """
-    lengths = {"": settings["max_length"]}
+    length = settings["max_length"]
     for name, level in {**policy.settings, **policy.factors}.items():
         of, path = setting(name)
         if path == ("max_length",) and of in (None, policy.objective):
-            lengths[name] = level
-    return int(list(lengths.values())[-1])
+            length = level
+    return int(length)
+
+
+def stages_that_cut(summary: Mapping[str, Any]) -> list[Stage]:
+    """The stages of a study that cut trajectories, of agents that are trained from scratch."""
+    parameters = summary["run"]["parameters"]
+    policies = parse_policies(parameters["policies"])
+    stages = []
+    for report in summary["audits"]["training"]:
+        policy = policies[report["cell"]]
+        if report["n_truncated"] and not policies[policy.origin].pretrained:
+            length = max_length(parameters["training"][policy.objective], policy)
+            pairs = f"{policy.origin}__{policy.objective}"
+            stages.append(Stage(policy.name, pairs, length, report["n_truncated"]))
+    return stages
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class CutSides:
         return self.tokens.get(_key(pair, side))
 
 
-def find_cut(pairs: Mapping[str, Sequence[PreferencePair]], stages: Iterable[Stage]) -> CutSides:
+def find_cut(pairs: Mapping[str, Sequence[PreferencePair]], stages: Sequence[Stage]) -> CutSides:
     """The sides that stages cut.
 
     Args:
@@ -68,11 +83,9 @@ def find_cut(pairs: Mapping[str, Sequence[PreferencePair]], stages: Iterable[Sta
     """
     limits: dict[str, int] = {}
     tokens: dict[str, int] = {}
-    counted: dict[str, dict[str, int]] = {}
+    counted = {name: count_tokens(pairs[name]) for name in {stage.pairs for stage in stages}}
     for stage in stages:
-        own = counted.setdefault(stage.pairs, {}) or count_tokens(pairs[stage.pairs])
-        counted[stage.pairs] = own
-        longer = {key: count for key, count in own.items() if count > stage.max_length}
+        longer = {key: count for key, count in counted[stage.pairs].items() if count > stage.max_length}
         if len(longer) == stage.n_cut:
             limits[stage.cell] = stage.max_length
             tokens |= longer

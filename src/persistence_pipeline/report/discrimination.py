@@ -7,15 +7,11 @@ from collections.abc import Iterator, Sequence
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS
 from persistence_pipeline.report.kit.tables import Column, Table
-from persistence_pipeline.report.kit.text import Interval, interval_text, ratio_text
+from persistence_pipeline.report.kit.text import Interval, interval_text, ratio_text, share_text
 from persistence_pipeline.report.links import Links
 from persistence_pipeline.report.tables import Summary, with_factors
 
 NAMES = {"discrimination": "told apart", "caution": "needless caution"}
-
-
-def _level(found: Interval | None) -> str:
-    return interval_text(found, ".2f")
 
 
 CARE: Sequence[Column] = (
@@ -23,7 +19,7 @@ CARE: Sequence[Column] = (
     ("source", "source", str),
     ("beta", "beta", "g"),
     ("seed", "seed", str),
-    *((measure, name, _level) for measure, name in NAMES.items()),
+    *((measure, name, share_text) for measure, name in NAMES.items()),
     *((f"delta_{measure}", f"Δ {name}", interval_text) for measure, name in NAMES.items()),
     ("d_prime", "d′ of acting", ".2f"),
     ("needless_question_rate", "needless questions", ".0%"),

@@ -9,7 +9,7 @@ from persistence_pipeline import factors
 from persistence_pipeline.orderings import SOURCE, colour_of, label, parent
 from persistence_pipeline.report.insets import MAIN, add_attainable, add_crowd
 from persistence_pipeline.report.kit.figures import THIN, error_bars, fitted_line, interval_dots, new_figure
-from persistence_pipeline.report.names import Segment, add_names, place_names, place_of, short, usual_side
+from persistence_pipeline.report.names import Segment, add_names, centre, place_names, place_of, short, usual_side
 from persistence_pipeline.report.style import INK, marker
 
 if TYPE_CHECKING:
@@ -51,9 +51,11 @@ def frontier_figure(frontier: Mapping[str, Any], cells: Sequence[Row], links: Le
     figure.update_layout(legend={"yanchor": "top", "y": -56 / (height - 120)})
     _add_lines(figure, frontier, points)
     _zoom(figure, points)
-    for point in points:
-        _add_arrow(figure, point, points)
-    sides = place_names(points, _lines(frontier, points), _width(points))
+    arrows = _arrows(points)
+    for ordering, arrow in arrows:
+        _add_arrow(figure, ordering, arrow)
+    lines = [*(arrow for _, arrow in arrows), *_least_squares(frontier["ols"], points)]
+    sides = place_names(points, lines, _width(points))
     traces = [
         point_markers(ordering, [p for p in points if p["ordering"] == ordering], links=links, places=places)
         for ordering in sides
@@ -150,23 +152,25 @@ def name_axes(figure: Figure) -> None:
     figure.update_yaxes(title="Δ safety, points of 3", zeroline=True, scaleanchor="x", scaleratio=1)
 
 
-def _before(point: Row, points: Sequence[Row]) -> tuple[float, float] | None:
-    """Where the parent of a point lies; None where there is none."""
-    before = parent(point["ordering"])
-    keys = ("source", "beta", *factors.further(point))
-    same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
-    return place_of(same, before) if same or before == SOURCE else None
+def _arrows(points: Sequence[Row]) -> list[tuple[str, Segment]]:
+    """To each point from its parent, where that is there, with the ordering of the point."""
+    found = []
+    for point in points:
+        before = parent(point["ordering"])
+        keys = ("source", "beta", *factors.further(point))
+        same = [p for p in points if p["ordering"] == before and all(p[key] == point[key] for key in keys)]
+        if same or before == SOURCE:
+            found.append((point["ordering"], (*place_of(same, before), *centre(point))))
+    return found
 
 
-def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
-    start = _before(point, points)
-    if start is None:
-        return
+def _add_arrow(figure: Figure, ordering: str, arrow: Segment) -> None:
+    x0, y0, x1, y1 = arrow
     figure.add_annotation(
-        x=point["delta_helpfulness"]["estimate"],
-        y=point["delta_safety"]["estimate"],
-        ax=start[0],
-        ay=start[1],
+        x=x1,
+        y=y1,
+        ax=x0,
+        ay=y0,
         xref="x",
         yref="y",
         axref="x",
@@ -175,7 +179,7 @@ def _add_arrow(figure: Figure, point: Row, points: Sequence[Row]) -> None:
         showarrow=True,
         arrowhead=2,
         arrowwidth=1.2,
-        arrowcolor=colour_of(point["ordering"]),
+        arrowcolor=colour_of(ordering),
         opacity=0.55,
         standoff=8,
         startstandoff=6,
@@ -188,15 +192,12 @@ def _ends(points: Sequence[Row]) -> list[float]:
     return [min(span) - 0.15, max(span) + 0.15]
 
 
-def _lines(frontier: Mapping[str, Any], points: Sequence[Row]) -> list[Segment]:
-    """Arrows and the line of least squares, for names to keep off them."""
-    starts = ((_before(point, points), place_of([point], point["ordering"])) for point in points)
-    lines = [(*start, *end) for start, end in starts if start is not None]
-    ols = frontier["ols"]
-    if "undefined" not in ols:
-        (x0, y0), (x1, y1) = ((x, ols["slope"] * x + ols["intercept"]) for x in _ends(points))
-        lines.append((x0, y0, x1, y1))
-    return lines
+def _least_squares(ols: Mapping[str, Any], points: Sequence[Row]) -> list[Segment]:
+    """The line as it is drawn, if there is one."""
+    if "undefined" in ols:
+        return []
+    (x0, y0), (x1, y1) = ((x, ols["slope"] * x + ols["intercept"]) for x in _ends(points))
+    return [(x0, y0, x1, y1)]
 
 
 def _add_lines(figure: Figure, frontier: Mapping[str, Any], points: Sequence[Row]) -> None:

@@ -57,7 +57,7 @@ def place_names(points: Sequence[Row], lines: Sequence[Segment], width: float) -
     at = {ordering: place_of(points, ordering) for ordering in [SOURCE, *(point["ordering"] for point in points)]}
     drawn = [*lines, *(bar for point in points for bar in _bars(point))]
     dot = DOT * width
-    dots = [(0.0, 0.0), *(place_of([point], point["ordering"]) for point in points)]
+    dots = [(0.0, 0.0), *map(centre, points)]
     taken = [(x - dot, y - dot, x + dot, y + dot) for x, y in dots]
     sides: dict[str, str] = {}
     for ordering in in_order(at):
@@ -85,12 +85,14 @@ def _least_crossed(
     return min(sides, key=n_crossing)
 
 
+def centre(point: Row) -> tuple[float, float]:
+    """Where a point lies."""
+    return point["delta_helpfulness"]["estimate"], point["delta_safety"]["estimate"]
+
+
 def place_of(points: Sequence[Row], ordering: str) -> tuple[float, float]:
     """Where the first point of an ordering lies; that of the source is the origin."""
-    for point in points:
-        if point["ordering"] == ordering:
-            return point["delta_helpfulness"]["estimate"], point["delta_safety"]["estimate"]
-    return 0.0, 0.0
+    return next((centre(point) for point in points if point["ordering"] == ordering), (0.0, 0.0))
 
 
 def _bars(point: Row) -> Iterator[Segment]:

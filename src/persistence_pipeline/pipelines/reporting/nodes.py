@@ -12,11 +12,10 @@ from persistence_pipeline.pipelines.parts import by_name
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.report.browser import ReportSettings
 from persistence_pipeline.report.cards import model_cards
-from persistence_pipeline.report.cut import Stage, find_cut, max_length
+from persistence_pipeline.report.cut import find_cut, stages_that_cut
 from persistence_pipeline.report.manifest import describe_run
 from persistence_pipeline.report.page import build_figures, render_report
 from persistence_pipeline.report.taught import Pool, taught_data
-from persistence_pipeline.study.policies import parse_policies
 from persistence_pipeline.study.registration import described
 
 FIGURES = ("frontier", "persistence", "kinds", "domains", "rates", "training")
@@ -84,21 +83,7 @@ def collect_pairs(summary: dict[str, Any], settings: ReportSettings, **parts: An
     pools = {name: Pool(table, candidates.get(name, ())) for name, table in scores.items()}
     cases = [case for group in by_name(parts, "cases").values() for case in group]
     pairs = by_name(parts, "pairs")
-    return taught_data(pairs, pools, settings, cases, cut=find_cut(pairs, _cutting(summary)))
-
-
-def _cutting(summary: dict[str, Any]) -> list[Stage]:
-    """The stages that cut trajectories, of agents that are trained from scratch."""
-    parameters = summary["run"]["parameters"]
-    policies = parse_policies(parameters["policies"])
-    stages = []
-    for report in summary["audits"]["training"]:
-        policy = policies[report["cell"]]
-        if report["n_truncated"] and not policies[policy.origin].pretrained:
-            length = max_length(parameters["training"][policy.objective], policy)
-            pairs = f"{policy.origin}__{policy.objective}"
-            stages.append(Stage(policy.name, pairs, length, report["n_truncated"]))
-    return stages
+    return taught_data(pairs, pools, settings, cases, cut=find_cut(pairs, stages_that_cut(summary)))
 
 
 def write_report(

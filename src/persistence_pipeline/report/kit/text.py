@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 DASH = "–"
@@ -26,6 +26,12 @@ def true_minus(text: str) -> str:
     return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
+def listed(names: Iterable[str]) -> str:
+    """Each name once, as a list in words: ``gpt2, llama and qwen2``."""
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def bounds_text(interval: Interval, spec: str = "+.2f") -> str:
     """``[+0.54, +0.75]``; empty where an interval has no bounds."""
     if interval.get("low") is None:
@@ -40,6 +46,11 @@ def interval_text(interval: Interval | None, spec: str = "+.2f") -> str:
     return f"{number(interval['estimate'], spec)} {bounds_text(interval, spec)}".rstrip()
 
 
+def share_text(share: Interval | None) -> str:
+    """``0.26 [0.19, 0.33]``: a level without a sign; a dash where there is none."""
+    return interval_text(share, ".2f")
+
+
 def ratio_text(ratio: Interval | None) -> str:
     """A persistence with its interval, or that it is undefined."""
-    return "undefined" if ratio and not ratio["defined"] else interval_text(ratio, ".2f")
+    return "undefined" if ratio and not ratio["defined"] else share_text(ratio)
