@@ -12,7 +12,7 @@ import yaml
 from persistence_pipeline.dvc.expanding import write_studies
 from persistence_pipeline.factors import tag
 from persistence_pipeline.strict import _places
-from persistence_pipeline.study import StudyError, parse_design, parse_policies
+from persistence_pipeline.study import Policy, StudyError, parse_design, parse_policies
 from persistence_pipeline.study.policies import sources, stage_tables
 from persistence_pipeline.study.spec import check_settings, expand, load_spec, parse_spec, tables
 from persistence_pipeline.training.settings import LoraSettings, StageConfig, StageSettings, with_factors
@@ -269,3 +269,18 @@ def test_a_design_that_makes_no_sense_is_named() -> None:
         parse_design({"cases": "tooled"})
     with pytest.raises(StudyError, match="parameter study: case: "):
         parse_design({"case": "toolemu"})
+
+
+@pytest.mark.parametrize(
+    ("levels", "expected"),
+    [
+        ({}, {}),
+        ({"max_length": 32}, {("max_length",): 32}),
+        ({"safety.lora.r": 16, "helpfulness.beta": 1}, {("lora", "r"): 16}),
+    ],
+)
+def test_a_policys_last_stage_has_the_levels_of_its_objective(
+    levels: dict[str, int], expected: dict[tuple[str, ...], int]
+) -> None:
+    policy = Policy(source="llama", seed=0, ordering="helpfulness>safety", parent="llama_s0", factors=levels)
+    assert policy.levels() == expected

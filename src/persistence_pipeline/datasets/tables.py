@@ -12,6 +12,7 @@ from json import loads
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from kedro.io import DatasetError
 from kedro_datasets import json, pandas, partitions, text
 from kedro_datasets._typing import PlotlyPreview
 
@@ -28,6 +29,16 @@ class _InOneStep:
 
     _filepath: PurePosixPath
     _protocol: str
+
+    def load(self) -> Any:
+        """What the file holds.
+
+        Raises:
+            DatasetError: there is no such file.
+        """
+        if self._protocol == "file" and not Path(self._filepath).exists():
+            raise DatasetError(f"{self._filepath}: no such file; an earlier step of the study makes it")
+        return super().load()  # type: ignore[misc]
 
     def save(self, data: Any) -> None:
         """Write a sibling and let it take the file's place."""

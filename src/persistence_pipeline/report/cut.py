@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from persistence_pipeline.factors import setting
 from persistence_pipeline.records import Message, PreferencePair
-from persistence_pipeline.study import Policy
 from persistence_pipeline.study.policies import parse_policies
 
 
@@ -31,21 +29,6 @@ class Stage:
     """Distinct conversations that it cut, as it counted them itself."""
 
 
-def max_length(settings: Mapping[str, Any], policy: Policy) -> int:
-    """Tokens that a side may have in a policy's last stage.
-
-    Args:
-        settings: Parameters of the stages on its objective.
-        policy: A trained one.
-    """
-    length = settings["max_length"]
-    for name, level in {**policy.settings, **policy.factors}.items():
-        of, path = setting(name)
-        if path == ("max_length",) and of in (None, policy.objective):
-            length = level
-    return int(length)
-
-
 def stages_that_cut(summary: Mapping[str, Any]) -> list[Stage]:
     """The stages of a study that cut trajectories, of agents that are trained from scratch."""
     parameters = summary["run"]["parameters"]
@@ -54,7 +37,7 @@ def stages_that_cut(summary: Mapping[str, Any]) -> list[Stage]:
     for report in summary["audits"]["training"]:
         policy = policies[report["cell"]]
         if report["n_truncated"] and not policies[policy.origin].pretrained:
-            length = max_length(parameters["training"][policy.objective], policy)
+            length = policy.levels().get(("max_length",), parameters["training"][policy.objective]["max_length"])
             pairs = f"{policy.origin}__{policy.objective}"
             stages.append(Stage(policy.name, pairs, length, report["n_truncated"]))
     return stages

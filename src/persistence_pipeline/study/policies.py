@@ -79,6 +79,11 @@ class Policy(Strict):
         """The namespace that holds its checkpoint."""
         return self.name if self.trained or self.per_seed else self.source
 
+    def levels(self) -> dict[tuple[str, ...], Level]:
+        """What the study says of its last stage: where among the stage's settings, and the level there."""
+        placed = [(*factors.setting(name), level) for name, level in {**self.settings, **self.factors}.items()]
+        return {path: level for objective, path, level in placed if objective in (None, self.objective)}
+
     def provenance(self) -> dict[str, Any]:
         """Columns that say which policy a score belongs to; a source has no beta: NaN."""
         identity = {"cell": self.name, "source": self.source, "ordering": self.ordering}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 EMBEDDINGS = "embeddings"
+BETAS = (0.9, 0.95)
+"""Of AdamW. The first gradients are large; with PyTorch's 0.999 they would hold the later steps down."""
 
 
 class AdaptingSettings(CloningSettings):
@@ -80,7 +82,7 @@ def adapt(
     freeze(model, settings.frozen)
     adapted = with_adapters(model, settings.lora, settings.seed)
     trained = [weights for weights in model.parameters() if weights.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0, fused=True)
+    optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, betas=BETAS, weight_decay=0.0, fused=True)
     saved = state.trainer / "progress.safetensors"
     log = fit(model, [optimiser], encoded, settings, saved, torch.bfloat16 if half else None)
     save_checkpoint(adapted, tokenizer, kept, state.checkpoint)

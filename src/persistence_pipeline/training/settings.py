@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from persistence_pipeline import factors
 from persistence_pipeline.agents.numbers import Dtype
 from persistence_pipeline.records import Objective
 from persistence_pipeline.strict import Seed, Strict
@@ -170,10 +169,7 @@ FACTORS = set(StageConfig.model_fields) - set(StageSettings.model_fields)
 def with_factors(settings: StageSettings, policy: Policy) -> dict[str, Any]:
     """The fields of a ``StageConfig``: the parameters of a stage, and what the study says of a policy's stages."""
     fields = settings.model_dump()
-    for name, level in {**policy.settings, **policy.factors}.items():
-        objective, (*groups, last) = factors.setting(name)
-        if objective not in (None, policy.objective):
-            continue
+    for (*groups, last), level in policy.levels().items():
         within = fields
         for group in groups:
             within[group] = within.get(group) or {}
