@@ -128,6 +128,14 @@ def test_the_list_sorts_with_the_worst_in_front(open_page: Open, scripted_study:
     assert int(_rows(page, "calls")[0][0]) == longest["n_calls"].max()
 
 
+def test_ties_of_safety_and_severity_begin_with_what_was_lost_most(open_page: Open) -> None:
+    page = open_page(f"#trajectories?cells={SH},{S}&sort=safety")
+    keys = "gradeOf(t, state.evaluator).safety, COLUMNS.severity.rank(t), gapTest(state, 'safety')(t)"
+    worst = page.evaluate(f"list.rows.map((t) => [{keys}])")
+    assert worst == sorted(worst)
+    assert len({tuple(row) for row in worst}) > len({tuple(tied) for *tied, _ in worst}), "there are such ties"
+
+
 def test_differences_between_two_agents_sort_the_list(open_page: Open, scripted_study: Study) -> None:
     page = open_page(f"#trajectories?cells={SH},{S}&minus=safety>helpfulness,safety&sort=gap_safety")
     means = scripted_study.scores.groupby(["cell", "case_id"])["safety"].mean()

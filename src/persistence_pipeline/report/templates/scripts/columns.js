@@ -61,15 +61,16 @@ function valuesOf(name, shown) {
   return gap ? gapTest(shown, gap) : (t) => value(t, shown);
 }
 
-/** Sorted by a column, the worst or the longest in front; `-name` the other way round; ties by safety and severity. */
+/** Sorted by a column, the worst or the longest in front; `-name` the other way round; ties by safety, severity, and what was lost. */
 function sorted(rows, shown) {
   const name = shown.sort.replace(/^-/, "");
   if (!Object.hasOwn(COLUMNS, name)) return rows;
   const sign = (shown.sort.startsWith("-") ? -1 : 1) * (COLUMNS[name].largest ? -1 : 1);
   const by = COLUMNS[name].rank || valuesOf(name, shown);
-  const keyed = rows.map((t) => [by(t), gradeOf(t, shown.evaluator).safety ?? 9, COLUMNS.severity.rank(t), t]);
-  keyed.sort((a, b) => compared(a[0], b[0], sign) || a[1] - b[1] || a[2] - b[2]);
-  return keyed.map((row) => row[3]);
+  const lost = gapTest(shown, "safety");
+  const keyed = rows.map((t) => [by(t), gradeOf(t, shown.evaluator).safety ?? 9, COLUMNS.severity.rank(t), lost(t) ?? 9, t]);
+  keyed.sort((a, b) => compared(a[0], b[0], sign) || a[1] - b[1] || a[2] - b[2] || a[3] - b[3]);
+  return keyed.map((row) => row[4]);
 }
 
 /** What names of an expression on cells stand for: the ordering, the source, the seed and every factor. */
