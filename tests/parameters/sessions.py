@@ -20,7 +20,7 @@ from persistence_pipeline.strict import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
-ENVIRONMENTS = ("base", "quick", "smoke", "grid", "gpu", "smollm2", "smollm2_random")
+ENVIRONMENTS = ("base", "quick", "smoke", "grid", "gpu", "smollm2", "smollm2_large", "smollm2_random")
 
 
 def loaded(env: str, typed: str = "", conf: Path = CONF) -> Parameters:
