@@ -8,23 +8,29 @@ from statistics import fmean
 from typing import Any
 
 from bench.findings import line, results, run
-from bench.findings._words import PRETRAINED, by_kind, described, place, table, varied
+from bench.findings._words import PRETRAINED, UNABLE, by_kind, described, place, table, varied
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS, OBJECTIVES
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
-STUDIES = {PRETRAINED: "pretrained", "grid": "tiny, the grid", "base": "tiny, the default study"}
+STUDIES = {
+    PRETRAINED: "pretrained",
+    UNABLE: "pretrained, a source that cannot",
+    "grid": "tiny, the grid",
+    "base": "tiny, the default study",
+}
 """What stands side by side, by the name of its file."""
 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """Run, sentences, agents, persistence, line, source by kind, language, and the studies side by side."""
-    study = files.get(PRETRAINED)
+    study, unable = files.get(PRETRAINED), files.get(UNABLE)
     if study is None:
         return {}
     numbers = study["numbers"]
-    return {
+    earlier = {"run": described(unable["run"]), "agents": run.agents(unable)} if unable else {}
+    return {f"pretrained-unable-{name}": block for name, block in earlier.items()} | {
         "pretrained-run": described(study["run"]),
         "pretrained-says": results.sentences(study),
         "pretrained-agents": run.agents(study),

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from persistence_pipeline.factors import setting, words
-from persistence_pipeline.orderings import SOURCE, objective
+from persistence_pipeline.factors import words
 from persistence_pipeline.records import OBJECTIVES
 from persistence_pipeline.report.kit.tables import Table, linked
 from persistence_pipeline.report.kit.text import DASH
 from persistence_pipeline.report.links import Links
+from persistence_pipeline.study import Policy
+from persistence_pipeline.study.policies import parse_policies
 
 GROUPS = {"training": "", "pairing": "pairs: "}
 """Groups of parameters by objective, with what stands before the names of their settings."""
@@ -24,13 +25,11 @@ def settings_table(parameters: Mapping[str, Any], links: Links) -> Table:
         parameters: Of the run; those that a kind of study does not read may be missing.
         links: A setting leads to the agents whose last stage had it.
     """
-    policies = [one for one in parameters["policies"].values() if one and one["ordering"] != SOURCE]
-    trained = {objective(policy["ordering"]) for policy in policies}
-    shown = [name for name in OBJECTIVES if name in trained]
+    policies = parse_policies(parameters["policies"]).values()
+    shown = [name for name in OBJECTIVES if name in {policy.objective for policy in policies}]
     rows: dict[str, dict[str, str]] = {}
     for name in shown:
-        own = [policy for policy in policies if objective(policy["ordering"]) == name]
-        for key, level in _levels(own, name):
+        for key, level in _levels(policy for policy in policies if policy.objective == name):
             cell = rows.setdefault(key, {}).setdefault(name, level)
             rows[key][name] = cell if level in cell.split(", ") else f"{cell}, {level}"
         for group, before in GROUPS.items():
@@ -42,13 +41,11 @@ def settings_table(parameters: Mapping[str, Any], links: Links) -> Table:
     return ["setting", *shown], lines
 
 
-def _levels(policies: Iterable[Mapping[str, Any]], name: str) -> Iterator[tuple[str, str]]:
-    """Every factor and setting of policies that the stages of an objective read, with its level."""
+def _levels(policies: Iterable[Policy]) -> Iterator[tuple[str, str]]:
+    """Every setting that the study varies or sets in the last stages of policies, with its level."""
     for policy in policies:
-        for factor, level in {**policy["settings"], **policy["factors"]}.items():
-            of, path = setting(factor)
-            if of in (None, name):
-                yield words(".".join(path)), as_written(level)
+        for path, level in policy.levels().items():
+            yield words(".".join(path)), as_written(level)
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, str]]:
