@@ -24,7 +24,7 @@ STUDIES = {
 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
-    """Run, sentences, agents, persistence, line, source by kind, language, and the studies side by side."""
+    """Run, sentences, agents, persistence, stages, line, source by kind, language, the studies side by side."""
     study, unable = files.get(PRETRAINED), files.get(UNABLE)
     if study is None:
         return {}
@@ -35,11 +35,42 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
         "pretrained-says": results.sentences(study),
         "pretrained-agents": run.agents(study),
         "pretrained-persistence": results.persistence(numbers["persistence"]),
+        "pretrained-stages": _stages(study),
         "pretrained-line": line.lines([study]),
         "pretrained-source": _source(numbers["competence"], numbers["pool"]),
         "pretrained-language": _language(study),
         "pretrained-beside": _beside(files),
     }
+
+
+def _stages(study: Mapping[str, Any]) -> str:
+    """What a stage does to the margin of its pairs from the source, and after the other stage, by chain."""
+    margins = {stage["cell"]: stage for stage in study["numbers"]["stages"]}
+    of = {(cell["ordering"], cell["seed"]): margins.get(cell["cell"]) for cell in study["cells"]}
+    shown = []
+    for first, other in (METRICS, METRICS[::-1]):
+        chains = [(of[first, seed], of[f"{other}>{first}", seed]) for seed in study["run"]["seeds"]]
+        gains = [(alone["after"] - alone["before"], after["after"] - after["before"]) for alone, after in chains]
+        columns = [
+            [gain for gain, _ in gains],
+            [after["before"] - alone["before"] for alone, after in chains],
+            [gain for _, gain in gains],
+        ]
+        ratios = _spread([later / gain for gain, later in gains])
+        shown.append([label(first), *(_spread(column) for column in columns), ratios])
+    header = [
+        "pairs of",
+        "the stage, from the source",
+        "the other stage, from the source",
+        "the stage, after the other",
+    ]
+    return table([*header, "the third over the first"], shown)
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The mean over chains, and between which they lie."""
+    mean, low, high = (number(value, "+.2f") for value in (fmean(values), min(values), max(values)))
+    return f"{mean} ({low} to {high})"
 
 
 def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]]) -> str:

@@ -45,6 +45,10 @@ def test_the_file_says_what_came_out_and_where(project: Path, scripted_study: St
     told = results["numbers"]["surviving"][0]["safety"]["survives"]["told_apart"]
     of_run = scripted_study.summary["surviving"][0]["safety"]["survives"]["told_apart"]
     assert told["estimate"] == pytest.approx(of_run["estimate"], abs=1e-6) and "error" not in told
+    stage, report = results["numbers"]["stages"][0], scripted_study.summary["audits"]["training"][0]
+    assert stage["cell"] == report["cell"] and stage["after"] - stage["before"] == pytest.approx(
+        report["chosen_logp_change"] - report["rejected_logp_change"], abs=1e-5
+    )
     assert [cell["cell"] for cell in results["cells"]] == [
         cell["cell"] for cell in scripted_study.summary["cells"]
     ]

@@ -51,12 +51,15 @@ def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         ``run``, as far as it says where the numbers come from, with ``conflict_share`` by seed; ``metrics``, as in
         ``metrics.json``; ``numbers``: those of ``NUMBERS``, of every interval what ``INTERVAL`` names, by kind of
-        hazard for the mean of the sources where there are several, and ``plain_text`` where any policy read it;
+        hazard for the mean of the sources where there are several, ``plain_text`` where any policy read it, and
+        ``stages``, by cell: the log-probability of chosen minus that of rejected completions, nats on the mean over
+        the pairs of its last stage, ``before`` that stage and ``after`` it;
         ``cells``: what each agent scored on the headline split.
     """
     run, split = summary["run"], summary["frontier"]["split"]
     read = ("plain_text",) if summary["plain_text"] else ()
     numbers = {name: _kept(summary[name]) for name in (*NUMBERS, *read)}
+    numbers["stages"] = [_stage(row) for row in summary["audits"]["training"]]
     several = any(row["source"] == ALL for row in numbers["surviving"])
     for row in numbers["surviving"]:
         shown = row["source"] == ALL or not several
@@ -84,6 +87,14 @@ def _kept(value: Any) -> Any:
     if isinstance(value, list):
         return [_kept(inner) for inner in value]
     return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _stage(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the report of a stage."""
+    margins = {
+        when: report[f"chosen_logp_{when}"] - report[f"rejected_logp_{when}"] for when in ("before", "after")
+    }
+    return {"cell": report["cell"], "n_pairs": report["n_pairs"], **_kept(margins)}
 
 
 def _of_kind(row: Mapping[str, Any]) -> dict[str, Any]:
