@@ -30,11 +30,10 @@ def test_no_interval_is_written_by_hand(name: str) -> None:
 
 
 def test_every_block_of_a_page_is_made_and_every_block_made_has_its_place() -> None:
-    files = dict.fromkeys(("base", "base-elsewhere", "grid", "smollm2", "line-0"), FILES.get("base"))
-    if files["base"] is None:
+    if not FILES:
         pytest.skip("no results of this version are tracked yet")
     for name, makers in PAGES.items():
-        made = {mark for make in makers for mark in make(files)}
+        made = {mark for make in makers for mark in make(FILES)}
         assert made == {mark for mark, _ in BLOCK.findall((ROOT / name).read_text("utf-8"))}
 
 

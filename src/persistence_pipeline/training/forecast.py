@@ -36,7 +36,7 @@ from persistence_pipeline.world.cases import Case
 
 TOKENS, PRODUCTS = 256, 8
 """Rows of the matrices that are multiplied, and products of which the fastest counts."""
-BUSY = {"warm start": 0.7, "stage": 0.45, "scoring": 0.45, "rollout": 0.32}
+BUSY = {"warm start": 0.65, "stage": 0.5, "scoring": 0.5, "rollout": 0.42}
 """Share of the products' rate that each kind of work reaches; the rest is attention, small operations and Python.
 Measured with SmolLM2-135M on processors with AVX-512 (docs/pretrained-settings.md)."""
 
