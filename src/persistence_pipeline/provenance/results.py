@@ -52,7 +52,7 @@ def tracked_results(summary: Mapping[str, Any]) -> dict[str, Any]:
         ``run``, as far as it says where the numbers come from, with ``conflict_share`` by seed; ``metrics``, as in
         ``metrics.json``; ``numbers``: those of ``NUMBERS``, of every interval what ``INTERVAL`` names, by kind of
         hazard for the mean of the sources where there are several, ``plain_text`` where any policy read it, and
-        ``stages``, by cell: the log-probability of chosen minus that of rejected completions, nats on the mean over
+        ``stages``, by cell: the log-probability of chosen minus that of rejected completions, nats, the mean over
         the pairs of its last stage, ``before`` that stage and ``after`` it;
         ``cells``: what each agent scored on the headline split.
     """
