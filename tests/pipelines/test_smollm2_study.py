@@ -27,14 +27,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "parameters_sources.yml": {
         "sources": {"smollm2_135m": {"warm_start": {"twins_per_group": 1, "steps": 3, "batch_size": 2}}}
     },
-    "parameters.yml": {
-        "threads": 1,
+    "parameters_world.yml": {
         "world": {
             "kinds": ["look"],
             "domains": ["files", "home", "servers"],
             "held_out_combinations": ["home/look"],
             "twins_per_group": {"train": 1, "test_combination": 1},
         },
+    },
+    "parameters.yml": {
+        "threads": 1,
         "candidates": {**SMALL, "samples": 1, "scripted": ["careful", "careless"]},
         "rollout": {**SMALL, "samples": 1},
         "pairing": {name: {"max_per_case": 1} for name in ("safety", "helpfulness", "both")},

@@ -99,9 +99,13 @@ def test_what_scripts_read_cannot_end_the_script() -> None:
 
 
 def test_a_setting_of_one_objective_stands_in_its_column_alone() -> None:
-    stage = {"settings": {"loss": "sigmoid"}}
-    policies = {
-        f"{ordering}{rate}": {"ordering": ordering, "factors": {"helpfulness.learning_rate": rate}, **stage}
+    stage = {"source": "llama", "seed": 0, "parent": "llama_s0", "settings": {"loss": "sigmoid"}}
+    policies: dict[str, dict[str, object]] = {"llama_s0": {"source": "llama", "seed": 0}} | {
+        f"{ordering}{10 * rate:.0f}": {
+            "ordering": ordering,
+            "factors": {"helpfulness.learning_rate": rate},
+            **stage,
+        }
         for ordering in ("safety", "helpfulness")
         for rate in (0.1, 0.2)
     }
