@@ -29,8 +29,11 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     if study is None:
         return {}
     numbers = study["numbers"]
-    earlier = {"run": described(unable["run"]), "agents": run.agents(unable)} if unable else {}
-    return {f"pretrained-unable-{name}": block for name, block in earlier.items()} | {
+    earlier = {}
+    if unable is not None:
+        earlier["pretrained-unable-run"] = described(unable["run"])
+        earlier["pretrained-unable-agents"] = run.agents(unable)
+    return earlier | {
         "pretrained-run": described(study["run"]),
         "pretrained-says": results.sentences(study),
         "pretrained-agents": run.agents(study),
@@ -49,28 +52,20 @@ def _stages(study: Mapping[str, Any]) -> str:
     of = {(cell["ordering"], cell["seed"]): margins.get(cell["cell"]) for cell in study["cells"]}
     shown = []
     for first, other in (METRICS, METRICS[::-1]):
-        chains = [(of[first, seed], of[f"{other}>{first}", seed]) for seed in study["run"]["seeds"]]
-        gains = [(alone["after"] - alone["before"], after["after"] - after["before"]) for alone, after in chains]
-        columns = [
-            [gain for gain, _ in gains],
-            [after["before"] - alone["before"] for alone, after in chains],
-            [gain for _, gain in gains],
-        ]
-        ratios = _spread([later / gain for gain, later in gains])
-        shown.append([label(first), *(_spread(column) for column in columns), ratios])
-    header = [
-        "pairs of",
-        "the stage, from the source",
-        "the other stage, from the source",
-        "the stage, after the other",
-    ]
-    return table([*header, "the third over the first"], shown)
+        chains = []
+        for seed in study["run"]["seeds"]:
+            alone, later = of[first, seed], of[f"{other}>{first}", seed]
+            gains = [stage["after"] - stage["before"] for stage in (alone, later)]
+            chains.append((gains[0], later["before"] - alone["before"], gains[1], gains[1] / gains[0]))
+        columns = zip(*chains, strict=True)
+        shown.append([label(first), *(f"{number(fmean(c), '+.2f')} ({_range(c, '+.2f')})" for c in columns)])
+    stages = ["the stage, from the source", "the other stage, from the source", "the stage, after the other"]
+    return table(["pairs of", *stages, "the third over the first"], shown)
 
 
-def _spread(values: Sequence[float]) -> str:
-    """The mean over chains, and between which they lie."""
-    mean, low, high = (number(value, "+.2f") for value in (fmean(values), min(values), max(values)))
-    return f"{mean} ({low} to {high})"
+def _range(values: Sequence[float], form: str) -> str:
+    """Between which numbers the chains lie."""
+    return f"{number(min(values), form)} to {number(max(values), form)}"
 
 
 def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]]) -> str:
@@ -101,8 +96,7 @@ def _language(study: Mapping[str, Any]) -> str:
         times = [row["perplexity"] / before[row["seed"]] for row in own]
         invalid = fmean(cell["invalid_rate"] for cell in study["cells"] if cell["ordering"] == ordering)
         perplexity = number(fmean(row["perplexity"] for row in own))
-        spread = f"{number(min(times), '.3f')} to {number(max(times), '.3f')}"
-        shown.append([label(ordering), number(invalid, ".1%"), perplexity, spread])
+        shown.append([label(ordering), number(invalid, ".1%"), perplexity, _range(times, ".3f")])
     return table(["agent", "invalid calls", "perplexity of plain text", "times its source's, by chain"], shown)
 
 

@@ -12,7 +12,7 @@ from tests.report.conftest import Study
 from persistence_pipeline.agents.tokenizer import tokenizer_identity, train_tokenizer
 from persistence_pipeline.records import Message, PreferencePair, Sampled
 from persistence_pipeline.report.browser import ReportSettings
-from persistence_pipeline.report.cut import CutSides, Stage, count_tokens, find_cut
+from persistence_pipeline.report.cut import CutSides, Stage, count_tokens, find_cut, stages_that_cut
 from persistence_pipeline.report.page import render_report
 from persistence_pipeline.report.taught import taught_data
 from persistence_pipeline.training.encoding import encode_pairs
@@ -55,6 +55,21 @@ def test_where_the_stage_counted_otherwise_nothing_is_said() -> None:
     right, wrong = (Stage(S, KEY, longest - 1, n) for n in (n_longest, n_longest + 1))
     assert find_cut(pairs, [right]).limits == {S: longest - 1}
     assert find_cut(pairs, [wrong]) == CutSides() == find_cut(pairs, [])
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [({}, 64), ({"max_length": 32}, 32), ({"safety.max_length": 16}, 16), ({"helpfulness.max_length": 16}, 64)],
+)
+def test_a_factor_of_the_study_sets_the_length(factors: dict[str, int], expected: int) -> None:
+    source = {"source": "llama", "seed": 0}
+    policies = {"llama_s0": source, S: {**source, "ordering": "safety", "parent": "llama_s0", "factors": factors}}
+    parameters = {"policies": policies, "training": {"safety": {"max_length": 64}}}
+    stages = [{"cell": S, "n_truncated": 3}]
+    summary = {"run": {"parameters": parameters}, "audits": {"training": stages}}
+    assert [(stage.pairs, stage.max_length, stage.n_cut) for stage in stages_that_cut(summary)] == [
+        (KEY, expected, 3)
+    ]
 
 
 def _pairs() -> list[PreferencePair]:
