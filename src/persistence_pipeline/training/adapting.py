@@ -67,6 +67,7 @@ def adapt(
     from transformers import AutoModelForCausalLM
 
     from persistence_pipeline.agents.tokenizer import load_tokenizer
+    from persistence_pipeline.training.attention import use_products
     from persistence_pipeline.training.models import check_context, with_adapters
     from persistence_pipeline.training.saving import save_checkpoint
 
@@ -77,6 +78,8 @@ def adapt(
     encoded = encode_demonstrations(tokenizer, demonstrations)
     check_context(max(len(ids) for ids, _ in encoded), model, "leave kinds of long episodes out of world.kinds")
     half = faster_dtype(settings.dtype, on_gpu=False) == "bfloat16"
+    if half:
+        use_products(model)
     identity = fingerprint([settings.model_dump(), encoded, half, kept], [checkpoint])
     state = StageScratch.open(scratch / f"source-{identity[:16]}", identity)
     freeze(model, settings.frozen)

@@ -70,6 +70,8 @@ def load_model(checkpoint: Path, config: StageConfig) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
     from trl.trainer.utils import disable_dropout_in_model
 
+    from persistence_pipeline.training.attention import use_products
+
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         checkpoint, dtype=getattr(torch, loading_dtype(config)), local_files_only=True
     )
@@ -77,6 +79,8 @@ def load_model(checkpoint: Path, config: StageConfig) -> PreTrainedModel:
     for module in model.modules():
         if isinstance(getattr(module, "attention_dropout", None), float):
             module.attention_dropout = 0.0
+    if config.dtype == "bfloat16" and on_cpu(config):
+        use_products(model)
     return model
 
 

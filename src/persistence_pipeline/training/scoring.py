@@ -22,6 +22,7 @@ from trl.models.utils import prepare_fsdp
 from trl.trainer.utils import add_fused_lm_head
 
 from persistence_pipeline.training.agent_tokens import narrow_head
+from persistence_pipeline.training.attention import use_products
 
 Logps = npt.NDArray[np.float64]
 """(2, pairs): summed log-probability of the agent's tokens of each chosen and each rejected completion, in nats;
@@ -80,6 +81,8 @@ class Scorer:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype), local_files_only=True)
         add_fused_lm_head(model)
         narrow_head(model)
+        if self._accelerator.device.type == "cpu" and self._accelerator.mixed_precision == "bf16":
+            use_products(model)
         if self._accelerator.distributed_type == DistributedType.FSDP:
             model = prepare_fsdp(model, self._accelerator)
         else:
