@@ -16,6 +16,7 @@ from persistence_pipeline.agents.numbers import Dtype, faster_dtype
 from persistence_pipeline.records import Trajectory
 from persistence_pipeline.training.cloning import CloningSettings, encode_demonstrations, fit
 from persistence_pipeline.training.errors import StageError
+from persistence_pipeline.training.heap import freed_memory_kept
 from persistence_pipeline.training.scratch import StageScratch, fingerprint
 from persistence_pipeline.training.settings import LoraSettings
 
@@ -87,7 +88,8 @@ def adapt(
     trained = [weights for weights in model.parameters() if weights.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, betas=BETAS, weight_decay=0.0, fused=True)
     saved = state.trainer / "progress.safetensors"
-    log = fit(model, [optimiser], encoded, settings, saved, torch.bfloat16 if half else None)
+    with freed_memory_kept():
+        log = fit(model, [optimiser], encoded, settings, saved, torch.bfloat16 if half else None)
     save_checkpoint(adapted, tokenizer, kept, state.checkpoint)
     state.clear_trainer()
     return state.checkpoint, log

@@ -24,6 +24,7 @@ from persistence_pipeline.collecting import import_unwatched
 from persistence_pipeline.records import PreferencePair
 from persistence_pipeline.training.encoding import Row, encode_pairs
 from persistence_pipeline.training.errors import StageError, memory_advice
+from persistence_pipeline.training.heap import freed_memory_kept
 from persistence_pipeline.training.launch import (
     StageJob,
     check_launch,
@@ -156,7 +157,7 @@ def run_stage(job: StageJob, state: StageScratch) -> tuple[pd.DataFrame, dict[st
     """
     config = job.config
     tokenizer = _load_tokenizer(job.parent)
-    with _quiet_libraries(), memory_advice(config):
+    with _quiet_libraries(), memory_advice(config), freed_memory_kept():
         trainer = _make_trainer(job, tokenizer, state)
         probed = trainer.scorer.probed
         tokens = count_tokens([job.rows[pair] for pair in probed])
