@@ -20,7 +20,7 @@ def freed_memory_kept() -> Iterator[None]:
     """Have the allocator keep what is freed until the end, and then give it back.
 
     glibc gives the end of its heap back to the system as soon as it is free, and so asks for the gradients and
-    activations of every step anew, page by page: of 135 M parameters some hundred thousand pages a step, a sixth of
+    activations of every step anew, page by page: of 135 M parameters a hundred thousand pages a step, a sixth of
     its time. Other allocators are left alone.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
