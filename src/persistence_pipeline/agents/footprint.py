@@ -117,6 +117,9 @@ class StageSize:
     tiled: bool = True
     """Whether logits are laid out a tile at a time, as on GPUs; else all that are scored are held
     (``training/agent_tokens.py``)."""
+    seen: int = 0
+    """Pairs of tokens of which a layer keeps how much one attends to the other, in each head; none where attention
+    is computed by a fused kernel (``training/attention.py``)."""
 
 
 def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
@@ -138,7 +141,7 @@ def stage_memory(shape: ModelShape, size: StageSize) -> dict[str, float]:
     wide = size.product_bytes // 2
     of_hidden, of_inner = LAYER_LORA if size.rank else LAYER_FULL
     own = tokens * _units(shape, (of_hidden * (wide if size.rank else 1), of_inner * wide))
-    own += size.rows * size.tokens**2 * size.product_bytes
+    own += (size.rows * size.tokens**2 + size.seen * shape.heads) * size.product_bytes
     backward = tokens * _units(shape, BACKWARD_LORA if size.rank else BACKWARD_FULL)
     narrowed = shape.in_layers * size.product_bytes if size.product_bytes < size.weight_bytes else 0
     inputs = shape.layers * tokens * shape.hidden * size.weight_bytes

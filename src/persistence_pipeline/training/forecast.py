@@ -242,5 +242,6 @@ def adapting_bytes(
         weight_bytes=4,
         product_bytes=BYTES[dtype],
         tiled=False,
+        seen=tokens * longest if dtype == "bfloat16" else 0,
     )
     return stage_memory(shape, size)["total"] + LIBRARIES

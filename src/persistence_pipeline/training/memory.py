@@ -36,6 +36,8 @@ def stage_bytes(shape: ModelShape, settings: StageSettings, dtype: Exact, longes
         weight_bytes=BYTES[dtype if settings.lora is not None else "float32"],
         product_bytes=BYTES[dtype],
         tiled=False,
+        # the sides of a pair stand one after the other
+        seen=settings.batch_size * (2 * longest) ** 2 if dtype == "bfloat16" else 0,
     )
     parts = stage_memory(shape, size)
     return parts["total"] + parts["weights"] + LIBRARIES
