@@ -15,8 +15,13 @@ from typing import Any
 from bench import materials
 from bench.timing import Row, peak_megabytes, speed_up
 from persistence_pipeline.agents.footprint import ModelShape
+from persistence_pipeline.agents.numbers import BYTES, faster_dtype
+from persistence_pipeline.training import attention, dpo, scoring
 from persistence_pipeline.training.forecast import matrix_rate
+from persistence_pipeline.training.launch import StageJob
+from persistence_pipeline.training.scratch import StageScratch
 from persistence_pipeline.training.settings import StageConfig
+from persistence_pipeline.training.trainer import StagedDPOTrainer
 
 WORDS = 49_152
 SHAPE: dict[str, Any] = {
@@ -30,45 +35,69 @@ SHAPE: dict[str, Any] = {
     "max_position_embeddings": 8192,
     "tie_word_embeddings": True,
 }
-PAIRS, PROMPT, COMPLETION, OWN = 8, 84, 97, 58
-"""Tokens of a pair's prompt, of each side beside it, and of the agent's among these: means of a study."""
+PAIRS, PROMPT, COMPLETION, OWN = 48, 84, 97, 58
+"""Pairs of a stage; tokens of a pair's prompt, of each side beside it, and of the agent's among these."""
 SHARED_TOKENS = PROMPT + 2 * COMPLETION
+AS_OURS = {"batch_size": 1, "gradient_accumulation": 4}
+AS_TRL = {"batch_size": 4, "gradient_accumulation": 1}
 
 
 def measure(repeats: int) -> list[Row]:
-    """The row of the steps, reference and final log-probabilities not among them."""
+    """The rows of a stage's steps, and of the whole stage: reference, steps, saving, final log-probabilities."""
     folder, sides = _checkpoint(), {}
 
     def prepare() -> None:
-        sides["ours"] = _trainer(folder, batch_size=1, accumulation=PAIRS)
-        with _heads_of_trl():
-            sides["theirs"] = _trainer(folder, batch_size=PAIRS, accumulation=1)
+        sides["ours"] = _trainer(folder, AS_OURS)
+        with _ways_of_trl():
+            sides["theirs"] = _trainer(folder, AS_TRL)
+
+    def whole(change: dict[str, int]) -> None:
+        job, state = _job(folder, change)
+        dpo.run_stage(job, state)
+
+    def whole_of_trl() -> None:
+        with _ways_of_trl():
+            whole(AS_TRL)
 
     prepare()
-    row = speed_up(
-        "pretrained_stage",
-        f"a step of {PAIRS} pairs of 2 × {PROMPT + COMPLETION} tokens on a model of SmolLM2-135M's shape, LoRA",
-        "TRL's head and both sides whole, all pairs at once",
+    pairs = f"{PAIRS} pairs of 2 × {PROMPT + COMPLETION} tokens on a model of SmolLM2-135M's shape"
+    steps = speed_up(
+        "pretrained_steps",
+        f"the steps of {pairs}",
+        "TRL's head, both sides whole, pairs together, fused attention",
         lambda: sides["ours"].train(),
         lambda: sides["theirs"].train(),
-        target=1.5,
+        target=1.3,
         repeats=repeats,
     )
-    row.details.update(_shares(row, ModelShape.of(SHAPE)))
-    return [row]
+    stage = speed_up(
+        "pretrained_stage",
+        f"a whole stage of {pairs}",
+        "the same in TRL's way",
+        lambda: whole(AS_OURS),
+        whole_of_trl,
+        target=1.3,
+        repeats=repeats,
+    )
+    shape = ModelShape.of(SHAPE)
+    steps.details.update(_shares(steps, shape, passes=2))
+    stage.details.update(_shares(stage, shape, passes=3))  # the reference and the end are read forward only
+    return [steps, stage]
 
 
-def _shares(row: Row, shape: ModelShape) -> dict[str, Any]:
-    """Seconds a pair, and its arithmetic (4 operations a weight and token) against the rate of the products."""
+def _shares(row: Row, shape: ModelShape, passes: int) -> dict[str, Any]:
+    """Seconds a pair, and its arithmetic (2 operations a weight, token and pass) against the products' rate."""
     seconds = sorted(row.ours)[len(row.ours) // 2] / PAIRS
-    operations = 4 * (shape.in_layers * SHARED_TOKENS + shape.embedding * 2 * OWN)
-    rates = {dtype: matrix_rate(shape, dtype, SHARED_TOKENS) / 1e9 for dtype in ("float32", "bfloat16")}
+    operations = 2 * passes * (shape.in_layers * SHARED_TOKENS + shape.embedding * 2 * OWN)
+    rates = {dtype: matrix_rate(shape, dtype, SHARED_TOKENS) / 1e9 for dtype in BYTES}
+    dtype = faster_dtype("auto", on_gpu=False)
     return {
+        "dtype": dtype,
         "seconds_a_pair": seconds,
         "gigaflop_a_pair": operations / 1e9,
         "gigaflop_a_second": operations / seconds / 1e9,
         "matrix_rates": rates,
-        "share_of_float32": operations / seconds / 1e9 / rates["float32"],
+        "share_of_its_rate": operations / seconds / 1e9 / rates[dtype],
         "peak_gigabytes_of_both": peak_megabytes() / 1024,
     }
 
@@ -78,27 +107,32 @@ def _checkpoint() -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    from persistence_pipeline.agents.tokenizer import train_tokenizer
+
     folder = materials.WORK / "pretrained"
     if not (folder / "model.safetensors").is_file():
         torch.manual_seed(0)
         fields = {**SHAPE, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
         config = AutoConfig.for_model(fields.pop("model_type"), **fields)
         AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+        train_tokenizer(["a b"]).save_pretrained(folder)
     return folder
 
 
-def _trainer(folder: Path, batch_size: int, accumulation: int) -> Any:
-    from persistence_pipeline.agents.tokenizer import train_tokenizer
-    from persistence_pipeline.training import dpo
-    from persistence_pipeline.training.launch import StageJob
-    from persistence_pipeline.training.scratch import StageScratch
-
-    lora = {"r": 16, "alpha": 32, "dropout": 0.05, "target_modules": ["q_proj", "v_proj"]}
-    change = {"batch_size": batch_size, "gradient_accumulation": accumulation, "save_every": 0, "lora": lora}
-    config: StageConfig = materials.stage_config(**change, max_length=PROMPT + COMPLETION)
-    job = StageJob(rows=_rows(), counts={}, parent=folder, source=folder, config=config, seed=0)
+def _job(folder: Path, change: dict[str, int]) -> tuple[StageJob, StageScratch]:
+    lora = {"r": 16, "alpha": 32, "dropout": 0.0, "target_modules": "all-linear"}
+    dtype = faster_dtype("auto", on_gpu=False)
+    config: StageConfig = materials.stage_config(
+        **change, save_every=0, lora=lora, dtype=dtype, max_length=PROMPT + COMPLETION
+    )
     shutil.rmtree(materials.WORK / "stage", ignore_errors=True)
-    return dpo._make_trainer(job, train_tokenizer(["a b"]), StageScratch(materials.WORK / "stage"))
+    job = StageJob(rows=_rows(), counts={}, parent=folder, source=folder, config=config, seed=0)
+    return job, StageScratch(materials.WORK / "stage")
+
+
+def _trainer(folder: Path, change: dict[str, int]) -> Any:
+    job, state = _job(folder, change)
+    return dpo._make_trainer(job, dpo._load_tokenizer(folder), state)
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -122,12 +156,12 @@ def _rows() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _heads_of_trl() -> Iterator[None]:
-    from persistence_pipeline.training.trainer import StagedDPOTrainer
-
-    ours = StagedDPOTrainer._narrow_heads
+def _ways_of_trl() -> Iterator[None]:
+    """Without our head, which reads the beginning of both sides once, and without attention by products."""
+    ours = StagedDPOTrainer._narrow_heads, scoring.narrow_head, scoring.use_products, attention.use_products
     StagedDPOTrainer._narrow_heads = lambda self: None  # type: ignore[method-assign]
+    scoring.narrow_head = scoring.use_products = attention.use_products = lambda model: None
     try:
         yield
     finally:
-        StagedDPOTrainer._narrow_heads = ours  # type: ignore[method-assign]
+        (StagedDPOTrainer._narrow_heads, scoring.narrow_head, scoring.use_products, attention.use_products) = ours  # type: ignore[method-assign]
