@@ -23,6 +23,7 @@ from persistence_pipeline.rollout.episode import Episode
 from persistence_pipeline.rollout.scripted import ScriptedPolicy
 from persistence_pipeline.strict import Seed, Strict
 from persistence_pipeline.training.encoding import pad_right
+from persistence_pipeline.training.heap import give_back
 from persistence_pipeline.world.behaviours import BEHAVIOURS
 from persistence_pipeline.world.cases import Case
 
@@ -146,6 +147,7 @@ def fit(
         log.append({"step": step, "loss": loss})
         if (step + 1) % settings.save_every == 0:
             progress.save(log)
+            give_back()
     model.eval()
     return log
 

@@ -23,9 +23,8 @@ def freed_memory_kept() -> Iterator[None]:
     activations of every step anew, page by page: of 135 M parameters a hundred thousand pages a step, a sixth of
     its time. Other allocators are left alone.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    set_option: Callable[[int, int], int] | None = getattr(libc, "mallopt", None)
-    if libc is None or set_option is None:
+    set_option: Callable[[int, int], int] | None = getattr(_glibc(), "mallopt", None)
+    if set_option is None:
         yield
         return
     set_option(MMAP_THRESHOLD, LARGEST)
@@ -34,4 +33,15 @@ def freed_memory_kept() -> Iterator[None]:
         yield
     finally:
         set_option(TRIM_THRESHOLD, 2 * LARGEST)  # where glibc's own rule ends up by itself
-        libc.malloc_trim(0)
+        give_back()
+
+
+def give_back() -> None:
+    """Give all pages that are free back to the system: among what is kept, holes of other sizes add up."""
+    trim = getattr(_glibc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None

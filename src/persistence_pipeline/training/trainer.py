@@ -28,6 +28,7 @@ from persistence_pipeline.training.batches import (
     StepLoader,
     StepSampler,
 )
+from persistence_pipeline.training.heap import give_back
 from persistence_pipeline.training.scoring import Logps, Scorer
 
 __all__ = ["AgentTokensCollator", "EpochSampler", "LossWatch", "ProgressBar", "StagedDPOTrainer", "StartWatch"]
@@ -144,6 +145,7 @@ class StagedDPOTrainer(DPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save the trainer's state without TRL's model card."""
         Trainer._save_checkpoint(self, model, trial)
+        give_back()
 
     def _send_telemetry(self) -> None:
         """Nothing leaves this machine."""
