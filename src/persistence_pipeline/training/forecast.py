@@ -36,9 +36,13 @@ from persistence_pipeline.world.cases import Case
 
 TOKENS, PRODUCTS = 256, 8
 """Rows of the matrices that are multiplied, and products of which the fastest counts."""
-BUSY = {"warm start": 0.65, "stage": 0.5, "scoring": 0.5, "rollout": 0.42}
+BUSY: Mapping[Exact, Mapping[str, float]] = {
+    "float32": {"warm start": 0.65, "stage": 0.5, "scoring": 0.5, "rollout": 0.42},
+    "bfloat16": {"warm start": 0.25, "stage": 0.32, "scoring": 0.25, "rollout": 0.22},
+}
 """Share of the products' rate that each kind of work reaches; the rest is attention, small operations and Python.
-Measured with SmolLM2-135M on processors with AVX-512 (docs/pretrained-settings.md)."""
+Measured with SmolLM2-135M on processors with AVX-512 and with AMX, which is faster at products alone
+(docs/pretrained-settings.md)."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Machine:
 
     def seconds(self, work: str, dtype: Exact, operations: float) -> float:
         """Of so many operations in a kind of work."""
-        return operations / self.rates[dtype] / BUSY[work]
+        return operations / self.rates[dtype] / BUSY[dtype][work]
 
 
 def matrix_rate(shape: ModelShape, dtype: Exact, tokens: int) -> float:
