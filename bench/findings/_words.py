@@ -15,6 +15,8 @@ from persistence_pipeline.report.kit.text import interval_text, listed, number
 Row = Mapping[str, Any]
 PRETRAINED = "smollm2"
 """File of the pretrained model's study."""
+SECOND = "smollm2-second"
+"""File of one chain of the same from another source, on another processor."""
 UNABLE = "smollm2-unable"
 """File of an earlier one, whose source solved hardly a hazard."""
 SAID = {ABOVE: "above zero", BELOW: "below zero", NONE: "none larger than {}", OPEN: "cannot be told"}

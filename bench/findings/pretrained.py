@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.findings import line, results, run
-from bench.findings._words import PRETRAINED, UNABLE, by_kind, described, place, table, varied
+from bench.findings._words import PRETRAINED, SECOND, UNABLE, by_kind, described, place, table, varied
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS, OBJECTIVES
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
@@ -16,6 +16,7 @@ from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
 STUDIES = {
     PRETRAINED: "pretrained",
+    SECOND: "pretrained, another source",
     UNABLE: "pretrained, a source that cannot",
     "grid": "tiny, the grid",
     "base": "tiny, the default study",
@@ -25,10 +26,10 @@ STUDIES = {
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     """Run, sentences, agents, persistence, stages, line, source by kind, language, the studies side by side."""
-    study, unable = files.get(PRETRAINED), files.get(UNABLE)
+    study = files.get(PRETRAINED)
     if study is None:
         return {}
-    numbers = study["numbers"]
+    numbers, unable = study["numbers"], files.get(UNABLE)
     earlier = {}
     if unable is not None:
         earlier["pretrained-unable-run"] = described(unable["run"])
@@ -43,6 +44,18 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
         "pretrained-source": _source(numbers["competence"], numbers["pool"]),
         "pretrained-language": _language(study),
         "pretrained-beside": _beside(files),
+    }
+
+
+def another_source(files: Mapping[str, Any]) -> dict[str, str]:
+    """Run, sentences and agents of the chain from another source."""
+    if SECOND not in files:
+        return {}
+    chain = files[SECOND]
+    return {
+        "pretrained-second-run": described(chain["run"]),
+        "pretrained-second-says": results.sentences(chain),
+        "pretrained-second-agents": run.agents(chain),
     }
 
 
