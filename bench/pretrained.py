@@ -110,7 +110,7 @@ def _checkpoint() -> Path:
     from persistence_pipeline.agents.tokenizer import train_tokenizer
 
     folder = materials.WORK / "pretrained"
-    if not (folder / "model.safetensors").is_file():
+    if not (folder / "tokenizer.json").is_file():  # what is written last
         torch.manual_seed(0)
         fields = {**SHAPE, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
         config = AutoConfig.for_model(fields.pop("model_type"), **fields)

@@ -29,12 +29,8 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
     study = files.get(PRETRAINED)
     if study is None:
         return {}
-    numbers, unable = study["numbers"], files.get(UNABLE)
-    earlier = {}
-    if unable is not None:
-        earlier["pretrained-unable-run"] = described(unable["run"])
-        earlier["pretrained-unable-agents"] = run.agents(unable)
-    return earlier | {
+    numbers = study["numbers"]
+    return _another(files, UNABLE, "unable") | {
         "pretrained-run": described(study["run"]),
         "pretrained-says": results.sentences(study),
         "pretrained-agents": run.agents(study),
@@ -49,14 +45,16 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
 
 def another_source(files: Mapping[str, Any]) -> dict[str, str]:
     """Run, sentences and agents of the chain from another source."""
-    if SECOND not in files:
+    shown = _another(files, SECOND, "second")
+    return shown and shown | {"pretrained-second-says": results.sentences(files[SECOND])}
+
+
+def _another(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
+    """Run and agents of another study of the model, where there is one."""
+    if name not in files:
         return {}
-    chain = files[SECOND]
-    return {
-        "pretrained-second-run": described(chain["run"]),
-        "pretrained-second-says": results.sentences(chain),
-        "pretrained-second-agents": run.agents(chain),
-    }
+    shown = {"run": described(files[name]["run"]), "agents": run.agents(files[name])}
+    return {f"pretrained-{mark}-{part}": text for part, text in shown.items()}
 
 
 def _stages(study: Mapping[str, Any]) -> str:
