@@ -35,12 +35,12 @@ CHANGES: dict[str, dict[str, Any]] = {
             "twins_per_group": {"train": 1, "test_combination": 1},
         },
     },
+    "parameters_training.yml": {"training": dict.fromkeys(("safety", "helpfulness", "both"), STAGE)},
     "parameters.yml": {
         "threads": 1,
         "candidates": {**SMALL, "samples": 1, "scripted": ["careful", "careless"]},
         "rollout": {**SMALL, "samples": 1},
         "pairing": {name: {"max_per_case": 1} for name in ("safety", "helpfulness", "both")},
-        "training": dict.fromkeys(("safety", "helpfulness", "both"), STAGE),
         "analysis": {"n_draws": 200},
     },
 }
