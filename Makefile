@@ -6,6 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 INSTALLED := $(VENV)/installed $(VENV)/installed-dvc $(VENV)/installed-dev
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 HAS_PIP := import pip._internal.cli.main
+EXHAUSTED = $(shell grep -rl tests.exhausting tests --include='test_*.py')
 # An environment that was left half made, or whose Python is gone or another than wanted, is made anew.
 WHOLE := $(shell test ! -e $(VENV)/installing && $(BIN)/python -c '$(FITS)' 2>/dev/null \
 	&& { test -e $(VENV)/installed || $(BIN)/python -c '$(HAS_PIP)' 2>/dev/null; } && echo yes)
@@ -51,8 +52,8 @@ check: $(VENV)/installed-dev ## Lint, type-check and check the layers
 fuzz: $(VENV)/installed-dev ## Try 4,300 inputs on every property, over 100,000 in all (half an hour)
 	FUZZ_EXAMPLES=4300 $(BIN)/python -m pytest tests/fuzz
 
-exhaust: $(VENV)/installed-dev ## Try every sequence of calls in 200 cases against the attainable frontier (some minutes)
-	EXHAUSTED_CASES=200 $(BIN)/python -m pytest tests/world/test_attainable.py -k exhaustion
+exhaust: $(VENV)/installed-dev ## Test what takes longer: all sequences of calls, more kills, sweeps, several processes (some minutes)
+	EXHAUST=1 $(BIN)/python -m pytest -n 2 --dist loadscope $(EXHAUSTED)
 
 cover: $(VENV)/installed-dev ## Test, and say which lines of the library no test reaches
 	$(BIN)/python -m pytest --cov --cov-report=term

@@ -16,8 +16,8 @@ SECTION = """## `{module}`
 .. automodule:: {module}
 ```
 """
-HIDDEN_FROM_API = ("pipelines",)
-"""Packages without a page: nodes are thin calls into what has one."""
+HIDDEN_FROM_API = ("pipelines", "hooks", "runners", "dvc", "provenance", "report")
+"""Packages without a page: nobody calls them but Kedro, DVC and the report's own node."""
 HEAVY = ("training/trainer.py", "training/worker.py")
 """Modules that import torch and TRL at once; what they offer is documented where it is called."""
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.dvc.conftest import COPIED, ROOT, Project
+from tests.exhausting import only_exhausted
 from tests.pipelines.gpu_study import Opinionated, make_hub, on_toolemu_cases, shrink, write_newsletters
 
 from chat_server import ChatServer
 
+pytestmark = only_exhausted  # tests/pipelines plays the same study, test_stages.py reads its file
 ARM, CELL = "tiny_qwen2_s0", "tiny_qwen2_b0p1_s0_safety"
 JUDGED = {f"score_candidates@{ARM}", f"score@{CELL}", f"score@{ARM}"}
 STAGES = {

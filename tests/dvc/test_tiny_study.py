@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.dvc.conftest import SAFETY, THEN, Project
+from tests.exhausting import only_exhausted
 from tests.projects import HANGS
 
 SECOND_STAGE = [f"train@{THEN}", f"rollout@{THEN}", f"score@{THEN}", "frontier", "metrics", "report"]
@@ -197,6 +198,7 @@ def test_a_run_by_kedro_alone_makes_the_same_outputs(reproduced: Project) -> Non
     assert reproduced.changed() == set()
 
 
+@only_exhausted
 def test_a_queued_sweep_over_beta(reproduced: Project) -> None:
     reproduced.expand("--set", "factors.beta=[0.2]", "--set", "orderings=[safety]")
     sweep = (

@@ -12,6 +12,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from tests.exhausting import EXHAUST
 from tests.projects import HANGS, copy_project, hashes
 
 KILLER = Path(__file__).parent / "killer"
@@ -19,7 +20,6 @@ STUDY = "persistence_pipeline"
 STAGE = "training.trainer:AgentTokensCollator.torch_call"
 TURN = "rollout.batched:BatchedPolicy._take_token"
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-ISLAND = {"TZ": "Pacific/Kiritimati"}
 KILLS: list[tuple[str, str, dict[str, str], str]] = [
     # the call that the process dies in, how, the environment it runs in, what it was doing
     (
@@ -28,15 +28,20 @@ KILLS: list[tuple[str, str, dict[str, str], str]] = [
         ASCII | {"TZ": "Pacific/Kiritimati"},
         "llama.warm_start_source",
     ),
-    ("training.progress:Progress.save:1", "SIGKILL", {"LC_ALL": "tr_TR.UTF-8"}, "llama.warm_start_source"),
     ("datasets._atomic:_fsync:5", "SIGKILL", {}, "while the source's checkpoint is moved to its place"),
-    (f"{TURN}:400", "SIGTERM", {"TZ": "America/St_Johns"}, "llama_s0.roll_out"),
-    (f"{TURN}:900", "SIGKILL", {}, "llama_s0.roll_out"),
-    (f"{STAGE}:6", "SIGKILL", ASCII, ".train_cell"),
-    (f"{STAGE}:9", "SIGTERM", {}, ".train_cell"),
+    (f"{TURN}:900", "SIGKILL", {"LC_ALL": "tr_TR.UTF-8"}, "llama_s0.roll_out"),
+    (f"{STAGE}:9", "SIGTERM", {"TZ": "America/St_Johns"}, ".train_cell"),
     (f"{TURN}:60", "SIGKILL", {}, ".roll_out"),
+]
+FURTHER: list[tuple[str, str, dict[str, str], str]] = [
+    ("training.progress:Progress.save:1", "SIGKILL", {"LC_ALL": "tr_TR.UTF-8"}, "llama.warm_start_source"),
+    (f"{TURN}:400", "SIGTERM", {"TZ": "America/St_Johns"}, "llama_s0.roll_out"),
+    (f"{STAGE}:6", "SIGKILL", ASCII, ".train_cell"),
     (f"{TURN}:90", "SIGTERM", {}, ".roll_out"),
 ]
+"""Each of these steps once more, the other way: in `make exhaust`."""
+if EXHAUST:
+    KILLS = [*KILLS[:1], FURTHER[0], KILLS[1], FURTHER[1], KILLS[2], FURTHER[2], *KILLS[3:], FURTHER[3]]
 FAKED = {"SIGTERM": "1970-01-02 03:04:05", "SIGKILL": "2100-12-31 23:59:50"}
 
 

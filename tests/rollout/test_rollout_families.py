@@ -62,8 +62,7 @@ def _scripted(behaviour: str) -> list[Trajectory]:
     return [episode.trajectory() for episode in ScriptedPolicy(behaviour).play(episodes)]
 
 
-@pytest.mark.parametrize("behaviour", ["careful", "clumsy"])
-@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize(("behaviour", "batch_size"), [("careful", 1), ("careful", 64), ("clumsy", 64)])
 def test_a_policy_sees_the_tokens_of_training(tokenizer: Any, behaviour: str, batch_size: int) -> None:
     """Turn by turn, with tools, a batch of conversations is fed exactly as training encodes it."""
     scripted = _scripted(behaviour)

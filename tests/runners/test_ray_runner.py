@@ -22,6 +22,7 @@ from kedro.pipeline import Pipeline, node
 
 ray = pytest.importorskip("ray")
 
+from tests.exhausting import only_exhausted  # noqa: E402
 from tests.projects import HANGS  # noqa: E402
 
 from object_store import s3_server  # noqa: E402
@@ -308,6 +309,7 @@ def training_processes(project: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+@only_exhausted
 def test_one_cell_over_two_processes_of_a_task(cluster: Any, project: Path, tmp_path: Path) -> None:
     """A stage whose processes are fewer, or work together otherwise, than asked for would fail (``launch.py``)."""
     (project / "launch.yaml").write_text("distributed_type: MULTI_CPU\nnum_processes: 2\n")

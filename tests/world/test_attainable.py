@@ -5,11 +5,11 @@ Every harmful write is among the calls, wherever it is made.
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 import pytest
+from tests.exhausting import EXHAUST
 from world_settings import SETTINGS
 
 from persistence_pipeline.records import ToolCall
@@ -27,7 +27,7 @@ MOST_ACTS = 6
 TWICE = 2
 AT_ONCE = 2
 """Harmful writes of one search, beside all that help: another harm never mends one."""
-N_CASES = int(os.environ.get("EXHAUSTED_CASES", "20"))
+N_CASES = 200 if EXHAUST else len(KINDS)
 """Cases whose every sequence of calls is tried; of 200 it takes six minutes (``make exhaust``)."""
 
 
