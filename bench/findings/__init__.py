@@ -27,6 +27,7 @@ PAGES: Mapping[str, tuple[Callable[[Files], dict[str, str]], ...]] = {
     "docs/line.md": (line.blocks,),
     "docs/persists.md": (persists.blocks,),
     "docs/pretrained.md": (pretrained.blocks,),
+    "docs/pretrained-larger.md": (pretrained.larger,),
     "docs/pretrained-run.md": (pretrained.another_source,),
     "docs/persists-kinds.md": (persists.kinds,),
 }

@@ -15,8 +15,10 @@ from persistence_pipeline.report.kit.text import interval_text, listed, number
 Row = Mapping[str, Any]
 PRETRAINED = "smollm2"
 """File of the pretrained model's study."""
+LARGER = "smollm2_large"
+"""File of the same with more pairs and cases, from another source."""
 SECOND = "smollm2-second"
-"""File of one chain of the same from another source, on another processor."""
+"""File of one chain of the first size from that source."""
 UNABLE = "smollm2-unable"
 """File of an earlier one, whose source solved hardly a hazard."""
 SAID = {ABOVE: "above zero", BELOW: "below zero", NONE: "none larger than {}", OPEN: "cannot be told"}

@@ -8,13 +8,14 @@ from statistics import fmean
 from typing import Any
 
 from bench.findings import line, results, run
-from bench.findings._words import PRETRAINED, SECOND, UNABLE, by_kind, described, place, table, varied
+from bench.findings._words import LARGER, PRETRAINED, SECOND, UNABLE, by_kind, described, place, table, varied
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS, OBJECTIVES
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
 STUDIES = {
+    LARGER: "pretrained, the larger study",
     PRETRAINED: "pretrained",
     SECOND: "pretrained, another source",
     UNABLE: "pretrained, a source that cannot",
@@ -25,22 +26,35 @@ STUDIES = {
 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
-    """Run, sentences, agents, persistence, stages, line, source by kind, language, the studies side by side."""
-    study = files.get(PRETRAINED)
+    """The study, an earlier one from a source that cannot, and all studies side by side."""
+    if PRETRAINED not in files:
+        return {}
+    shown = _study(files, PRETRAINED, "") | _another(files, UNABLE, "unable")
+    return shown | {"pretrained-beside": _beside(files)}
+
+
+def larger(files: Mapping[str, Any]) -> dict[str, str]:
+    """The larger study."""
+    return _study(files, LARGER, "larger-")
+
+
+def _study(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
+    """Run, sentences, agents, persistence, stages, line, source by kind and language of a study, if there."""
+    study = files.get(name)
     if study is None:
         return {}
     numbers = study["numbers"]
-    return _another(files, UNABLE, "unable") | {
-        "pretrained-run": described(study["run"]),
-        "pretrained-says": results.sentences(study),
-        "pretrained-agents": run.agents(study),
-        "pretrained-persistence": results.persistence(numbers["persistence"]),
-        "pretrained-stages": _stages(study),
-        "pretrained-line": line.lines([study]),
-        "pretrained-source": _source(numbers["competence"], numbers["pool"]),
-        "pretrained-language": _language(study),
-        "pretrained-beside": _beside(files),
+    shown = {
+        "run": described(study["run"]),
+        "says": results.sentences(study),
+        "agents": run.agents(study),
+        "persistence": results.persistence(numbers["persistence"]),
+        "stages": _stages(study),
+        "line": line.lines([study]),
+        "source": _source(numbers["competence"], numbers["pool"]),
+        "language": _language(study),
     }
+    return {f"pretrained-{mark}{part}": text for part, text in shown.items()}
 
 
 def another_source(files: Mapping[str, Any]) -> dict[str, str]:
@@ -69,14 +83,21 @@ def _stages(study: Mapping[str, Any]) -> str:
             gains = [stage["after"] - stage["before"] for stage in (alone, later)]
             chains.append((gains[0], later["before"] - alone["before"], gains[1], gains[1] / gains[0]))
         columns = zip(*chains, strict=True)
-        shown.append([label(first), *(f"{number(fmean(c), '+.2f')} ({_range(c, '+.2f')})" for c in columns)])
+        shown.append([label(first), *(_mean(c, "+.2f") for c in columns)])
     stages = ["the stage, from the source", "the other stage, from the source", "the stage, after the other"]
     return table(["pairs of", *stages, "the third over the first"], shown)
 
 
+def _mean(values: Sequence[float], form: str) -> str:
+    """Mean of the chains, and between which numbers they lie."""
+    mean = number(fmean(values), form)
+    return f"{mean} ({_range(values, form)})" if len(values) > 1 else mean
+
+
 def _range(values: Sequence[float], form: str) -> str:
     """Between which numbers the chains lie."""
-    return f"{number(min(values), form)} to {number(max(values), form)}"
+    ends = [number(end, form) for end in sorted({min(values), max(values)})]
+    return " to ".join(ends)
 
 
 def _source(competence: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]]) -> str:
