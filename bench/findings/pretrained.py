@@ -8,7 +8,18 @@ from statistics import fmean
 from typing import Any
 
 from bench.findings import line, results, run
-from bench.findings._words import LARGER, PRETRAINED, SECOND, UNABLE, by_kind, described, place, table, varied
+from bench.findings._words import (
+    LARGER,
+    LARGER_SECOND,
+    PRETRAINED,
+    SECOND,
+    UNABLE,
+    by_kind,
+    described,
+    place,
+    table,
+    varied,
+)
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS, OBJECTIVES
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
@@ -16,6 +27,7 @@ from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
 STUDIES = {
     LARGER: "pretrained, the larger study",
+    LARGER_SECOND: "pretrained, the larger study's second chain",
     PRETRAINED: "pretrained",
     SECOND: "pretrained, another source",
     UNABLE: "pretrained, a source that cannot",
@@ -34,8 +46,8 @@ def blocks(files: Mapping[str, Any]) -> dict[str, str]:
 
 
 def larger(files: Mapping[str, Any]) -> dict[str, str]:
-    """The larger study."""
-    return _study(files, LARGER, "larger-")
+    """The larger study: its first chain, and run and agents of its second."""
+    return _study(files, LARGER, "larger-") | _another(files, LARGER_SECOND, "larger-second")
 
 
 def _study(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
