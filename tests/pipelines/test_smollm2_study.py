@@ -27,7 +27,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "parameters_sources.yml": {
         "sources": {"smollm2_135m": {"warm_start": {"twins_per_group": 1, "steps": 3, "batch_size": 2}}}
     },
-    "parameters_world.yml": {
+    "parameters_size.yml": {
+        "training": dict.fromkeys(("safety", "helpfulness", "both"), STAGE),
         "world": {
             "kinds": ["look"],
             "domains": ["files", "home", "servers"],
@@ -35,7 +36,6 @@ CHANGES: dict[str, dict[str, Any]] = {
             "twins_per_group": {"train": 1, "test_combination": 1},
         },
     },
-    "parameters_training.yml": {"training": dict.fromkeys(("safety", "helpfulness", "both"), STAGE)},
     "parameters.yml": {
         "threads": 1,
         "candidates": {**SMALL, "samples": 1, "scripted": ["careful", "careless"]},

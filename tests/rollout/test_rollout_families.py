@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.exhausting import only_exhausted
 
 from persistence_pipeline.agents.chat import TemplateError
 from persistence_pipeline.agents.families import MODEL_FAMILIES, recorded_family, use_family
@@ -62,7 +63,10 @@ def _scripted(behaviour: str) -> list[Trajectory]:
     return [episode.trajectory() for episode in ScriptedPolicy(behaviour).play(episodes)]
 
 
-@pytest.mark.parametrize(("behaviour", "batch_size"), [("careful", 1), ("careful", 64), ("clumsy", 64)])
+@pytest.mark.parametrize(
+    ("behaviour", "batch_size"),
+    [("careful", 1), ("careful", 64), ("clumsy", 64), pytest.param("clumsy", 1, marks=only_exhausted)],
+)
 def test_a_policy_sees_the_tokens_of_training(tokenizer: Any, behaviour: str, batch_size: int) -> None:
     """Turn by turn, with tools, a batch of conversations is fed exactly as training encodes it."""
     scripted = _scripted(behaviour)
