@@ -92,7 +92,7 @@ def test_the_steps_of_the_page_add_a_domain(tmp_path: Path) -> None:
     page = (DOCS / "tool-world.md").read_text("utf-8")
     place = re.search(r"Put it into `(src/\S+/domains/garden\.py)`", page)
     assert place and "`(…, servers, garden)`" in page and "`pytest tests/world`" in page
-    for name in ("src", "tests/world", "conf/base/parameters.yml", "pyproject.toml"):
+    for name in ("src", "tests/world", "tests/exhausting.py", "conf/base/parameters.yml", "pyproject.toml"):
         source, target = DOCS.parent / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
