@@ -27,8 +27,7 @@ PAGES: Mapping[str, tuple[Callable[[Files], dict[str, str]], ...]] = {
     "docs/line.md": (line.blocks,),
     "docs/persists.md": (persists.blocks,),
     "docs/pretrained.md": (pretrained.blocks,),
-    "docs/pretrained-larger.md": (pretrained.larger,),
-    "docs/pretrained-run.md": (pretrained.another_source,),
+    "docs/pretrained-smaller.md": (pretrained.smaller,),
     "docs/persists-kinds.md": (persists.kinds,),
 }
 """By page, what makes the texts between its marks."""

@@ -13,14 +13,12 @@ from persistence_pipeline.report.kit.tables import markdown_table
 from persistence_pipeline.report.kit.text import interval_text, listed, number
 
 Row = Mapping[str, Any]
-PRETRAINED = "smollm2"
+PRETRAINED = "smollm2_large"
 """File of the pretrained model's study."""
-LARGER = "smollm2_large"
-"""File of the same with more pairs and cases, from another source."""
-LARGER_SECOND = "smollm2_large-second"
-"""File of the second chain of that study by itself."""
+SMALLER = "smollm2"
+"""File of the same with fewer pairs and cases, from another source."""
 SECOND = "smollm2-second"
-"""File of one chain of the first size from that source."""
+"""File of one chain of the smaller size from the first source."""
 UNABLE = "smollm2-unable"
 """File of an earlier one, whose source solved hardly a hazard."""
 SAID = {ABOVE: "above zero", BELOW: "below zero", NONE: "none larger than {}", OPEN: "cannot be told"}

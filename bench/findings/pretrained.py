@@ -9,10 +9,9 @@ from typing import Any
 
 from bench.findings import line, results, run
 from bench.findings._words import (
-    LARGER,
-    LARGER_SECOND,
     PRETRAINED,
     SECOND,
+    SMALLER,
     UNABLE,
     by_kind,
     described,
@@ -26,11 +25,10 @@ from persistence_pipeline.report.kit.text import DASH, interval_text, number, ra
 from persistence_pipeline.report.published import FRONTIER, PERSISTENCE
 
 STUDIES = {
-    LARGER: "pretrained, the larger study",
-    LARGER_SECOND: "pretrained, the larger study's second chain",
     PRETRAINED: "pretrained",
-    SECOND: "pretrained, another source",
-    UNABLE: "pretrained, a source that cannot",
+    SMALLER: "pretrained, smaller, another source",
+    SECOND: "pretrained, smaller, the same source",
+    UNABLE: "pretrained, smaller, a source that cannot",
     "grid": "tiny, the grid",
     "base": "tiny, the default study",
 }
@@ -38,16 +36,15 @@ STUDIES = {
 
 
 def blocks(files: Mapping[str, Any]) -> dict[str, str]:
-    """The study, an earlier one from a source that cannot, and all studies side by side."""
-    if PRETRAINED not in files:
-        return {}
-    shown = _study(files, PRETRAINED, "") | _another(files, UNABLE, "unable")
-    return shown | {"pretrained-beside": _beside(files)}
+    """The study, and all studies side by side."""
+    shown = _study(files, PRETRAINED, "")
+    return shown and shown | {"pretrained-beside": _beside(files)}
 
 
-def larger(files: Mapping[str, Any]) -> dict[str, str]:
-    """The larger study: its first chain, and run and agents of its second."""
-    return _study(files, LARGER, "larger-") | _another(files, LARGER_SECOND, "larger-second")
+def smaller(files: Mapping[str, Any]) -> dict[str, str]:
+    """The smaller study, one chain of it from the larger one's source, and an earlier one whose source cannot."""
+    others = _another(files, SECOND, "second") | _another(files, UNABLE, "unable")
+    return _study(files, SMALLER, "smaller-") | others
 
 
 def _study(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
@@ -69,14 +66,8 @@ def _study(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
     return {f"pretrained-{mark}{part}": text for part, text in shown.items()}
 
 
-def another_source(files: Mapping[str, Any]) -> dict[str, str]:
-    """Run, sentences and agents of the chain from another source."""
-    shown = _another(files, SECOND, "second")
-    return shown and shown | {"pretrained-second-says": results.sentences(files[SECOND])}
-
-
 def _another(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
-    """Run and agents of another study of the model, where there is one."""
+    """Run and agents of another study of the model, if there."""
     if name not in files:
         return {}
     shown = {"run": described(files[name]["run"]), "agents": run.agents(files[name])}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench.findings import PAGES, persists, read, renewed
-from bench.findings._words import once
+from bench.findings._words import PRETRAINED, once
 
 ROOT = Path(__file__).parents[2]
 FILES = read(ROOT / "docs/results")
@@ -41,7 +41,7 @@ def test_numbers_of_one_chain_say_so_and_agents_that_a_setting_does_not_touch_st
     base = FILES["base"]
     one = json.loads(json.dumps(base).replace("over cases and training", "over cases: this run only"))
     one["run"]["seeds"] = [0]
-    files = {"base": base, "smollm2": one}
+    files = {"base": base, PRETRAINED: one}
     made = persists.blocks(files) | persists.kinds(files)
     assert "one chain (intervals over cases: this run only)" in made["persists-runs"]
     for mark in ("persists-levels", "persists-safety", "persists-kinds"):
