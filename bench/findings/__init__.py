@@ -28,6 +28,7 @@ PAGES: Mapping[str, tuple[Callable[[Files], dict[str, str]], ...]] = {
     "docs/persists.md": (persists.blocks,),
     "docs/pretrained.md": (pretrained.blocks,),
     "docs/pretrained-smaller.md": (pretrained.smaller,),
+    "docs/pretrained-stages.md": (pretrained.stages,),
     "docs/persists-kinds.md": (persists.kinds,),
 }
 """By page, what makes the texts between its marks."""

@@ -107,7 +107,8 @@ def described(run: Row) -> str:
         if len(run["seeds"]) > 1
         else "one chain (intervals over cases: this run only)"
     )
+    commit, _, changes = run["commit"].partition(" ")
     return (
-        f"{chains} of {listed(run['sources'])}, commit `{run['commit'][:7]}`, "
+        f"{chains} of {listed(run['sources'])}, commit {' '.join([f'`{commit[:7]}`', changes]).strip()}, "
         f"{processor}, {shown}; scores {run['scores_sha256'][:12]}."
     )

@@ -48,7 +48,7 @@ def smaller(files: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _study(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
-    """Run, sentences, agents, persistence, stages, line, source by kind and language of a study, if there."""
+    """Run, sentences, agents, persistence, line, source by kind and language of a study, if there."""
     study = files.get(name)
     if study is None:
         return {}
@@ -58,7 +58,6 @@ def _study(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
         "says": results.sentences(study),
         "agents": run.agents(study),
         "persistence": results.persistence(numbers["persistence"]),
-        "stages": _stages(study),
         "line": line.lines([study]),
         "source": _source(numbers["competence"], numbers["pool"]),
         "language": _language(study),
@@ -72,6 +71,12 @@ def _another(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
         return {}
     shown = {"run": described(files[name]["run"]), "agents": run.agents(files[name])}
     return {f"pretrained-{mark}-{part}": text for part, text in shown.items()}
+
+
+def stages(files: Mapping[str, Any]) -> dict[str, str]:
+    """What stages do to the margins of their pairs in the study, and in the smaller one."""
+    marks = {PRETRAINED: "pretrained-stages", SMALLER: "pretrained-smaller-stages"}
+    return {mark: _stages(files[name]) for name, mark in marks.items() if name in files}
 
 
 def _stages(study: Mapping[str, Any]) -> str:
