@@ -19,6 +19,7 @@ SCRIPTS = {
     "coverage": "bench.coverage",
     "sentences": "bench.sentences",
     "findings": "bench.findings",
+    "margins": "bench.margins",
 }
 """Named like a part, with options of their own."""
 ONE_THREAD = {

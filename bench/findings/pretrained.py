@@ -19,6 +19,7 @@ from bench.findings._words import (
     table,
     varied,
 )
+from persistence_pipeline.analysis.frontier_summary import BOTH
 from persistence_pipeline.orderings import SOURCE, label
 from persistence_pipeline.records import METRICS, OBJECTIVES
 from persistence_pipeline.report.kit.text import DASH, interval_text, number, ratio_text
@@ -74,32 +75,49 @@ def _another(files: Mapping[str, Any], name: str, mark: str) -> dict[str, str]:
 
 
 def stages(files: Mapping[str, Any]) -> dict[str, str]:
-    """What stages do to the margins of their pairs in the study, and in the smaller one."""
+    """What agents make of the pairs of either objective, in the study and in the smaller one."""
     marks = {PRETRAINED: "pretrained-stages", SMALLER: "pretrained-smaller-stages"}
-    return {mark: _stages(files[name]) for name, mark in marks.items() if name in files}
+    return {
+        mark: _stages(files[name], files.get(f"{name}-margins")) for name, mark in marks.items() if name in files
+    }
 
 
-def _stages(study: Mapping[str, Any]) -> str:
-    """What a stage does to the margin of its pairs from the source, and after the other stage, by chain."""
-    margins = {stage["cell"]: stage for stage in study["numbers"]["stages"]}
-    of = {(cell["ordering"], cell["seed"]): margins.get(cell["cell"]) for cell in study["cells"]}
+def _stages(study: Mapping[str, Any], read: Mapping[str, Any] | None) -> str:
+    """Change of the mean margin of an objective's pairs from the source, by agent: mean and range of the chains.
+
+    Reports of stages have the pairs of the last stage; ``read``, of ``bench margins``, those of other objectives.
+    """
+    reports = {stage["cell"]: stage for stage in study["numbers"]["stages"]}
+    others = {(row["cell"], row["objective"]): row["margin"] for row in read["numbers"]["margins"]} if read else {}
+    cells = {(cell["ordering"], cell["seed"]): cell["cell"] for cell in study["cells"]}
     shown = []
-    for first, other in (METRICS, METRICS[::-1]):
+    for own, other in (METRICS, METRICS[::-1]):
         chains = []
         for seed in study["run"]["seeds"]:
-            alone, later = of[first, seed], of[f"{other}>{first}", seed]
-            gains = [stage["after"] - stage["before"] for stage in (alone, later)]
-            chains.append((gains[0], later["before"] - alone["before"], gains[1], gains[1] / gains[0]))
-        columns = zip(*chains, strict=True)
-        shown.append([label(first), *(_mean(c, "+.2f") for c in columns)])
-    stages = ["the stage, from the source", "the other stage, from the source", "the stage, after the other"]
-    return table(["pairs of", *stages, "the third over the first"], shown)
+            alone, last = (reports[cells[ordering, seed]] for ordering in (own, f"{other}>{own}"))
+            margins = [alone["after"], last["before"], last["after"]]
+            margins += [others.get((cells.get((ordering, seed)), own)) for ordering in (f"{own}>{other}", BOTH)]
+            chains.append(_added([None if value is None else value - alone["before"] for value in margins]))
+        *changes, persists = zip(*chains, strict=True)
+        shown.append([label(own), *(_mean(chain, "+.2f") for chain in changes), _mean(persists, ".2f")])
+    alone, staged = ["own stage", "the other", "the two added"], ["the other, then own", "own, then the other"]
+    return table(["pairs of", *alone, *staged, "both at once", "persists"], shown)
 
 
-def _mean(values: Sequence[float], form: str) -> str:
-    """Mean of the chains, and between which numbers they lie."""
-    mean = number(fmean(values), form)
-    return f"{mean} ({_range(values, form)})" if len(values) > 1 else mean
+def _added(changes: Sequence[float | None]) -> list[float | None]:
+    """With the sum of the first two after them, and what persists of the first after the second at the end."""
+    own, other, last, first, both = changes
+    persists = None if first is None else (first - other) / (own - other)
+    return [own, other, own + other, last, first, both, persists]
+
+
+def _mean(values: Sequence[float | None], form: str) -> str:
+    """Mean of the chains, and between which numbers they lie; a dash where one of them is not there."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return DASH
+    mean = number(fmean(known), form)
+    return f"{mean} ({_range(known, form)})" if len(known) > 1 else mean
 
 
 def _range(values: Sequence[float], form: str) -> str:
