@@ -18,7 +18,7 @@ PRETRAINED = "smollm2_large"
 SMALLER = "smollm2"
 """File of the same with fewer pairs and cases, from another source."""
 SECOND = "smollm2-second"
-"""File of one chain of the smaller size from the first source."""
+"""File of one chain of the smaller size from the source of ``PRETRAINED``."""
 UNABLE = "smollm2-unable"
 """File of an earlier one, whose source solved hardly a hazard."""
 SAID = {ABOVE: "above zero", BELOW: "below zero", NONE: "none larger than {}", OPEN: "cannot be told"}
@@ -107,8 +107,8 @@ def described(run: Row) -> str:
         if len(run["seeds"]) > 1
         else "one chain (intervals over cases: this run only)"
     )
-    commit, _, changes = run["commit"].partition(" ")
+    commit, space, changes = run["commit"].partition(" ")
     return (
-        f"{chains} of {listed(run['sources'])}, commit {' '.join([f'`{commit[:7]}`', changes]).strip()}, "
+        f"{chains} of {listed(run['sources'])}, commit `{commit[:7]}`{space}{changes}, "
         f"{processor}, {shown}; scores {run['scores_sha256'][:12]}."
     )
